@@ -1,0 +1,408 @@
+//! What went wrong, whether the message may be stored all the same, and how long to wait.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use http::header::{CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::{Map, Value};
+
+use crate::generated::types::{ErrorAnswer, ErrorType};
+use crate::validate::Violation;
+
+/// Why a message was not delivered, or why that is not known.
+///
+/// What to do depends on [`maybe_stored`](Self::maybe_stored): if it is `false`, the message is not
+/// stored, and nothing was lost but the call. If it is `true`, a message that its tags identify can
+/// be sent again without harm, since the endpoint then finds the first one.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The client is not set up right; correct the setting that the text names.
+    Config(ConfigError),
+    /// The message breaks the contract and was not sent; correct what each violation names.
+    Invalid(Vec<Violation>),
+    /// The API answered with an error of its own.
+    Api(Box<ApiError>),
+    /// The answer is not one of the API's: a gateway's page, an empty or a truncated body.
+    Answer(Box<AnswerError>),
+    /// No answer came: connection refused or reset, or timed out.
+    Transport(TransportError),
+}
+
+impl Error {
+    /// Whether the message may have been stored although the call failed.
+    pub fn maybe_stored(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Invalid(_) => false,
+            // The API refuses with 4xx what it does not store, and 5xx says nothing about it.
+            Self::Api(e) => !e.status.is_client_error(),
+            // Who answers is unknown, so only "too many requests" is believed.
+            Self::Answer(e) => e.status != StatusCode::TOO_MANY_REQUESTS,
+            Self::Transport(e) => e.sent(),
+        }
+    }
+
+    /// How long the answer asks to wait before another call.
+    ///
+    /// This is `Retry-After` in seconds or as a date; on a 429 also `RateLimit-Reset` or
+    /// `X-RateLimit-Reset`.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Api(e) => e.retry_after,
+            Self::Answer(e) => hint(e.status, &e.headers),
+            _ => None,
+        }
+    }
+
+    /// The HTTP status, if there was an answer.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Api(e) => Some(e.status),
+            Self::Answer(e) => Some(e.status),
+            _ => None,
+        }
+    }
+
+    /// Every way in which the message breaks the contract, if that is what went wrong.
+    pub fn violations(&self) -> &[Violation] {
+        match self {
+            Self::Invalid(violations) => violations,
+            _ => &[],
+        }
+    }
+
+    /// The client is not set up right.
+    pub fn is_config(&self) -> bool {
+        matches!(self, Self::Config(_))
+    }
+
+    /// The message breaks the contract and was not sent.
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Invalid(_))
+    }
+
+    /// The API answered with an error of its own.
+    pub fn is_api(&self) -> bool {
+        matches!(self, Self::Api(_))
+    }
+
+    /// The answer is not one of the API's.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Answer(_))
+    }
+
+    /// No answer came.
+    pub fn is_transport(&self) -> bool {
+        matches!(self, Self::Transport(_))
+    }
+
+    /// The API does not accept the token, or not for this bot: 401 or 403.
+    pub fn is_auth(&self) -> bool {
+        matches!(self.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
+    }
+
+    /// There were too many calls: 429.
+    pub fn is_rate_limited(&self) -> bool {
+        self.status() == Some(StatusCode::TOO_MANY_REQUESTS)
+    }
+
+    /// The time for the call was up, before or while the answer came.
+    pub fn is_timeout(&self) -> bool {
+        let cause = match self {
+            Self::Transport(e) => Some(&e.source),
+            Self::Answer(e) => e.source.as_ref().and_then(|source| source.downcast_ref()),
+            _ => None,
+        };
+        cause.is_some_and(reqwest::Error::is_timeout)
+    }
+
+    /// What a failing call makes of the answer that it got. The token stands in none of it, even if
+    /// the server repeats it.
+    pub(crate) fn from_answer(
+        answer: Answer,
+        undecodable: Option<serde_json::Error>,
+        token: &str,
+    ) -> Self {
+        let Answer { status, headers, body, broken } = answer;
+        let hide = |text: String| text.replace(token, "[token]");
+        let failed = status.is_client_error() || status.is_server_error();
+        if let Some(error) = serde_json::from_slice(&body).ok().filter(|_| failed) {
+            let (type_, id, message, metadata) = match error {
+                ErrorAnswer::Error(e) => (e.type_, e.id, e.message, e.metadata),
+                ErrorAnswer::DocumentedError(e) => (e.type_, None, e.description, Map::new()),
+            };
+            let metadata = serde_json::from_str(&hide(Value::from(metadata).to_string()));
+            return Self::Api(Box::new(ApiError {
+                status,
+                type_,
+                message: hide(message),
+                id: id.map(hide),
+                metadata: metadata.unwrap_or_default(),
+                retry_after: hint(status, &headers),
+            }));
+        }
+        let repeats =
+            |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).contains(token);
+        let source = match (broken, undecodable) {
+            (Some(error), _) => Some(error.into()),
+            (None, Some(error)) => Some(hide(error.to_string()).into()),
+            (None, None) => None,
+        };
+        let body = hide(String::from_utf8_lossy(&body).into_owned());
+        Self::Answer(Box::new(AnswerError {
+            status,
+            headers: headers
+                .iter()
+                .filter(|(_, value)| !repeats(value))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            body_start: body.chars().take(AnswerError::SHOWN).collect(),
+            source,
+        }))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(e) => write!(f, "{e}")?,
+            Self::Invalid(violations) => {
+                write!(f, "the message breaks the contract and was not sent")?;
+                for (index, violation) in violations.iter().enumerate() {
+                    write!(f, "{} {violation}", if index == 0 { ":" } else { ";" })?;
+                }
+            }
+            Self::Api(e) => write!(f, "{e}")?,
+            Self::Answer(e) => write!(f, "{e}")?,
+            Self::Transport(e) => write!(f, "{e}")?,
+        }
+        if self.maybe_stored() { write!(f, "; the message may be stored") } else { Ok(()) }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Config(e) => e.source(),
+            Self::Invalid(_) | Self::Api(_) => None,
+            Self::Answer(e) => e.source(),
+            Self::Transport(e) => e.source(),
+        }
+    }
+}
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// A setting of the client that is missing or cannot be.
+#[derive(Debug)]
+pub struct ConfigError {
+    text: String,
+    source: Option<BoxError>,
+}
+
+impl ConfigError {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), source: None }
+    }
+
+    pub(crate) fn because(text: impl Into<String>, source: impl Into<BoxError>) -> Self {
+        Self { text: text.into(), source: Some(source.into()) }
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl StdError for ConfigError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+/// An error that the API reported.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The kind of error, in the API's own words.
+    pub type_: ErrorType,
+    /// What went wrong, for a person.
+    pub message: String,
+    /// The id of this error, which Botpress support can look up.
+    pub id: Option<String>,
+    /// Further facts about the error.
+    pub metadata: Map<String, Value>,
+    /// How long the answer asks to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, type_, message, id, .. } = self;
+        write!(
+            f,
+            "the API answered {} {}: {}",
+            status.as_u16(),
+            OneLine(type_.as_str()),
+            OneLine(message)
+        )?;
+        if let Some(id) = id {
+            write!(f, " ({})", OneLine(id))?;
+        }
+        if let Some(wait) = self.retry_after {
+            write!(f, "; try again in {wait:?}")?;
+        }
+        match *status {
+            StatusCode::UNAUTHORIZED => write!(f, "; check the token"),
+            StatusCode::FORBIDDEN => {
+                write!(f, "; check what the token, the bot and the integration may do")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl StdError for ApiError {}
+
+/// An answer that the contract does not know.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AnswerError {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers of the answer.
+    pub headers: HeaderMap,
+    /// The first characters of the body, as far as it came.
+    pub body_start: String,
+    /// Why it could not be read to the end, or not be understood.
+    source: Option<BoxError>,
+}
+
+impl AnswerError {
+    /// So much of the body is kept, in characters.
+    const SHOWN: usize = 1_000;
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        write!(f, "an answer that is not the API's: {}", self.status.as_u16())?;
+        if let Some(content_type) = content_type {
+            write!(f, ", {}", OneLine(content_type))?;
+        }
+        if let Some(location) = self.headers.get(http::header::LOCATION) {
+            write!(f, ", to {location:?} (redirects are not followed; check the base URL)")?;
+        }
+        match self.body_start.is_empty() {
+            true => write!(f, ", with an empty body")?,
+            false => write!(f, ", \"{}\"", OneLine(&self.body_start))?,
+        }
+        match &self.source {
+            Some(source) => write!(f, " ({})", innermost(&**source)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for AnswerError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+/// A call to which no answer came.
+#[derive(Debug)]
+pub struct TransportError {
+    pub(crate) source: reqwest::Error,
+}
+
+impl TransportError {
+    /// Whether the request may have reached the API: not without a connection.
+    fn sent(&self) -> bool {
+        !self.source.is_connect() && !self.source.is_builder()
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match (self.sent(), self.source.is_timeout()) {
+            (false, _) => "no connection to the API",
+            (true, true) => "no answer from the API in time",
+            (true, false) => "the connection broke before the answer came",
+        };
+        let url =
+            self.source.url().map(|url| format!(" at {}", url.origin().ascii_serialization()));
+        write!(f, "{what}{}: {}", url.unwrap_or_default(), innermost(&self.source))
+    }
+}
+
+impl StdError for TransportError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// What came back from the server, as far as it came.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    /// Why the body ends early.
+    pub(crate) broken: Option<reqwest::Error>,
+}
+
+/// The cause that says what happened; the ones around it only say where.
+fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    error.source().map_or(error, innermost)
+}
+
+/// The start of a text that others wrote, on one line.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 300;
+        let line = self.0.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut characters = line.chars().filter(|c| !c.is_control());
+        let start: String = characters.by_ref().take(SHOWN).collect();
+        let rest = if characters.next().is_some() { "..." } else { "" };
+        write!(f, "{start}{rest}")
+    }
+}
+
+/// How long an answer asks to wait.
+fn hint(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    let header = |name: HeaderName| headers.get(name)?.to_str().ok();
+    let seconds = |text: &str| Duration::try_from_secs_f64(text.trim().parse().ok()?).ok();
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    let after = header(RETRY_AFTER).and_then(|text| {
+        let until = |end: SystemTime| {
+            // By the server's own clock, if it says what it shows.
+            let now = header(DATE).and_then(date).unwrap_or_else(SystemTime::now);
+            end.duration_since(now).unwrap_or_default()
+        };
+        seconds(text).or_else(|| date(text).map(until))
+    });
+    // Every answer says when the window starts anew; only one that was refused has to wait for it.
+    let window = || {
+        [RATE_LIMIT_RESET, X_RATE_LIMIT_RESET].into_iter().find_map(|name| seconds(header(name)?))
+    };
+    let refused = status == StatusCode::TOO_MANY_REQUESTS;
+    after.or_else(|| refused.then(window).flatten())
+}
+
+pub(crate) const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+const X_RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");

@@ -1,0 +1,73 @@
+//! Hands a channel's message to a Botpress bot exactly once.
+//!
+//! Bots talk to people through channels: Slack, WhatsApp, mail. An integration receives a channel's
+//! webhook and hands the message to Botpress, although webhooks repeat and networks fail. The
+//! endpoint for that is `POST /v1/chat/messages/get-or-create`, and this crate is its client.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), botpress_messages::Error> {
+//! use botpress_messages::{Client, NewMessage, content::Text};
+//!
+//! let client = Client::from_env()?; // BP_TOKEN, BP_BOT_ID, BP_INTEGRATION_ID
+//! let message = NewMessage::new(
+//!     "conv_01KDF2QM9Z2CK5XYT0RD4E7J5K",
+//!     "user_010NFASW4XK2YJ5RVY7B6JMC28",
+//!     Text::new("can someone restart **staging**?"),
+//! )
+//! .tag("ts", "1722441123.004619")
+//! .tag("channelId", "C05C6ACTLPQ")
+//! .discriminate_by(["ts", "channelId"]);
+//!
+//! let stored = client.get_or_create(&message).await?;
+//! println!("{} was created: {:?}", stored.message.id, stored.created);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`Client`] holds the credentials and makes the call.
+//! - [`NewMessage`] is built from a [`content`] or from JSON, and checked before it leaves.
+//! - [`Stored`] is the answer: the [`Message`], and whether this call created it.
+//! - [`Error`] tells what went wrong, and whether the message may be stored all the same.
+#![cfg_attr(
+    feature = "sandbox",
+    doc = "- [`sandbox`] is the endpoint in your own process, for tests."
+)]
+//!
+//! Types, bounds and documentation come from `spec/messages.yaml`: build.rs generates the client
+//! from it when the crate is compiled.
+//!
+//! # Features
+//!
+//! - `rustls` (default): TLS by rustls, with the platform's certificates.
+//! - `native-tls`: TLS by the platform's own library.
+//! - `sandbox`: the endpoint in your own process.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod client;
+mod error;
+mod generated;
+mod message;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+mod validate;
+
+/// What a message can say, by type: each is one `Content`.
+pub mod content {
+    pub use crate::generated::types::{
+        Audio, Bloc, BlocItem, Card, CardAction, CardActionKind, Carousel, Choice, ChoiceOption,
+        Content, Dropdown, File, Image, Location, Markdown, Text, Video,
+    };
+}
+
+pub use client::{Builder, Client, RateLimit, Stored};
+pub use error::{AnswerError, ApiError, ConfigError, Error, TransportError};
+pub use generated::types::{Direction, ErrorType, Message, Origin};
+pub use message::{NewMessage, Schedule};
+pub use validate::{Rule, Violation};
+
+/// The README's code, compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
