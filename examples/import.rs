@@ -1,0 +1,218 @@
+//! Delivers recorded messages: a request body a line in, a result a line out.
+//!
+//!     cargo run --example import -- [--concurrency N] FILE
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::exit;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use botpress_messages::{Client, Error, Message, NewMessage, Stored};
+use clap::Parser;
+use futures::{Stream, StreamExt, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use tokio::fs::File;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader, stdin};
+use tokio::signal::ctrl_c;
+
+/// Delivers recorded messages: each line of FILE is a request body in the endpoint's JSON form.
+///
+/// Prints a JSON line for each as it finishes. Credentials come from BP_TOKEN, BP_BOT_ID,
+/// BP_INTEGRATION_ID and BP_API_URL. Exits with 0 if all messages are stored, with 1 if any is not,
+/// with 2 if none could be tried.
+#[derive(Parser)]
+struct Args {
+    /// How many messages are under way at once
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    concurrency: u16,
+    /// The file to read; `-` is the standard input
+    file: PathBuf,
+}
+
+#[tokio::main]
+async fn main() {
+    let args = Args::parse();
+    let client = Client::from_env().unwrap_or_else(|error| give_up(2, error));
+    let input = open(&args.file).await.unwrap_or_else(|error| give_up(2, error));
+    let progress = ProgressBar::new_spinner().with_style(
+        ProgressStyle::with_template("{spinner} {pos} messages, {per_sec}, {elapsed}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+
+    let mut results = lines(input)
+        .take_until(interrupted())
+        .map(async |(line, text)| (line, deliver(&client, text).await))
+        .buffer_unordered(args.concurrency.into())
+        .boxed();
+    let mut summary = Summary::default();
+    while let Some((line, result)) = results.next().await {
+        let written = progress.suspend(|| writeln!(io::stdout(), "{}", report(line, &result)?));
+        written.unwrap_or_else(|error| give_up(1, format!("no result can be written: {error}")));
+        summary.count(&result);
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    summary.print();
+    // Returning would wait for the standard input, which may never end.
+    exit(if summary.complete() { 0 } else { 1 });
+}
+
+fn give_up(code: i32, cause: impl std::fmt::Display) -> ! {
+    eprintln!("error: {cause}");
+    exit(code)
+}
+
+type Input = Pin<Box<dyn AsyncBufRead + Send>>;
+
+async fn open(path: &Path) -> Result<Input, String> {
+    if path == Path::new("-") {
+        return Ok(Box::pin(BufReader::new(stdin())));
+    }
+    let file = File::open(path).await.map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(Box::pin(BufReader::new(file)))
+}
+
+/// Set when the first interrupt comes: what is under way finishes, nothing new begins.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+async fn interrupted() {
+    if ctrl_c().await.is_err() {
+        return std::future::pending().await;
+    }
+    INTERRUPTED.store(true, Ordering::Relaxed);
+    eprintln!("interrupted: waiting for the messages under way; interrupt again to leave them");
+    tokio::spawn(async {
+        let _ = ctrl_c().await;
+        exit(130)
+    });
+}
+
+/// Why a line's message is not stored, or not known to be.
+#[derive(Serialize)]
+struct Failure {
+    kind: &'static str,
+    message: String,
+    maybe_stored: bool,
+}
+
+impl Failure {
+    fn invalid(message: String) -> Self {
+        Self { kind: "invalid", message, maybe_stored: false }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let kind = match error {
+            Error::Invalid(_) => "invalid",
+            Error::Api(_) => "api",
+            Error::Answer(_) => "answer",
+            _ => "transport",
+        };
+        Self { kind, message: error.to_string(), maybe_stored: error.maybe_stored() }
+    }
+}
+
+/// No body that the endpoint takes comes near this, so memory stays bounded by lines of this length.
+const LONGEST_LINE: usize = 8 << 20;
+
+/// The lines that are not blank, with their numbers. After one that cannot be read there are no more.
+fn lines(input: Input) -> impl Stream<Item = (usize, Result<Vec<u8>, Failure>)> {
+    stream::unfold((Some(input), 0), async |(input, number)| {
+        let mut input = input?;
+        let mut number = number;
+        loop {
+            number += 1;
+            match next_line(&mut input).await {
+                Ok(None) => return None,
+                Ok(Some(line)) if line.trim_ascii().is_empty() => continue,
+                Ok(Some(line)) if line.len() > LONGEST_LINE => {
+                    let failure = format!("the line is longer than {LONGEST_LINE} bytes");
+                    return Some(((number, Err(Failure::invalid(failure))), (Some(input), number)));
+                }
+                Ok(Some(line)) => return Some(((number, Ok(line)), (Some(input), number))),
+                Err(error) => {
+                    let failure = format!("the input cannot be read any further: {error}");
+                    return Some(((number, Err(Failure::invalid(failure))), (None, number)));
+                }
+            }
+        }
+    })
+}
+
+/// The next line; of one that is too long, just enough to see that.
+async fn next_line(input: &mut Input) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let limit = LONGEST_LINE as u64 + 1;
+    if input.as_mut().take(limit).read_until(b'\n', &mut line).await? == 0 {
+        return Ok(None);
+    }
+    let mut rest = Vec::new();
+    while line.len() > LONGEST_LINE && !line.ends_with(b"\n") && !rest.ends_with(b"\n") {
+        rest.clear();
+        if input.as_mut().take(limit).read_until(b'\n', &mut rest).await? == 0 {
+            break;
+        }
+    }
+    Ok(Some(line))
+}
+
+async fn deliver(client: &Client, line: Result<Vec<u8>, Failure>) -> Result<Stored, Failure> {
+    let message: NewMessage = serde_json::from_slice(&line?)
+        .map_err(|e| Failure::invalid(format!("the line is not JSON: {e}")))?;
+    Ok(client.get_or_create(&message).await?)
+}
+
+/// A line of the output.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Report<'a> {
+    Stored { line: usize, created: Option<bool>, message: &'a Message },
+    Failed { line: usize, error: &'a Failure },
+}
+
+fn report(line: usize, result: &Result<Stored, Failure>) -> serde_json::Result<String> {
+    serde_json::to_string(&match result {
+        Ok(Stored { created, message, .. }) => Report::Stored { line, created: *created, message },
+        Err(error) => Report::Failed { line, error },
+    })
+}
+
+#[derive(Default)]
+struct Summary {
+    created: usize,
+    found: usize,
+    stored: usize,
+    not_stored: usize,
+    maybe_stored: usize,
+}
+
+impl Summary {
+    fn count(&mut self, result: &Result<Stored, Failure>) {
+        match result {
+            Ok(Stored { created, .. }) => {
+                self.stored += 1;
+                self.created += usize::from(*created == Some(true));
+                self.found += usize::from(*created == Some(false));
+            }
+            Err(Failure { maybe_stored: true, .. }) => self.maybe_stored += 1,
+            Err(Failure { maybe_stored: false, .. }) => self.not_stored += 1,
+        }
+    }
+
+    fn complete(&self) -> bool {
+        self.not_stored + self.maybe_stored == 0 && !INTERRUPTED.load(Ordering::Relaxed)
+    }
+
+    fn print(&self) {
+        let Self { created, found, stored, not_stored, maybe_stored } = self;
+        eprintln!(
+            "{stored} stored ({created} created, {found} found), {not_stored} not stored, {maybe_stored} unknown"
+        );
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            eprintln!("interrupted before the end of the input");
+        }
+    }
+}
