@@ -1,0 +1,107 @@
+//! build.rs on broken specs: one readable error, with file, place and cause.
+
+use std::fs;
+use std::process::Command;
+
+/// What the build script prints for this spec, and what it generates.
+fn build(spec: Option<&str>) -> (String, Option<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    if let Some(spec) = spec {
+        fs::create_dir(folder.path().join("spec")).unwrap();
+        fs::write(folder.path().join("spec/messages.yaml"), spec).unwrap();
+    }
+    let output = Command::new(env!("BUILD_SCRIPT"))
+        .current_dir(folder.path())
+        .env("OUT_DIR", folder.path())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "no panic, no backtrace: {output:?}"
+    );
+    let printed = String::from_utf8(output.stdout).unwrap();
+    (printed, fs::read_to_string(folder.path().join("client.rs")).ok())
+}
+
+/// What is replaced in the spec, by what, and what the error has to say.
+#[test]
+fn a_broken_spec_ends_in_one_error() {
+    let spec = include_str!("../spec/messages.yaml");
+    let edits = [
+        ("openapi: 3.0.3", "openapi: [3.0.3", "not YAML: ", "line 6"),
+        ("openapi: 3.0.3", "openapi: 3.1.0", "openapi: ", "is 3.1.0, has to be 3.0.x"),
+        ("openapi: 3.0.3", "swagger: 2.0", "openapi: ", "not an OpenAPI document"),
+        ("paths:", "path:", "not OpenAPI 3.0: ", "missing field `paths`"),
+        ("info:", "info: 1\nx-info:", "not OpenAPI 3.0: ", "info"),
+        ("servers:", "x-servers:", "servers: ", "at least one"),
+        ("operationId: getOrCreateMessage", "operationId: other", "paths: ", "getOrCreateMessage"),
+        ("    post:", "    put:", "paths: ", "no `post` has the operationId"),
+        (
+            "        \"200\":",
+            "        \"201\":",
+            "paths./v1/chat/messages/get-or-create.post.responses: ",
+            "no inline 200",
+        ),
+        (
+            "      requestBody:",
+            "      x-body:",
+            "paths./v1/chat/messages/get-or-create.post.requestBody: ",
+            "no inline schema",
+        ),
+        (
+            "          $ref: \"#/components/schemas/TagName\"",
+            "          $ref: \"#/components/schemas/Nope\"",
+            "GetOrCreateMessageBody.properties.discriminateByTags.items: ",
+            "Nope does not exist",
+        ),
+        (
+            "      maxLength: 200",
+            "      pattern: \"^a\"",
+            "#/components/schemas/MessageType",
+            "has no rule",
+        ),
+        (
+            "      minimum: 0",
+            "      multipleOf: 1",
+            "#/components/schemas/ScheduleDelay",
+            "has no rule",
+        ),
+        (
+            "x-extensible-enum: [incoming, outgoing]",
+            "x-extensible-enum: 1",
+            "components.schemas.Direction.x-extensible-enum: ",
+            "list of strings",
+        ),
+        (
+            "          description: What it shows.\n",
+            "",
+            "components.schemas.",
+            "has no description",
+        ),
+        ("    Direction:", "    Directions:", "progenitor cannot generate from it", "Direction"),
+    ];
+    for (from, to, place, cause) in edits {
+        assert!(spec.contains(from), "{from}");
+        let (printed, generated) = build(Some(&spec.replacen(from, to, 1)));
+        let errors: Vec<_> = printed.lines().filter(|line| line.contains("::error=")).collect();
+        let [error] = errors[..] else { panic!("{from} -> {to}: {printed}") };
+        assert!(error.starts_with("cargo::error=spec/messages.yaml: "), "{error}");
+        assert!(error.contains(place) && error.contains(cause), "{from} -> {to}: {error}");
+        assert_eq!(generated, None, "{to}");
+    }
+    let (printed, _) = build(None);
+    assert!(printed.contains("cargo::error=spec/messages.yaml: cannot be read: "), "{printed}");
+    let (printed, _) = build(Some(""));
+    assert!(printed.contains("not an OpenAPI document"), "{printed}");
+}
+
+#[test]
+fn a_changed_bound_changes_the_client_and_nothing_else_is_watched() {
+    let spec = include_str!("../spec/messages.yaml");
+    let (printed, before) = build(Some(spec));
+    assert_eq!(before.as_deref(), Some(include_str!(concat!(env!("OUT_DIR"), "/client.rs"))));
+    let watched: Vec<_> = printed.lines().filter(|line| line.contains("rerun-if")).collect();
+    assert_eq!(watched, ["cargo::rerun-if-changed=spec/messages.yaml"]);
+    let (_, after) = build(Some(&spec.replace("maxLength: 200", "maxLength: 201")));
+    assert!(after.unwrap().contains("max: Some(201usize)"));
+}

@@ -1,0 +1,137 @@
+//! How a client is set up, and what it refuses to be set up with.
+
+mod support;
+
+use std::env;
+use std::process::Command;
+use std::time::Duration;
+
+use botpress_messages::{Builder, Client};
+use support::*;
+
+fn complete() -> Builder {
+    Client::builder().token(TOKEN).bot_id("bot")
+}
+
+#[test]
+fn what_cannot_be_is_named() {
+    let cases: [(&str, Builder, &str); 22] = [
+        ("no token", Client::builder().bot_id("bot"), "Builder::token is missing"),
+        ("no bot", Client::builder().token(TOKEN), "Builder::bot_id is missing"),
+        ("empty token", Client::builder().token("").bot_id("b"), "Builder::token is missing"),
+        (
+            "token",
+            Client::builder().token("bp_pat_5ecret\n").bot_id("b"),
+            "the token cannot be sent",
+        ),
+        (
+            "token",
+            Client::builder().token("bp_pat_5ecret\u{e9}").bot_id("b"),
+            "the token cannot be sent",
+        ),
+        ("bot", Client::builder().token(TOKEN).bot_id("b\r\nx: y"), "the bot id cannot be sent"),
+        ("integration", complete().integration_id("\0"), "the integration id cannot be sent"),
+        ("alias", complete().integration_alias("é"), "the integration alias cannot be sent"),
+        ("url", complete().base_url("api.botpress.cloud"), "the base URL is not a URL"),
+        ("url", complete().base_url(""), "the base URL is not a URL"),
+        ("http", complete().base_url("http://api.botpress.cloud"), "would expose the token"),
+        ("http", complete().base_url("http://127.0.0.1.example.com"), "would expose the token"),
+        ("http", complete().base_url("http://localhost.example.com"), "would expose the token"),
+        ("http", complete().base_url("http://0.0.0.0:80"), "would expose the token"),
+        ("ftp", complete().base_url("ftp://localhost"), "would expose the token"),
+        ("user", complete().base_url("https://u:bp_pat_5ecret@localhost"), "no user, password"),
+        ("query", complete().base_url("https://localhost?a=1"), "no user, password"),
+        ("fragment", complete().base_url("https://localhost#a"), "no user, password"),
+        ("header", complete().header("x y", "1"), "the header \"x y\" cannot be sent"),
+        ("header", complete().header("x", "bp_pat_5ecret\n"), "the header \"x\" cannot be sent"),
+        ("header", complete().header("Authorization", "1"), "is set by the client itself"),
+        (
+            "own client",
+            complete().http_client(reqwest::Client::new()).connect_timeout(Duration::from_secs(1)),
+            "connect_timeout has no effect",
+        ),
+    ];
+    for (name, builder, text) in cases {
+        let error = builder.build().expect_err(name);
+        assert!(error.is_config() && !error.maybe_stored(), "{name}: {error:?}");
+        assert!(error.to_string().contains(text), "{name}: {error} lacks {text}");
+        assert!(!format!("{error} {error:?}").contains("5ecret"), "{name}: {error:?}");
+    }
+}
+
+#[test]
+fn what_can_be_is_taken() {
+    let urls = [
+        "https://api.botpress.cloud",
+        "https://example.com/stem/",
+        "http://localhost:1",
+        "http://127.0.0.1:1",
+        "http://127.9.9.9",
+        "http://[::1]:1/",
+    ];
+    for url in urls {
+        assert!(complete().base_url(url).build().is_ok(), "{url}");
+    }
+    let full = complete()
+        .integration_id("i")
+        .integration_alias("a")
+        .connect_timeout(Duration::from_secs(1))
+        .timeout(Duration::from_secs(1))
+        .header("x-trace", "1");
+    assert!(full.build().is_ok());
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let builder = complete().header("x-key", "5ecret");
+    let shown = format!("{builder:?} {builder:#?}");
+    let client = builder.build().unwrap();
+    let shown = format!("{shown} {client:?} {client:#?}");
+    assert!(!shown.contains("5ecret"), "{shown}");
+}
+
+/// The environment belongs to a process, so each case is one: this test, run again.
+#[test]
+fn the_environment_fills_what_is_not_set() {
+    const TEST: &str = "the_environment_fills_what_is_not_set";
+    if env::var_os("SHOW_CLIENT").is_some() {
+        let explicit = Client::builder().bot_id("explicit").env().build();
+        return println!("{:?} {:?}", Client::from_env(), explicit);
+    }
+    const TOKEN: (&str, &str) = ("BP_TOKEN", "bp_pat_5ecret");
+    const BOT: (&str, &str) = ("BP_BOT_ID", "from-env");
+    let cases: [(&[(&str, &str)], &[&str]); 7] = [
+        (&[], &["BP_TOKEN is missing: set it, or call Builder::token"]),
+        (&[TOKEN], &["BP_BOT_ID is missing: set it", "bot_id: \"explicit\""]),
+        (&[("BP_TOKEN", ""), BOT], &["BP_TOKEN is missing"]),
+        (&[("BP_TOKEN", "bp_pat_5ecret\n"), BOT], &["the token cannot be sent"]),
+        (&[TOKEN, BOT, ("BP_API_URL", "http://x")], &["would expose the token"]),
+        (
+            &[TOKEN, BOT],
+            &[
+                "bot_id: \"from-env\"",
+                "bot_id: \"explicit\"",
+                "\"https://api.botpress.cloud\"",
+                "integration_id: None",
+            ],
+        ),
+        (
+            &[TOKEN, BOT, ("BP_API_URL", "http://[::1]:1/"), ("BP_INTEGRATION_ID", "slack")],
+            &["integration_id: Some(\"slack\")", "\"http://[::1]:1\""],
+        ),
+    ];
+    for (variables, expected) in cases {
+        let test = Command::new(env::current_exe().unwrap())
+            .args(["--exact", TEST, "--nocapture"])
+            .env_clear()
+            .env("SHOW_CLIENT", "1")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let shown = String::from_utf8(test.stdout).unwrap();
+        for expected in expected {
+            assert!(shown.contains(expected), "{variables:?}: {shown} lacks {expected}");
+        }
+        assert!(!shown.contains("5ecret"), "{shown}");
+    }
+}

@@ -1,0 +1,208 @@
+//! Every way a call can fail: how it is told apart, and whether the message may be stored.
+
+mod support;
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use botpress_messages::{Client, Error, ErrorType};
+use support::*;
+use tokio::net::TcpListener;
+
+async fn fails_with(answer: Vec<u8>) -> Error {
+    let (url, _) = script(vec![answer]).await;
+    client(&url).get_or_create(&hello()).await.unwrap_err()
+}
+
+fn json(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    http(status, &format!("content-type: application/json\r\n{headers}"), body)
+}
+
+/// Status, type, extra headers; whether the message may be stored, and the hint.
+#[tokio::test]
+async fn refusals_of_the_api() {
+    let cases: [(&str, &str, &str, bool, Option<u64>); 20] = [
+        ("400 Bad Request", "InvalidPayload", "", false, None),
+        ("400 Bad Request", "ReferenceNotFound", "", false, None),
+        ("401 Unauthorized", "Unauthorized", "", false, None),
+        ("402 Payment Required", "PaymentRequired", "", false, None),
+        ("403 Forbidden", "QuotaExceeded", "", false, None),
+        ("404 Not Found", "ResourceNotFound", "", false, None),
+        ("405 Method Not Allowed", "MethodNotFound", "", false, None),
+        ("409 Conflict", "AlreadyExists", "", false, None),
+        ("410 Gone", "ResourceGone", "", false, None),
+        ("413 Content Too Large", "PayloadTooLarge", "", false, None),
+        ("415 Unsupported Media Type", "UnsupportedMediaType", "", false, None),
+        ("429 Too Many Requests", "RateLimited", "", false, None),
+        ("429 Too Many Requests", "RateLimited", "RateLimit-Reset: 2\r\n", false, Some(2)),
+        ("429 Too Many Requests", "RateLimited", "X-RateLimit-Reset: 3\r\n", false, Some(3)),
+        (
+            "429 Too Many Requests",
+            "RateLimited",
+            "Retry-After: 4\r\nRateLimit-Reset: 2\r\n",
+            false,
+            Some(4),
+        ),
+        (
+            "429 Too Many Requests",
+            "RateLimited",
+            "Date: Wed, 19 Aug 2026 10:00:00 GMT\r\nRetry-After: Wed, 19 Aug 2026 10:00:07 GMT\r\n",
+            false,
+            Some(7),
+        ),
+        ("500 Internal Server Error", "Internal", "RateLimit-Reset: 1\r\n", true, None),
+        ("503 Service Unavailable", "Unknown", "Retry-After: 5\r\n", true, Some(5)),
+        ("504 Gateway Timeout", "OperationTimeout", "Retry-After: soon\r\n", true, None),
+        ("418 I'm a teapot", "AnythingNew", "", false, None),
+    ];
+    for (status, kind, headers, maybe_stored, hint) in cases {
+        let code = &status[..3];
+        let sent = format!(
+            r#"{{"id":"err_1x2","code":{code},"type":"{kind}","message":"so\nit is","metadata":{{"a":1}}}}"#
+        );
+        let documented = format!(r#"{{"type":"{kind}","description":"so it is","status":{code}}}"#);
+        for body in [sent, documented] {
+            let error = fails_with(json(status, headers, &body)).await;
+            assert!(error.is_api(), "{status}: {error:?}");
+            assert_eq!(error.status().unwrap().as_str(), code);
+            assert_eq!(error.maybe_stored(), maybe_stored, "{status}");
+            assert_eq!(error.retry_after(), hint.map(Duration::from_secs), "{status} {headers}");
+            let text = error.to_string();
+            assert!(
+                text.starts_with(&format!("the API answered {code} {kind}: so it is")),
+                "{text}"
+            );
+            assert_eq!(text.contains("may be stored"), maybe_stored, "{text}");
+            let Error::Api(error) = error else { unreachable!() };
+            assert_eq!(error.type_, ErrorType::from(kind));
+            assert_eq!(matches!(error.type_, ErrorType::Other(_)), kind == "AnythingNew");
+            if body.contains("message") {
+                assert_eq!(error.id.as_deref(), Some("err_1x2"));
+                assert_eq!(error.metadata["a"], 1);
+            }
+        }
+    }
+}
+
+/// The answer, whether the message may be stored, what the text says.
+#[tokio::test]
+async fn answers_that_are_not_the_apis() {
+    let html = "<html>\n<h1>Bad Gateway</h1>";
+    let page = |status| http(status, "content-type: text/html\r\n", html);
+    let cut =
+        |body: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{body}").into_bytes();
+    let cases: [(Vec<u8>, bool, &str); 12] = [
+        (page("502 Bad Gateway"), true, "502, text/html, \"<html> <h1>Bad Gateway</h1>\""),
+        (page("503 Service Unavailable"), true, "503, text/html"),
+        (page("404 Not Found"), true, "404, text/html"),
+        (page("429 Too Many Requests"), false, "429, text/html"),
+        (page("200 OK"), true, "200, text/html"),
+        (http("503 Service Unavailable", "", ""), true, "503, with an empty body"),
+        (http("200 OK", "", ""), true, "200, with an empty body"),
+        (http("204 No Content", "", ""), true, "204, with an empty body"),
+        (cut(r#"{"message":{"id":"ms"#), true, r#"200, "{"message":{"id":"ms""#),
+        (json("200 OK", "", "{}"), true, "missing field `message`"),
+        (
+            json("200 OK", "", r#"{"type":"Internal","message":"no"}"#),
+            true,
+            "200, application/json",
+        ),
+        (json("500 Internal Server Error", "", r#"{"error":"no"}"#), true, "500, application/json"),
+    ];
+    for (answer, maybe_stored, text) in cases {
+        let raw = String::from_utf8_lossy(&answer).into_owned();
+        let error = fails_with(answer).await;
+        assert!(error.is_answer(), "{raw}: {error:?}");
+        assert_eq!(error.maybe_stored(), maybe_stored, "{raw}");
+        assert!(error.to_string().contains(text), "{error} lacks {text}");
+        assert!(!error.to_string().contains('\n'), "one line: {error}");
+        let Error::Answer(error) = error else { unreachable!() };
+        assert!(
+            raw.contains(error.status.as_str()) && raw.ends_with(&error.body_start),
+            "{error:?}"
+        );
+        assert_eq!(error.headers.get("content-type").is_some(), raw.contains("content-type"));
+    }
+}
+
+#[tokio::test]
+async fn a_truncated_answer_names_its_cause() {
+    let error = fails_with(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()).await;
+    let Error::Answer(answer) = &error else { panic!("{error:?}") };
+    assert_eq!((answer.status.as_u16(), answer.body_start.as_str()), (200, "{"));
+    assert!(error.source().unwrap().is::<reqwest::Error>(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_stored_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let error = client(&url).get_or_create(&hello()).await.unwrap_err();
+    assert!(error.is_transport() && !error.maybe_stored() && !error.is_timeout(), "{error:?}");
+    assert!(
+        error.to_string().starts_with(&format!("no connection to the API at {url}: ")),
+        "{error}"
+    );
+    assert!(error.source().unwrap().is::<reqwest::Error>());
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_may_have_stored_it() {
+    let error = fails_with(Vec::new()).await;
+    assert!(error.is_transport() && error.maybe_stored(), "{error:?}");
+    assert!(
+        error.to_string().starts_with("the connection broke before the answer came"),
+        "{error}"
+    );
+    assert!(error.to_string().ends_with("; the message may be stored"), "{error}");
+}
+
+/// With time paused, the timeouts pass as soon as nothing else happens.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_in_time_may_have_stored_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let silent = tokio::spawn(async move {
+        let mut open = Vec::new();
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            request(&mut connection).await;
+            open.push(connection);
+        }
+    });
+    let builder = || Client::builder().base_url(&url).token(TOKEN).bot_id("bot");
+    for (builder, limit) in [(builder(), 60), (builder().timeout(Duration::from_secs(5)), 5)] {
+        let start = tokio::time::Instant::now();
+        let error = builder.build().unwrap().get_or_create(&hello()).await.unwrap_err();
+        assert_eq!(start.elapsed().as_secs(), limit);
+        assert!(error.is_timeout() && error.is_transport() && error.maybe_stored(), "{error:?}");
+        assert!(error.to_string().starts_with("no answer from the API in time"), "{error}");
+    }
+    silent.abort();
+}
+
+/// A debugging proxy or a wrong base URL may repeat what it was sent.
+#[tokio::test]
+async fn a_token_that_the_server_repeats_is_shown_nowhere() {
+    let echo = format!("x-echo: Bearer {TOKEN}\r\n");
+    let error = format!(
+        r#"{{"type":"Unauthorized","message":"{TOKEN}","id":"{TOKEN}","metadata":{{"m":"{TOKEN}"}}}}"#
+    );
+    let answers = [
+        http("502 Bad Gateway", &echo, TOKEN),
+        json("401 Unauthorized", &echo, &error),
+        json("200 OK", &echo, &format!(r#"{{"message":"{TOKEN}"}}"#)),
+        json("200 OK", &echo, &format!(r#"{{"message":{{"id":"{TOKEN}"}}}}"#)),
+    ];
+    for answer in answers {
+        let error = fails_with(answer).await;
+        let mut shown = format!("{error} {error:?}");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            shown += &format!("{cause} {cause:?}");
+            source = cause.source();
+        }
+        assert!(!shown.contains(TOKEN), "{shown}");
+    }
+}

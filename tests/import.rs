@@ -1,0 +1,140 @@
+//! The import example as a program: lines in, lines out, exit code.
+
+mod support;
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use botpress_messages::sandbox::Sandbox;
+use serde_json::{Value, json};
+use support::*;
+
+fn import(url: &str, token: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(example("import"));
+    command.args(arguments).env_clear();
+    command.envs([("BP_API_URL", url), ("BP_TOKEN", token), ("BP_BOT_ID", Sandbox::BOT_ID)]);
+    command
+}
+
+/// The results by line number.
+fn results(output: &Output) -> Vec<Value> {
+    let lines = String::from_utf8(output.stdout.clone()).unwrap();
+    let mut results: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    results.sort_by_key(|result| result["line"].as_u64());
+    results
+}
+
+fn bodies(wanted: bool) -> String {
+    let cases = cases().into_iter().filter(|(_, accept, _)| *accept || !wanted);
+    cases.map(|(_, _, body)| format!("{body}\n")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_line_gets_a_result() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let good = bodies(true);
+    std::fs::write(path, &good).unwrap();
+    for (concurrency, created) in [("16", true), ("1", false)] {
+        let output = import(&sandbox.url(), Sandbox::TOKEN, &["--concurrency", concurrency, path])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let results = results(&output);
+        for ((index, body), result) in good.lines().enumerate().zip(&results) {
+            let body: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(result["line"], index + 1);
+            assert_eq!(result["message"]["payload"], body["payload"]);
+            let identified = body["tags"] != json!({});
+            assert_eq!(result["created"], created || !identified, "{body}");
+        }
+        assert_eq!(results.len(), good.lines().count());
+    }
+    let report = import(&sandbox.url(), Sandbox::TOKEN, &[path]).output().unwrap().stderr;
+    let report = String::from_utf8(report).unwrap();
+    assert!(
+        report.starts_with("20 stored (4 created, 16 found), 0 not stored, 0 unknown"),
+        "{report}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_line_is_an_error_of_its_own() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let long = format!("\"{}\"\n", "x".repeat(20 << 20));
+    let good = serde_json::to_string(&hello()).unwrap();
+    let input = [b"{}\n\n  \r\nnot json\n\xff\n", long.as_bytes(), good.as_bytes()].concat();
+    let mut import = import(&sandbox.url(), Sandbox::TOKEN, &["-"]);
+    let mut import =
+        import.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    import.stdin.take().unwrap().write_all(&input).unwrap();
+    let output = import.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+
+    let results = results(&output);
+    let found: Vec<_> = results
+        .iter()
+        .map(|result| (result["line"].as_u64().unwrap(), &result["error"]["message"]))
+        .collect();
+    let expected =
+        [(1, "/conversationId is required"), (4, "not JSON"), (5, "not JSON"), (6, "longer than")];
+    assert_eq!(results.len(), 5, "{found:?}");
+    for ((line, message), (expected_line, part)) in found.iter().zip(expected) {
+        assert!(
+            *line == expected_line && message.as_str().unwrap().contains(part),
+            "{line}: {message}"
+        );
+    }
+    for result in &results[..4] {
+        assert_eq!(
+            (&result["error"]["kind"], &result["error"]["maybe_stored"]),
+            (&json!("invalid"), &json!(false))
+        );
+    }
+    assert_eq!((&results[4]["line"], &results[4]["created"]), (&json!(7), &json!(true)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_failure_is_told() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let (gateway, _) = script(vec![http("502 Bad Gateway", "", "<html>")]).await;
+    let (broken, _) = script(vec![Vec::new()]).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), serde_json::to_string(&hello()).unwrap()).unwrap();
+    let path = file.path().to_str().unwrap();
+    let cases = [
+        (sandbox.url(), "wrong", "api", false),
+        (gateway, "t", "answer", true),
+        (broken, "t", "transport", true),
+        ("http://127.0.0.1:1".into(), "t", "transport", false),
+    ];
+    for (url, token, kind, maybe_stored) in cases {
+        let output = import(&url, token, &[path]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let error = &results(&output)[0]["error"];
+        assert_eq!(
+            (&error["kind"], &error["maybe_stored"]),
+            (&json!(kind), &json!(maybe_stored)),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    let cases: [(&[&str], &str, &str); 4] = [
+        (&["/nowhere/messages.ndjson"], "t", "/nowhere/messages.ndjson: No such file"),
+        (&["-"], "", "BP_TOKEN is missing"),
+        (&[], "t", "Usage: "),
+        (&["--concurrency", "0", "-"], "t", "0 is not in 1.."),
+    ];
+    for (arguments, token, message) in cases {
+        let output =
+            import("http://127.0.0.1:1", token, arguments).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let report = String::from_utf8(output.stderr).unwrap();
+        assert!(report.contains(message) && output.stdout.is_empty(), "{report}");
+    }
+}

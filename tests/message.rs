@@ -1,0 +1,360 @@
+//! What a message can say, and every way in which it can break the contract.
+
+mod support;
+
+use std::time::Duration;
+
+use botpress_messages::content::*;
+use botpress_messages::{Error, NewMessage, Rule, Schedule};
+use chrono::{DateTime, Utc};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use support::*;
+
+fn body(message: &NewMessage) -> Value {
+    serde_json::to_value(message).unwrap()
+}
+
+/// Every content of the contract, with and without what is optional, and with a key of one's own.
+#[test]
+fn each_content_has_a_constructor() {
+    let card = || {
+        Card::new(
+            "t",
+            [CardAction::new("say", "l", "v"), CardAction::new(CardActionKind::Url, "l", "v")],
+        )
+    };
+    let card_json = json!({ "title": "t", "actions": [
+        { "action": "say", "label": "l", "value": "v" }, { "action": "url", "label": "l", "value": "v" },
+    ]});
+    let options = || [ChoiceOption::new("l", "v")];
+    let options_json = json!([{ "label": "l", "value": "v" }]);
+    let cases: Vec<(Content, &str, Value)> = vec![
+        (Text::new("").into(), "text", json!({ "text": "" })),
+        (
+            Text::new("a").extra("mentions", json!([])).into(),
+            "text",
+            json!({ "text": "a", "mentions": [] }),
+        ),
+        (Markdown::new("*a*").into(), "markdown", json!({ "markdown": "*a*" })),
+        (Image::new("u").into(), "image", json!({ "imageUrl": "u" })),
+        (Image::new("u").title("t").into(), "image", json!({ "imageUrl": "u", "title": "t" })),
+        (Audio::new("u").title("t").into(), "audio", json!({ "audioUrl": "u", "title": "t" })),
+        (Video::new("u").title("t").into(), "video", json!({ "videoUrl": "u", "title": "t" })),
+        (
+            File::new("u").extra("filename", "f").into(),
+            "file",
+            json!({ "fileUrl": "u", "filename": "f" }),
+        ),
+        (
+            Location::new(45.5, -73.25).title("t").address("a").into(),
+            "location",
+            json!({ "latitude": 45.5, "longitude": -73.25, "title": "t", "address": "a" }),
+        ),
+        (card().into(), "card", card_json.clone()),
+        (
+            Card::new("t", []).subtitle("s").image_url("u").into(),
+            "card",
+            json!({ "title": "t", "subtitle": "s", "imageUrl": "u", "actions": [] }),
+        ),
+        (Carousel::new([card()]).into(), "carousel", json!({ "items": [card_json] })),
+        (
+            Choice::new("q", options()).into(),
+            "choice",
+            json!({ "text": "q", "options": options_json }),
+        ),
+        (Dropdown::new("q", []).into(), "dropdown", json!({ "text": "q", "options": [] })),
+        (
+            Bloc::new([
+                Text::new("a").into(),
+                Image::new("u").into(),
+                Location::new(0.5, 1.5).into(),
+            ])
+            .into(),
+            "bloc",
+            json!({ "items": [
+                { "type": "text", "payload": { "text": "a" } },
+                { "type": "image", "payload": { "imageUrl": "u" } },
+                { "type": "location", "payload": { "latitude": 0.5, "longitude": 1.5 } },
+            ]}),
+        ),
+    ];
+    for (content, kind, payload) in cases {
+        let message = NewMessage::new(CONVERSATION, USER, content.clone());
+        let expected = json!({
+            "conversationId": CONVERSATION, "userId": USER, "type": kind, "payload": payload, "tags": {},
+        });
+        assert_eq!(body(&message), expected);
+        assert!(message.validate().is_ok(), "{kind}");
+        assert_eq!(
+            serde_json::from_value::<Content>(json!({ "type": kind, "payload": payload })).unwrap(),
+            content
+        );
+    }
+}
+
+#[test]
+fn the_other_fields_are_set_as_told() {
+    let own = json!({ "any": [1, null], "type": "own" });
+    let Value::Object(payload) = own.clone() else { unreachable!() };
+    let date: DateTime<Utc> = "2027-01-01T00:00:00.123456789Z".parse().unwrap();
+    let cases = [
+        (
+            hello().tag("hitl#upstream", "").tags([("a", "b")]),
+            "/tags",
+            json!({ "id": "1", "hitl#upstream": "", "a": "b" }),
+        ),
+        (hello().discriminate_by(["id"]), "/discriminateByTags", json!(["id"])),
+        (hello().synthetic(), "/origin", json!("synthetic")),
+        (hello().schedule(date), "/schedule", json!({ "dateTime": "2027-01-01T00:00:00.123Z" })),
+        (hello().schedule(Duration::ZERO), "/schedule", json!({ "delay": 0 })),
+        (hello().schedule(Duration::from_millis(1500)), "/schedule", json!({ "delay": 1500 })),
+        (hello().schedule(Duration::from_micros(2500)), "/schedule", json!({ "delay": 2.5 })),
+        (
+            hello().schedule(Duration::ZERO).schedule(Schedule::DateTime(date)),
+            "/schedule",
+            json!({ "dateTime": "2027-01-01T00:00:00.123Z" }),
+        ),
+        (NewMessage::custom(CONVERSATION, USER, "own", payload), "/payload", own),
+        (NewMessage::custom(CONVERSATION, USER, "", Map::new()), "/type", json!("")),
+    ];
+    for (message, pointer, expected) in cases {
+        assert_eq!(body(&message).pointer(pointer), Some(&expected));
+        message.validate().unwrap();
+    }
+}
+
+/// What is changed in a legal body, and the violations that follow: path, rule, what is given.
+#[test]
+fn every_violation_is_told_at_once() {
+    let long = "é".repeat(501);
+    let cases: [(Value, &[(&str, Rule, &str)]); 20] = [
+        (
+            json!({ "userId": "canny-system" }),
+            &[("/userId", Rule::MinLength(28), "\"canny-system\" (12 characters)")],
+        ),
+        (
+            json!({ "userId": "é".repeat(37) }),
+            &[("/userId", Rule::MaxLength(36), "(37 characters)")],
+        ),
+        (
+            json!({ "type": "t".repeat(201) }),
+            &[("/type", Rule::MaxLength(200), "(201 characters)")],
+        ),
+        (
+            json!({ "tags": { "a/b~": long } }),
+            &[("/tags/a~1b~0", Rule::MaxLength(500), "(501 characters)")],
+        ),
+        (json!({ "tags": { "a": null } }), &[("/tags/a", Rule::Type("string"), "null")]),
+        (json!({ "tags": [] }), &[("/tags", Rule::Type("object"), "[]")]),
+        (json!({ "payload": "hi" }), &[("/payload", Rule::Type("object"), "\"hi\"")]),
+        (json!({ "origin": "human" }), &[("/origin", Rule::Values(&["synthetic"]), "\"human\"")]),
+        (
+            json!({ "discriminateByTags": ["id", "nope"] }),
+            &[("/discriminateByTags/1", Rule::TagOfMessage, "\"nope\"")],
+        ),
+        (
+            json!({ "discriminateByTags": [1] }),
+            &[("/discriminateByTags/0", Rule::Type("string"), "1")],
+        ),
+        (
+            json!({ "discriminateByTags": {} }),
+            &[("/discriminateByTags", Rule::Type("array"), "{}")],
+        ),
+        (
+            json!({ "schedule": { "delay": -0.5 } }),
+            &[("/schedule/delay", Rule::Minimum(0.0), "-0.5")],
+        ),
+        (
+            json!({ "schedule": { "delay": "1" } }),
+            &[("/schedule/delay", Rule::Type("number"), "\"1\"")],
+        ),
+        (json!({ "schedule": {} }), &[("/schedule", Rule::OneOf(vec!["dateTime", "delay"]), "{}")]),
+        (
+            json!({ "schedule": { "delay": 1, "dateTime": "2027-01-01T00:00:00.000Z" } }),
+            &[("/schedule", Rule::OneOf(vec!["dateTime", "delay"]), "{\"dateTime\"")],
+        ),
+        (
+            json!({ "schedule": { "dateTime": "2027-01-01T00:00:00Z" } }),
+            &[("/schedule/dateTime", Rule::MinLength(24), "(20 characters)")],
+        ),
+        (
+            json!({ "schedule": { "dateTime": "the first of January, 2027" } }),
+            &[("/schedule/dateTime", Rule::DateTime, "\"the first of January, 2027\"")],
+        ),
+        (json!({ "later": 1 }), &[("/later", Rule::Unknown, "1")]),
+        (
+            json!({ "conversationId": 1, "userId": "", "type": null, "tags": { "x": 1 }, "extra": {} }),
+            &[
+                ("/conversationId", Rule::Type("string"), "1"),
+                ("/userId", Rule::MinLength(28), "\"\" (0 characters)"),
+                ("/type", Rule::Type("string"), "null"),
+                ("/tags/x", Rule::Type("string"), "1"),
+                ("/extra", Rule::Unknown, "{}"),
+            ],
+        ),
+        (
+            json!({ "discriminateByTags": [long] }),
+            &[
+                ("/discriminateByTags/0", Rule::MaxLength(500), "(501 characters)"),
+                ("/discriminateByTags/0", Rule::TagOfMessage, "(501 characters)"),
+            ],
+        ),
+    ];
+    for (change, expected) in cases {
+        let mut body = body(&hello());
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        expect(&NewMessage::from(body), expected);
+    }
+}
+
+#[test]
+fn what_is_missing_is_told_too() {
+    let missing = ["conversationId", "userId", "type", "payload", "tags"];
+    let paths = missing.map(|name| format!("/{name}"));
+    let expected: Vec<_> = paths.iter().map(|path| (path.as_str(), Rule::Required, "")).collect();
+    expect(&NewMessage::from(json!({})), &expected);
+    for other in [json!(null), json!([]), json!("text"), json!(1)] {
+        expect(
+            &NewMessage::from(other.clone()).tag("a", "b"),
+            &[("", Rule::Type("object"), &other.to_string())],
+        );
+    }
+}
+
+/// JSON has no such number, so it would be sent as null.
+#[test]
+fn a_place_that_is_not_finite_is_refused() {
+    let nowhere = || Location::new(f64::NAN, f64::INFINITY);
+    for content in [Content::from(nowhere()), Bloc::new([nowhere().into()]).into()] {
+        expect(
+            &NewMessage::new(CONVERSATION, USER, content),
+            &[("/payload", Rule::Finite, "null")],
+        );
+    }
+}
+
+fn expect(message: &NewMessage, expected: &[(&str, Rule, &str)]) {
+    let error = message.validate().unwrap_err();
+    assert!(error.is_invalid() && !error.maybe_stored());
+    let mut found = error.violations().to_vec();
+    for (path, rule, given) in expected {
+        let place = found
+            .iter()
+            .position(|v| v.path == *path && v.rule == *rule && v.given.contains(given));
+        let violation =
+            found.remove(place.unwrap_or_else(|| panic!("{path} {rule}: not among {found:?}")));
+        assert!(error.to_string().contains(&violation.to_string()), "{error}");
+    }
+    assert!(found.is_empty(), "unexpected: {found:?}");
+    assert!(!error.to_string().contains('\n'));
+}
+
+/// Bodies in and around the contract: each property mostly legal, at its bounds, now and then not.
+fn bodies() -> impl Strategy<Value = Value> {
+    let id = || prop_oneof![8 => text(28..=36usize), 1 => text(26..=38usize)].prop_map(Value::from);
+    let string = |max: usize| prop_oneof![8 => text(0..=4usize), 1 => text(max - 1..=max + 1)];
+    let mostly = |good: BoxedStrategy<Value>| prop_oneof![40 => good, 1 => any_json()];
+    let tags =
+        prop::collection::btree_map("[a-c]{1,2}", string(500), 0..4).prop_map(|map| json!(map));
+    let date = prop::sample::select(vec![
+        "2027-01-01T00:00:00.000Z",
+        "2027-01-01T00:00:00.0000000Z",
+        "2027-01-01T01:00:00+01:00",
+        "2027-01-01T00:00:00.0000",
+        "2027-01-01T00:00:00Z",
+        "2027-01-01T00:00:00.000000000Z",
+        "2027-13-01T00:00:00.000Z",
+        "twenty-four characters..",
+    ]);
+    let schedule = prop_oneof![
+        date.clone().prop_map(|date| json!({ "dateTime": date })),
+        any::<f64>().prop_map(|delay| json!({ "delay": delay })),
+        (0..3i64).prop_map(|delay| json!({ "delay": delay - 1 })),
+        date.prop_map(|date| json!({ "dateTime": date, "delay": 1 })),
+        Just(json!({})),
+    ];
+    let discriminators =
+        prop::collection::vec(prop_oneof![8 => "[a-c]{1,2}", 1 => string(500)], 0..3);
+    let required = (
+        mostly(id().boxed()),
+        mostly(id().boxed()),
+        mostly(string(200).prop_map(Value::from).boxed()),
+        mostly(object().boxed()),
+        mostly(tags.boxed()),
+    );
+    let optional = (
+        prop::option::of(mostly(schedule.boxed())),
+        prop::option::of(mostly(Just(json!("synthetic")).boxed())),
+        prop::option::of(mostly(discriminators.prop_map(|names| json!(names)).boxed())),
+        prop_oneof![20 => Just(None), 1 => any_json().prop_map(Some)],
+    );
+    let missing = prop_oneof![20 => Just(None), 1 => (0..5usize).prop_map(Some)];
+    (required, optional, missing).prop_map(|(required, optional, missing)| {
+        let (conversation, user, kind, payload, tags) = required;
+        let (schedule, origin, discriminators, unknown) = optional;
+        let values = [
+            Some(conversation),
+            Some(user),
+            Some(kind),
+            Some(payload),
+            Some(tags),
+            schedule,
+            origin,
+            discriminators,
+            unknown,
+        ];
+        let names = [
+            "conversationId",
+            "userId",
+            "type",
+            "payload",
+            "tags",
+            "schedule",
+            "origin",
+            "discriminateByTags",
+            "other",
+        ];
+        let properties = names.into_iter().zip(values).enumerate();
+        let properties = properties.filter(|(index, _)| Some(*index) != missing);
+        properties.filter_map(|(_, (name, value))| Some((name.to_owned(), value?))).collect()
+    })
+}
+
+/// What the contract says in prose: one of date and delay, a date that is one, no time that is past,
+/// discriminators that name tags. The dates above are told apart by the first character after "T".
+fn keeps_the_prose(body: &Value) -> bool {
+    let schedule = body.get("schedule").is_none_or(|schedule| {
+        let date = schedule
+            .get("dateTime")
+            .map(|date| date.as_str().is_some_and(|date| date.starts_with("2027-01")));
+        let delay =
+            schedule.get("delay").map(|delay| delay.as_f64().is_some_and(|delay| delay >= 0.0));
+        matches!((date, delay), (Some(true), None) | (None, Some(true)))
+    });
+    let mut names = body.get("discriminateByTags").and_then(Value::as_array).into_iter().flatten();
+    schedule && names.all(|name| name.as_str().is_some_and(|name| body["tags"].get(name).is_some()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..Default::default() })]
+
+    /// The witness is another implementation (`jsonschema`) with another schema (the vendor's).
+    #[test]
+    fn valid_is_what_the_vendors_contract_allows(body in bodies()) {
+        thread_local!(static VENDOR: [jsonschema::Validator; 3] =
+            ["1.14.0", "1.70.2", "1.108.0"].map(|version| vendor(version, "/requestBody")));
+        let message = NewMessage::from(body.clone());
+        let valid = match message.validate() {
+            Ok(()) => true,
+            Err(Error::Invalid(violations)) => { prop_assert!(!violations.is_empty()); false }
+            Err(other) => return Err(TestCaseError::fail(other.to_string())),
+        };
+        VENDOR.with(|[v1_14, v1_70, v1_108]| {
+            prop_assert_eq!(valid, v1_70.is_valid(&body) && keeps_the_prose(&body));
+            prop_assert!(!valid || v1_108.is_valid(&body));
+            prop_assert!(!valid || body.get("origin").is_some() || v1_14.is_valid(&body));
+            Ok(())
+        })?;
+    }
+}

@@ -1,0 +1,34 @@
+//! What the manifest promises.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// No dependency may ask for a later compiler than the `rust-version` of this crate.
+#[test]
+fn the_rust_version_holds_for_every_dependency() {
+    let cargo = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let about = cargo(&["-vV"]);
+    // What other platforms need may not be here.
+    let platform = about.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let metadata = ["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform"];
+    let metadata: Value =
+        serde_json::from_str(&cargo(&[&metadata[..], &[platform]].concat())).unwrap();
+    let minor = |version: &str| -> u32 { version.split('.').nth(1).unwrap().parse().unwrap() };
+    let ours = minor(env!("CARGO_PKG_RUST_VERSION"));
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 100);
+    for package in packages {
+        let version = package["rust_version"].as_str().unwrap_or("1.0");
+        assert!(
+            minor(version) <= ours,
+            "{} {} needs {version}",
+            package["name"],
+            package["version"]
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! The sandbox as a test double: raw requests, so that what a client would refuse gets there too.
+
+mod support;
+
+use botpress_messages::sandbox::Sandbox;
+use botpress_messages::{Direction, Message, NewMessage};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use support::*;
+
+const PATH: &str = "/v1/chat/messages/get-or-create";
+
+fn raw(sandbox: &Sandbox, method: Method, path: &str) -> RequestBuilder {
+    reqwest::Client::new()
+        .request(method, sandbox.url() + path)
+        .header("authorization", format!("Bearer {}", Sandbox::TOKEN))
+        .header("x-bot-id", Sandbox::BOT_ID)
+        .header("content-type", "application/json")
+}
+
+async fn error(answer: Response) -> (u16, String, String) {
+    let status = answer.status().as_u16();
+    for header in ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"] {
+        let figure = answer.headers()[header].to_str().unwrap();
+        assert!(figure.parse::<u64>().is_ok(), "{header}: {figure}");
+    }
+    let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    assert_eq!(body["code"], status);
+    let id = body["id"].as_str().unwrap();
+    assert!(id.len() == 27 && id.starts_with("err_20") && id.contains('x'), "{id}");
+    (status, body["type"].as_str().unwrap().into(), body["message"].as_str().unwrap().into())
+}
+
+#[tokio::test]
+async fn it_refuses_as_the_api_does() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let legal = serde_json::to_value(hello()).unwrap();
+    let post = || raw(&sandbox, Method::POST, PATH);
+    let with = |change: Value| {
+        let mut body = legal.clone();
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        post().body(body.to_string())
+    };
+    let without = |name: &str| {
+        let mut body = legal.clone();
+        body.as_object_mut().unwrap().remove(name);
+        post().body(body.to_string())
+    };
+    let plain = || reqwest::Client::new().post(sandbox.url() + PATH);
+    let ours = |header: &'static str, value: &'static str| {
+        let mut request = post().body(legal.to_string()).build().unwrap();
+        request.headers_mut().insert(header, value.parse().unwrap());
+        RequestBuilder::from_parts(reqwest::Client::new(), request)
+    };
+    let cases = [
+        (
+            without("conversationId"),
+            400,
+            "InvalidPayload",
+            "request/body must have required property 'conversationId'",
+        ),
+        (
+            with(json!({ "userId": "u" })),
+            400,
+            "InvalidPayload",
+            "request/body/userId must NOT have fewer than 28 characters",
+        ),
+        (
+            with(json!({ "type": "t".repeat(201) })),
+            400,
+            "InvalidPayload",
+            "request/body/type must NOT have more than 200 characters",
+        ),
+        (
+            with(json!({ "tags": { "a": 1 } })),
+            400,
+            "InvalidPayload",
+            "request/body/tags/a must be string",
+        ),
+        (
+            with(json!({ "other": 1 })),
+            400,
+            "InvalidPayload",
+            "request/body must NOT have additional properties",
+        ),
+        (
+            with(json!({ "origin": "x" })),
+            400,
+            "InvalidPayload",
+            "request/body/origin must be equal to one of the allowed values",
+        ),
+        (post().body("[]"), 400, "InvalidPayload", "request/body must be object"),
+        (post().body("{"), 400, "InvalidPayload", "request/body must be JSON"),
+        (plain(), 401, "Unauthorized", "the token"),
+        (ours("authorization", "Bearer nope"), 401, "Unauthorized", "the token"),
+        (
+            plain().header("authorization", format!("Bearer {}", Sandbox::TOKEN)),
+            400,
+            "InvalidPayload",
+            "required property 'x-bot-id'",
+        ),
+        (ours("x-bot-id", "other"), 403, "Forbidden", "this bot"),
+        (ours("content-type", "text/plain"), 415, "UnsupportedMediaType", "text/plain"),
+        (
+            raw(&sandbox, Method::POST, "/v1/chat/messages"),
+            404,
+            "ResourceNotFound",
+            "/v1/chat/messages",
+        ),
+        (raw(&sandbox, Method::GET, PATH), 405, "MethodNotFound", "GET"),
+        (
+            with(json!({ "payload": { "text": "x".repeat(1 << 20) } })),
+            413,
+            "PayloadTooLarge",
+            "too large",
+        ),
+    ];
+    for (request, status, kind, message) in cases {
+        let found = error(request.send().await.unwrap()).await;
+        assert_eq!((found.0, found.1.as_str()), (status, kind), "{}", found.2);
+        assert!(found.2.contains(message), "{} lacks {message}", found.2);
+    }
+    assert!(sandbox.messages().is_empty() && sandbox.requests().is_empty());
+}
+
+/// A stored message's tags, then a request's tags and discriminators, and whether that is found.
+#[tokio::test]
+async fn it_looks_messages_up_by_their_tags() {
+    let abc: &[(&str, &str)] = &[("foo", "a"), ("bar", "b"), ("baz", "c")];
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [(&'a str, &'a str)], &'a [&'a str], bool);
+    let cases: [Case; 13] = [
+        (abc, abc, &[], true),
+        (abc, &[("foo", "a"), ("bar", "b")], &[], false),
+        (abc, &[("foo", "a"), ("bar", "b"), ("baz", "c"), ("new", "d")], &[], false),
+        (abc, &[("foo", "x"), ("bar", "b"), ("baz", "c")], &["bar", "baz"], true),
+        (abc, &[("bar", "b"), ("baz", "c")], &["bar", "baz"], true),
+        (abc, &[("bar", "b"), ("baz", "x")], &["bar", "baz"], false),
+        (abc, &[("bar", "b"), ("baz", "c"), ("new", "d")], &["bar"], true),
+        (&[], &[], &[], false),
+        (&[("a", "")], &[("a", "")], &[], false),
+        (&[("a", "1"), ("b", "")], &[("a", "1")], &[], true),
+        (&[("a", "1")], &[("a", "1"), ("b", "")], &[], true),
+        (&[("a", "1"), ("b", "")], &[("a", "2"), ("b", "")], &["b"], false),
+        (&[("a", "1")], &[("a", "1")], &["a"], true),
+    ];
+    for (stored, asked, discriminators, found) in cases {
+        let sandbox = Sandbox::start().await.unwrap();
+        let client = sandbox.client().build().unwrap();
+        let [stored, asked] = [stored, asked].map(|tags| {
+            NewMessage::custom(CONVERSATION, USER, "own", Default::default())
+                .tags(tags.iter().copied())
+        });
+        let asked = asked.discriminate_by(discriminators.iter().copied());
+        let first = client.get_or_create(&stored).await.unwrap();
+        assert_eq!(first.created, Some(true));
+        let second = client.get_or_create(&asked).await.unwrap();
+        assert_eq!(second.created, Some(!found), "{stored:?} {asked:?}");
+        assert_eq!(second.message.id == first.message.id, found);
+        assert_eq!(sandbox.messages().len(), if found { 1 } else { 2 });
+    }
+}
+
+#[tokio::test]
+async fn a_hit_updates_tags_and_payload() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let first = hello().tags([("stays", "1"), ("goes", "1")]);
+    let first = client.get_or_create(&first).await.unwrap().message;
+    assert!(first.id.len() == 30 && first.id.starts_with("msg_"), "{}", first.id);
+    assert_eq!(first.direction, Direction::Incoming);
+
+    let edited = json!({
+        "conversationId": CONVERSATION, "userId": USER, "type": "text", "payload": { "text": "edited" },
+        "tags": { "id": "1", "goes": "", "new": "2" }, "discriminateByTags": ["id"],
+    });
+    let second = client.get_or_create(&NewMessage::from(edited.clone())).await.unwrap();
+    assert_eq!(second.created, Some(false));
+    let expected = Message {
+        payload: edited["payload"].as_object().unwrap().clone(),
+        tags: [("id", "1"), ("new", "2"), ("stays", "1")].map(|(a, b)| (a.into(), b.into())).into(),
+        updated_at: second.message.updated_at,
+        ..first.clone()
+    };
+    assert_eq!(second.message, expected);
+    assert!(second.message.updated_at >= first.updated_at);
+    assert_eq!(sandbox.messages(), [expected]);
+    assert_eq!(sandbox.requests()[1], edited);
+
+    let bot = NewMessage::custom(CONVERSATION, Sandbox::BOT_ID, "own", Default::default());
+    let answer = client.get_or_create(&bot.synthetic()).await.unwrap().message;
+    assert_eq!(answer.direction, Direction::Outgoing, "the bot itself wrote it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_limits_the_requests_of_a_second() {
+    let sandbox = Sandbox::builder().requests_per_second(3).start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    for _ in 0..2 {
+        for remaining in [2, 1, 0] {
+            let limit = client.get_or_create(&hello()).await.unwrap().rate_limit;
+            assert_eq!((limit.limit, limit.remaining), (Some(3), Some(remaining)));
+        }
+        for _ in 0..2 {
+            let refused = client.get_or_create(&hello()).await.unwrap_err();
+            assert!(refused.is_api() && refused.is_rate_limited() && !refused.maybe_stored());
+            assert_eq!(refused.retry_after().unwrap().as_secs(), 1);
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    assert_eq!(sandbox.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn it_stops_when_it_is_dropped() {
+    let sandbox = Sandbox::builder().token("t").bot_id("b").start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    client.get_or_create(&hello()).await.unwrap();
+    let port = sandbox.url().rsplit(':').next().unwrap().parse().unwrap();
+    assert!(Sandbox::builder().port(port).start().await.is_err(), "the port is taken");
+    drop(sandbox);
+    tokio::task::yield_now().await;
+    assert!(client.get_or_create(&hello()).await.unwrap_err().is_transport());
+}

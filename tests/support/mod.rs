@@ -1,0 +1,152 @@
+//! A server that follows a script, the recorded cases, and the vendor's schemas.
+#![allow(dead_code)] // each test file uses its own part
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use botpress_messages::{Client, NewMessage, content::Text};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+pub const CONVERSATION: &str = "conv_01KDF2QM9Z2CK5XYT0RD4E7J5K";
+pub const USER: &str = "user_010NFASW4XK2YJ5RVY7B6JMC28";
+pub const TOKEN: &str = "bp_pat_5ecret";
+
+pub fn hello() -> NewMessage {
+    NewMessage::new(CONVERSATION, USER, Text::new("Hello")).tag("id", "1")
+}
+
+pub fn client(url: &str) -> Client {
+    Client::builder().base_url(url).token(TOKEN).bot_id("bot").build().unwrap()
+}
+
+/// Gives each connection one of the answers, byte by byte as it is, then closes it. Returns its URL
+/// and, in the end, the requests.
+pub async fn script(answers: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let requests = tokio::spawn(async move {
+        let mut requests = Vec::new();
+        for answer in answers {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            requests.push(request(&mut connection).await);
+            connection.write_all(&answer).await.unwrap();
+        }
+        requests
+    });
+    (url, requests)
+}
+
+/// Reads one request, head and body.
+pub async fn request(connection: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if length.is_none_or(|length| body.len() >= length.parse().unwrap()) {
+                return text.into_owned();
+            }
+        }
+        assert_ne!(connection.read_buf(&mut bytes).await.unwrap(), 0, "an unfinished request");
+    }
+}
+
+/// An answer with a correct length.
+pub fn http(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
+        .into_bytes()
+}
+
+/// A 200 with this body, as JSON.
+pub fn ok(body: &Value) -> Vec<u8> {
+    http("200 OK", "content-type: application/json\r\n", &body.to_string())
+}
+
+/// What version 1.82 answers.
+pub fn stored() -> Value {
+    json!({
+        "message": {
+            "id": "msg_01KDF2QM9Z2CK5XYT0RD4E7J5K",
+            "createdAt": "2026-08-19T10:00:00.250Z",
+            "updatedAt": "2026-08-19T10:00:01.500Z",
+            "type": "text",
+            "payload": { "text": "Hello" },
+            "direction": "incoming",
+            "userId": USER,
+            "conversationId": CONVERSATION,
+            "tags": { "id": "1" },
+        },
+        "meta": { "created": true },
+    })
+}
+
+/// The recorded requests: name, whether the contract accepts it, body.
+pub fn cases() -> Vec<(String, bool, Value)> {
+    let lines = fs::read_to_string("tests/cases/requests.ndjson").unwrap();
+    let cases = lines.lines().map(|line| {
+        let mut case: Value = serde_json::from_str(line).unwrap();
+        let name = case["name"].as_str().unwrap().to_owned();
+        (name, case["accept"].as_bool().unwrap(), case["body"].take())
+    });
+    cases.collect()
+}
+
+/// A validator for a part of the vendor's contract of some version, by the `jsonschema` crate.
+pub fn vendor(version: &str, part: &str) -> jsonschema::Validator {
+    let file = fs::read_to_string(format!("spec/vendor/{version}.json")).unwrap();
+    let contract: Value = serde_json::from_str(&file).unwrap();
+    let pointer = format!("{part}/content/application~1json/schema");
+    let mut schema = contract.pointer(&pointer).unwrap().clone();
+    nullable_as_type(&mut schema);
+    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
+}
+
+/// OpenAPI 3.0 says `nullable`, JSON Schema another type.
+fn nullable_as_type(schema: &mut Value) {
+    if let Value::Object(object) = schema {
+        if object.remove("nullable") == Some(Value::Bool(true)) {
+            object["type"] = json!([object["type"], "null"]);
+        }
+        object.values_mut().for_each(nullable_as_type);
+    }
+}
+
+/// An example of this crate, which `cargo test` builds beside the tests.
+pub fn example(name: &str) -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let path = test.parent().unwrap().with_file_name("examples").join(name);
+    assert!(path.exists(), "{} is missing: cargo build --examples", path.display());
+    path
+}
+
+/// A string of exactly so many characters, of one to four bytes each.
+pub fn text(length: impl Strategy<Value = usize>) -> impl Strategy<Value = String> {
+    let character = prop::sample::select(vec!['a', 'Z', '0', '_', '"', '\n', 'é', '€', '👋']);
+    length.prop_flat_map(move |length| {
+        prop::collection::vec(character.clone(), length).prop_map(String::from_iter)
+    })
+}
+
+pub fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(".{0,8}", inner, 0..4).prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+pub fn object() -> impl Strategy<Value = Value> {
+    prop::collection::btree_map(".{0,8}", any_json(), 0..4).prop_map(|map| json!(map))
+}

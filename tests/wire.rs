@@ -1,0 +1,99 @@
+//! What goes over the wire, byte by byte, and where it does not go.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use botpress_messages::{Builder, Client};
+use serde_json::{Value, json};
+use support::*;
+
+/// The request line, the headers by lower-case name, and the body.
+fn parts(request: &str) -> (&str, BTreeMap<String, &str>, Value) {
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let (line, headers) = head.split_once("\r\n").unwrap();
+    let headers = headers.lines().map(|header| header.split_once(": ").unwrap());
+    let headers = headers.map(|(name, value)| (name.to_lowercase(), value));
+    (line, headers.collect(), serde_json::from_str(body).unwrap())
+}
+
+#[tokio::test]
+async fn a_request_carries_what_the_contract_names_and_no_more() {
+    let agent = concat!("botpress-messages/", env!("CARGO_PKG_VERSION"));
+    let base = [
+        ("accept", "application/json"),
+        ("authorization", "Bearer bp_pat_5ecret"),
+        ("content-type", "application/json"),
+        ("user-agent", agent),
+        ("x-bot-id", "bot"),
+    ];
+    let plain = |url: &str| Client::builder().base_url(url).token(TOKEN).bot_id("bot");
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    type Setup = fn(Builder) -> Builder;
+    let cases: [(&str, &str, Setup, Headers); 5] = [
+        ("", "", |b| b, &[]),
+        ("/", "", |b| b.integration_id("slack"), &[("x-integration-id", "slack")]),
+        ("/stem/", "/stem", |b| b.integration_alias("wa"), &[("x-integration-alias", "wa")]),
+        (
+            "",
+            "",
+            |b| b.header("X-Trace", "1").header("x-more", "2"),
+            &[("x-trace", "1"), ("x-more", "2")],
+        ),
+        ("", "", |b| b.http_client(reqwest::Client::new()), &[]),
+    ];
+    for (suffix, stem, setup, more) in cases {
+        let (url, requests) = script(vec![ok(&stored())]).await;
+        let client = setup(plain(&format!("{url}{suffix}"))).build().unwrap();
+        client.get_or_create(&hello()).await.unwrap();
+
+        let request = requests.await.unwrap().remove(0);
+        let (line, mut headers, body) = parts(&request);
+        assert_eq!(line, format!("POST {stem}/v1/chat/messages/get-or-create HTTP/1.1"));
+        assert_eq!(headers.remove("host"), url.strip_prefix("http://"));
+        assert!(headers.remove("content-length").is_some());
+        assert_eq!(
+            headers.iter().map(|(name, value)| (name.as_str(), *value)).collect::<Vec<_>>(),
+            {
+                let mut expected = [&base, more].concat();
+                expected.sort();
+                expected
+            }
+        );
+        assert_eq!(
+            body,
+            json!({
+                "conversationId": CONVERSATION, "userId": USER, "type": "text",
+                "payload": { "text": "Hello" }, "tags": { "id": "1" },
+            })
+        );
+    }
+}
+
+/// A key that stands twice would be read differently by different servers.
+#[tokio::test]
+async fn equal_messages_are_equal_bytes() {
+    let (url, requests) = script(vec![ok(&stored()), ok(&stored())]).await;
+    let client = client(&url);
+    let [a, b] = [["b", "a"], ["a", "b"]].map(|tags| hello().tags(tags.map(|tag| (tag, "1"))));
+    client.get_or_create(&a).await.unwrap();
+    client.get_or_create(&b).await.unwrap();
+    let requests = requests.await.unwrap();
+    assert_eq!(requests[0], requests[1]);
+    assert!(requests[0].ends_with(&format!(
+        r#"{{"conversationId":"{CONVERSATION}","payload":{{"text":"Hello"}},"tags":{{"a":"1","b":"1","id":"1"}},"type":"text","userId":"{USER}"}}"#
+    )), "{}", requests[0]);
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_error_and_not_followed() {
+    let (elsewhere, _unvisited) = script(vec![]).await;
+    let location = format!("location: {elsewhere}/v1/chat/messages/get-or-create\r\n");
+    for status in
+        ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"]
+    {
+        let (url, _) = script(vec![http(status, &location, "")]).await;
+        let error = client(&url).get_or_create(&hello()).await.unwrap_err();
+        assert!(error.is_answer() && error.to_string().contains(&elsewhere), "{error}");
+    }
+}
