@@ -106,9 +106,9 @@ pub fn vendor(version: &str, part: &str) -> jsonschema::Validator {
 }
 
 /// OpenAPI 3.0 says `nullable`, JSON Schema another type.
-fn nullable_as_type(schema: &mut Value) {
+pub fn nullable_as_type(schema: &mut Value) {
     if let Value::Object(object) = schema {
-        if object.remove("nullable") == Some(Value::Bool(true)) {
+        if object.remove("nullable") == Some(Value::Bool(true)) && object.contains_key("type") {
             object["type"] = json!([object["type"], "null"]);
         }
         object.values_mut().for_each(nullable_as_type);

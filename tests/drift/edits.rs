@@ -1,0 +1,705 @@
+//! The check, tested by edits of a document: what each breaks, and what it only changes.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+const OPERATION: &str = "/paths/~1v1~1chat~1messages~1get-or-create/post";
+const BODY: &str = "/components/requestBodies/Body/content/application~1json/schema";
+const ANSWER: &str = "/components/responses/Answer/content/application~1json/schema";
+const MESSAGE: &str = "/components/schemas/Message";
+
+/// The newest pinned contract as a document, laid out as the vendor does.
+fn document() -> Value {
+    let (_, contract) = pinned().pop().unwrap();
+    let mut message = contract["responses"]["200"].clone();
+    let schema = &mut message["content"]["application/json"]["schema"];
+    let component = schema["properties"]["message"].take();
+    schema["properties"]["message"] = json!({ "$ref": "#/components/schemas/Message" });
+    let parameters = contract["parameters"].as_object().unwrap().iter().map(|(name, parameter)| {
+        let mut parameter = parameter.clone();
+        parameter["in"] = json!("header");
+        parameter["name"] = json!(name.strip_prefix("header ").unwrap());
+        parameter
+    });
+    json!({
+        "openapi": "3.0.0",
+        "info": { "title": "A document", "version": "1" },
+        "servers": [{ "url": contract["servers"][0] }],
+        "security": [{ "token": [] }],
+        "paths": { PATH: { "post": {
+            "operationId": "getOrCreateMessage",
+            "parameters": parameters.collect::<Vec<_>>(),
+            "requestBody": { "$ref": "#/components/requestBodies/Body" },
+            "responses": {
+                "200": { "$ref": "#/components/responses/Answer" },
+                "default": { "$ref": "#/components/responses/Answer" },
+            },
+        }}},
+        "components": {
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "schemas": { "Message": component },
+            "requestBodies": { "Body": contract["requestBody"] },
+            "responses": { "Answer": message },
+        },
+    })
+}
+
+/// Sets or, without a value, removes what a JSON Pointer names.
+fn edit(document: &mut Value, pointer: &str, value: Option<Value>) {
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    let key = key.replace("~1", "/");
+    match (document.pointer_mut(parent).unwrap_or_else(|| panic!("no {parent}")), value) {
+        (Value::Object(parent), Some(value)) => drop(parent.insert(key, value)),
+        (Value::Object(parent), None) => assert!(parent.remove(&key).is_some(), "no {pointer}"),
+        (Value::Array(parent), Some(value)) => parent.push(value),
+        (parent, _) => panic!("{parent} is no place for {pointer}"),
+    }
+}
+
+/// An edit, by the place under `base` that it sets or removes.
+type Edit = (&'static str, &'static str, Option<Value>);
+
+fn edited(edits: &[Edit]) -> Value {
+    let mut document = document();
+    for (base, place, value) in edits {
+        edit(&mut document, &format!("{base}{place}"), value.clone());
+    }
+    document
+}
+
+fn verdict(edits: &[Edit]) -> (Vec<String>, String) {
+    let (mut lines, _) = compare(Ok(&edited(edits)));
+    let verdict = lines.pop().unwrap_or("none".into());
+    (lines, verdict)
+}
+
+#[test]
+fn what_does_not_change_the_contract_is_no_difference() {
+    let schema = |pointer: &str| document().pointer(pointer).cloned();
+    let reference = |name: &str| {
+        Some(json!({ "$ref": format!("#/components/schemas/{name}"), "description": "x" }))
+    };
+    let cases: Vec<Vec<Edit>> = vec![
+        vec![],
+        vec![
+            (MESSAGE, "/description", Some(json!("x"))),
+            (MESSAGE, "/properties/id/example", Some(json!("msg_1"))),
+        ],
+        vec![
+            (OPERATION, "/summary", Some(json!("x"))),
+            (OPERATION, "/operationId", Some(json!("other"))),
+        ],
+        vec![(OPERATION, "/tags", Some(json!(["a"]))), (OPERATION, "/x-internal", Some(json!(1)))],
+        vec![(
+            BODY,
+            "/required",
+            Some(json!(["userId", "type", "tags", "conversationId", "type"])),
+        )],
+        vec![(BODY, "/properties/payload/additionalProperties", Some(json!(true)))],
+        vec![(BODY, "/properties/userId/nullable", Some(json!(false)))],
+        vec![(BODY, "/properties/userId/maxLength", Some(json!(36.0)))],
+        vec![
+            (BODY, "/properties/userId/minLength", Some(json!(28))),
+            (BODY, "/properties/type/minLength", Some(json!(0))),
+        ],
+        vec![
+            ("/components", "/schemas/Id", schema(&format!("{BODY}/properties/userId"))),
+            (BODY, "/properties/userId", reference("Id")),
+        ],
+        vec![("/components", "/schemas/M", schema(MESSAGE)), (MESSAGE, "", reference("M"))],
+        vec![
+            ("/components", "/schemas/M", schema(MESSAGE)),
+            (ANSWER, "/properties/message", Some(json!({ "allOf": [reference("M")] }))),
+        ],
+        vec![(
+            ANSWER,
+            "/properties/message",
+            Some(json!({ "type": "object", "oneOf": [reference("Message")] })),
+        )],
+        vec![
+            (ANSWER, "/properties/message", schema(MESSAGE)),
+            ("/components", "/schemas", Some(json!({}))),
+        ],
+        vec![
+            (
+                "/paths/~1v1~1chat~1messages~1get-or-create",
+                "/parameters",
+                schema(&format!("{OPERATION}/parameters")),
+            ),
+            (OPERATION, "/parameters", None),
+        ],
+        vec![(OPERATION, "/security", Some(json!([{ "token": [] }]))), ("", "/security", None)],
+        vec![
+            (
+                "/components/securitySchemes",
+                "/t",
+                Some(json!({ "type": "http", "scheme": "Bearer", "bearerFormat": "JWT" })),
+            ),
+            ("", "/security", Some(json!([{ "t": [] }]))),
+        ],
+        vec![
+            (OPERATION, "/servers", Some(json!([{ "url": "https://api.botpress.cloud/" }]))),
+            ("", "/servers", None),
+        ],
+        vec![(
+            "",
+            "/servers",
+            Some(
+                json!([{ "url": "https://{host}", "variables": { "host": { "default": "api.botpress.cloud" } } }]),
+            ),
+        )],
+        vec![
+            (OPERATION, "/parameters/0/name", Some(json!("X-Bot-Id"))),
+            (OPERATION, "/parameters/1/required", Some(json!(false))),
+        ],
+        vec![(
+            OPERATION,
+            "/parameters/-",
+            Some(
+                json!({ "in": "header", "name": "Authorization", "required": true, "schema": {} }),
+            ),
+        )],
+        vec![
+            (
+                "/components/requestBodies/Body/content",
+                "/application~1json; charset=utf-8",
+                schema("/components/requestBodies/Body/content/application~1json"),
+            ),
+            ("/components/requestBodies/Body/content", "/application~1json", None),
+        ],
+        vec![(
+            "/paths",
+            "/~1v1~1other",
+            Some(json!({ "get": { "responses": { "200": { "$ref": "#/nowhere" } } } })),
+        )],
+    ];
+    for edits in cases {
+        let (lines, verdict) = verdict(&edits);
+        assert_eq!(verdict, "none", "{edits:?}: {lines:?}");
+    }
+}
+
+/// What is relaxed or offered, and where.
+fn notices() -> Vec<(&'static str, Vec<Edit>)> {
+    let string = json!({ "type": "string" });
+    vec![
+        ("request.later", vec![(BODY, "/properties/later", Some(string.clone()))]),
+        ("request.userId.maxLength", vec![(BODY, "/properties/userId/maxLength", Some(json!(64)))]),
+        ("request.userId.minLength", vec![(BODY, "/properties/userId/minLength", None)]),
+        (
+            "request.origin.enum",
+            vec![(BODY, "/properties/origin/enum", Some(json!(["imported", "synthetic"])))],
+        ),
+        ("request.type.nullable", vec![(BODY, "/properties/type/nullable", Some(json!(true)))]),
+        (
+            "request.tags",
+            vec![(BODY, "/required", Some(json!(["userId", "type", "conversationId"])))],
+        ),
+        ("request.*", vec![(BODY, "/additionalProperties", None)]),
+        ("request.type.default", vec![(BODY, "/properties/type/default", Some(json!("text")))]),
+        ("request.type.deprecated", vec![(BODY, "/properties/type/deprecated", Some(json!(true)))]),
+        (
+            "request.schedule.delay.minimum",
+            vec![(BODY, "/properties/schedule/properties/delay/minimum", Some(json!(0)))],
+        ),
+        (
+            "request.userId",
+            vec![(
+                BODY,
+                "/properties/userId",
+                Some(json!({ "anyOf": [
+                    { "type": "string", "minLength": 28, "maxLength": 36 }, { "type": "integer" },
+                ]})),
+            )],
+        ),
+        (
+            "request.userId",
+            vec![(
+                BODY,
+                "/properties/userId",
+                Some(json!({ "oneOf": [
+                    { "type": "string", "minLength": 20, "maxLength": 36 }, { "type": "string", "minLength": 40 },
+                ]})),
+            )],
+        ),
+        (
+            "request.schedule",
+            vec![(
+                BODY,
+                "/properties/schedule",
+                Some(json!({ "oneOf": [
+                    { "type": "object", "required": ["delay"], "properties": { "delay": { "type": "number" } }, "additionalProperties": false },
+                    { "type": "object", "required": ["dateTime"], "properties": { "dateTime": string }, "additionalProperties": false },
+                ]})),
+            )],
+        ),
+        (
+            "request.type",
+            vec![(
+                BODY,
+                "/properties/type",
+                Some(json!({ "allOf": [{ "type": "string" }, { "maxLength": 300 }] })),
+            )],
+        ),
+        (
+            "response.message.later",
+            vec![(MESSAGE, "/properties/later", Some(json!({ "type": "integer", "minimum": 3 })))],
+        ),
+        ("response.message.id.maxLength", vec![(MESSAGE, "/properties/id/maxLength", None)]),
+        (
+            "response.message.direction.enum",
+            vec![(MESSAGE, "/properties/direction/enum", Some(json!(["sideways"])))],
+        ),
+        (
+            "response.message.type.pattern",
+            vec![(MESSAGE, "/properties/type/pattern", Some(json!("^a")))],
+        ),
+        ("response.meta", vec![(ANSWER, "/required", Some(json!(["message"])))]),
+        ("response.message.*", vec![(MESSAGE, "/additionalProperties", None)]),
+        (
+            "response.headers",
+            vec![(
+                "/components/responses/Answer",
+                "/headers",
+                Some(json!({ "X-Later": { "schema": string } })),
+            )],
+        ),
+        (
+            "response.message",
+            vec![(
+                ANSWER,
+                "/properties/message",
+                Some(json!({ "allOf": [
+                    { "$ref": "#/components/schemas/Message" }, { "type": "object", "properties": { "later": {} } },
+                ]})),
+            )],
+        ),
+        (
+            "response.message",
+            vec![(MESSAGE, "", {
+                let message = document().pointer(MESSAGE).unwrap().clone();
+                let half = |named: fn(&str) -> bool| {
+                    let mut half = message.clone();
+                    half.as_object_mut().unwrap().remove("additionalProperties");
+                    half["required"]
+                        .as_array_mut()
+                        .unwrap()
+                        .retain(|name| named(name.as_str().unwrap()));
+                    half["properties"].as_object_mut().unwrap().retain(|name, _| named(name));
+                    half
+                };
+                Some(json!({ "allOf": [half(|name| name < "id"), half(|name| name >= "id")] }))
+            })],
+        ),
+        (
+            "response.message",
+            vec![(
+                ANSWER,
+                "/properties/message",
+                Some(json!({ "anyOf": [
+                    { "$ref": "#/components/schemas/Message" }, { "allOf": [{ "$ref": "#/components/schemas/Message" }, { "maxProperties": 20 }] },
+                ]})),
+            )],
+        ),
+        (
+            "responses.429",
+            vec![(
+                OPERATION,
+                "/responses/429",
+                Some(json!({ "description": "x", "headers": { "Retry-After": {} } })),
+            )],
+        ),
+        ("responses.default", vec![(OPERATION, "/responses/default", None)]),
+        (
+            "parameters.header x-later",
+            vec![(
+                OPERATION,
+                "/parameters/-",
+                Some(json!({ "in": "header", "name": "x-later", "schema": string })),
+            )],
+        ),
+        (
+            "parameters.query dry",
+            vec![(
+                OPERATION,
+                "/parameters/-",
+                Some(json!({ "in": "query", "name": "dry", "schema": string })),
+            )],
+        ),
+        ("parameters.header x-bot-id.required", vec![(OPERATION, "/parameters/0/required", None)]),
+        ("parameters", vec![(OPERATION, "/parameters", None)]),
+        ("security", vec![("", "/security", None)]),
+        (
+            "security",
+            vec![
+                (
+                    "/components/securitySchemes",
+                    "/key",
+                    Some(json!({ "type": "apiKey", "in": "header", "name": "k" })),
+                ),
+                ("", "/security/-", Some(json!({ "key": [] }))),
+            ],
+        ),
+        ("servers", vec![("", "/servers/-", Some(json!({ "url": "https://eu.botpress.cloud" })))]),
+        (
+            "request.text/plain",
+            vec![(
+                "/components/requestBodies/Body/content",
+                "/text~1plain",
+                Some(json!({ "schema": string })),
+            )],
+        ),
+        ("deprecated", vec![(OPERATION, "/deprecated", Some(json!(true)))]),
+    ]
+}
+
+/// What may have a request refused or an answer unreadable, and where.
+fn broken() -> Vec<(&'static str, Vec<Edit>)> {
+    let string = json!({ "type": "string" });
+    let set = |base, place, value| -> Vec<Edit> { vec![(base, place, Some(value))] };
+    let gone = |base, place| -> Vec<Edit> { vec![(base, place, None)] };
+    vec![
+        ("document", gone("/paths", "/~1v1~1chat~1messages~1get-or-create")),
+        (
+            "document",
+            vec![
+                ("/paths/~1v1~1chat~1messages~1get-or-create", "/put", Some(json!({}))),
+                (OPERATION, "", None),
+            ],
+        ),
+        ("document", set("", "/openapi", json!("3.1.0"))),
+        ("document", gone("/components/schemas", "/Message")),
+        ("document", gone("/components/securitySchemes", "/token")),
+        ("document", set(MESSAGE, "", json!({ "$ref": "#/components/schemas/Message" }))),
+        (
+            "document",
+            set(
+                MESSAGE,
+                "/properties/id",
+                json!({ "type": "array", "items": { "$ref": "#/components/schemas/Message" } }),
+            ),
+        ),
+        ("request", gone(OPERATION, "/requestBody")),
+        ("request", gone("/components/requestBodies/Body/content", "/application~1json")),
+        ("request", gone("/components/requestBodies/Body/content/application~1json", "/schema")),
+        ("request.origin", gone(BODY, "/properties/origin")),
+        (
+            "request.tags",
+            vec![
+                (
+                    BODY,
+                    "/properties/labels",
+                    document().pointer(&format!("{BODY}/properties/tags")).cloned(),
+                ),
+                (BODY, "/properties/tags", None),
+            ],
+        ),
+        (
+            "request.later",
+            vec![
+                (BODY, "/properties/later", Some(string.clone())),
+                (BODY, "/required/-", Some(json!("later"))),
+            ],
+        ),
+        ("request.schedule", set(BODY, "/required/-", json!("schedule"))),
+        ("request.userId", set(BODY, "/properties/userId/maxLength", json!(35))),
+        ("request.userId", set(BODY, "/properties/userId/minLength", json!(29))),
+        ("request.userId", set(BODY, "/properties/userId/format", json!("uuid"))),
+        ("request.userId", set(BODY, "/properties/userId/pattern", json!("^user_"))),
+        ("request.type", set(BODY, "/properties/type/enum", json!(["text"]))),
+        ("request.type", set(BODY, "/properties/type/type", json!("integer"))),
+        ("request.type", set(BODY, "/properties/type/minLength", json!(1))),
+        ("request.origin", set(BODY, "/properties/origin/enum", json!(["human"]))),
+        ("request.tags", set(BODY, "/properties/tags/maxProperties", json!(10))),
+        ("request.tags", set(BODY, "/properties/tags/minProperties", json!(1))),
+        (
+            "request.tags.*",
+            set(
+                BODY,
+                "/properties/tags/additionalProperties",
+                json!({ "type": "string", "maxLength": 100 }),
+            ),
+        ),
+        ("request.tags.*", set(BODY, "/properties/tags/additionalProperties", json!(false))),
+        ("request.payload.*", set(BODY, "/properties/payload/additionalProperties", json!(string))),
+        (
+            "request.payload.text",
+            set(BODY, "/properties/payload", json!({ "type": "object", "required": ["text"] })),
+        ),
+        (
+            "request.payload",
+            set(BODY, "/properties/payload", json!({ "type": "array", "items": {} })),
+        ),
+        (
+            "request.payload",
+            set(
+                BODY,
+                "/properties/payload",
+                json!({ "oneOf": [{ "type": "object" }, { "type": "object", "maxProperties": 9 }] }),
+            ),
+        ),
+        (
+            "request.discriminateByTags",
+            set(BODY, "/properties/discriminateByTags/minItems", json!(1)),
+        ),
+        (
+            "request.discriminateByTags",
+            set(BODY, "/properties/discriminateByTags/maxItems", json!(5)),
+        ),
+        (
+            "request.discriminateByTags",
+            set(BODY, "/properties/discriminateByTags/uniqueItems", json!(true)),
+        ),
+        (
+            "request.discriminateByTags.items",
+            set(
+                BODY,
+                "/properties/discriminateByTags/items",
+                json!({ "type": "string", "maxLength": 50 }),
+            ),
+        ),
+        (
+            "request.schedule.delay",
+            set(BODY, "/properties/schedule/properties/delay/type", json!("integer")),
+        ),
+        (
+            "request.schedule.delay",
+            set(BODY, "/properties/schedule/properties/delay/maximum", json!(86400000)),
+        ),
+        (
+            "request.schedule.delay",
+            vec![
+                (BODY, "/properties/schedule/properties/delay/minimum", Some(json!(0))),
+                (BODY, "/properties/schedule/properties/delay/exclusiveMinimum", Some(json!(true))),
+            ],
+        ),
+        (
+            "request.schedule.delay",
+            set(BODY, "/properties/schedule/properties/delay/multipleOf", json!(10)),
+        ),
+        (
+            "request.schedule.dateTime",
+            set(BODY, "/properties/schedule/properties/dateTime/format", json!("date-time")),
+        ),
+        ("request.origin", set(BODY, "/properties/origin/readOnly", json!(true))),
+        ("request.type", set(BODY, "/properties/type/not", json!({ "enum": ["own"] }))),
+        ("request.type", set(BODY, "/properties/type/if", json!({}))),
+        (
+            "request.type",
+            set(BODY, "/allOf", json!([{ "properties": { "type": { "maxLength": 20 } } }])),
+        ),
+        (
+            "request",
+            set(BODY, "/anyOf", json!([{ "required": ["schedule"] }, { "required": ["origin"] }])),
+        ),
+        ("response", gone("/components/responses/Answer", "/content")),
+        (
+            "response",
+            vec![
+                (
+                    "/components/responses/Answer/content",
+                    "/text~1plain",
+                    Some(json!({ "schema": string })),
+                ),
+                ("/components/responses/Answer/content", "/application~1json", None),
+            ],
+        ),
+        ("response", gone(OPERATION, "/responses/200")),
+        (
+            "responses.201",
+            vec![
+                (
+                    OPERATION,
+                    "/responses/201",
+                    Some(json!({ "$ref": "#/components/responses/Answer" })),
+                ),
+                (OPERATION, "/responses/200", None),
+            ],
+        ),
+        (
+            "responses.2XX",
+            set(OPERATION, "/responses/2XX", json!({ "$ref": "#/components/responses/Answer" })),
+        ),
+        ("responses.202", set(OPERATION, "/responses/202", json!({ "description": "later" }))),
+        ("response.message", gone(ANSWER, "/properties/message")),
+        ("response.message", set(ANSWER, "/required", json!(["meta"]))),
+        (
+            "response.message",
+            set(
+                ANSWER,
+                "/properties/message",
+                json!({ "nullable": true, "allOf": [{ "$ref": "#/components/schemas/Message" }] }),
+            ),
+        ),
+        (
+            "response.message",
+            set(
+                ANSWER,
+                "/properties/message",
+                json!({ "oneOf": [{ "$ref": "#/components/schemas/Message" }, { "type": "string" }] }),
+            ),
+        ),
+        (
+            "response.message.updatedAt",
+            set(
+                MESSAGE,
+                "/required",
+                json!([
+                    "id",
+                    "createdAt",
+                    "type",
+                    "payload",
+                    "direction",
+                    "userId",
+                    "conversationId",
+                    "tags"
+                ]),
+            ),
+        ),
+        ("response.message.id", set(MESSAGE, "/properties/id/type", json!("integer"))),
+        ("response.message.id", gone(MESSAGE, "/properties/id/type")),
+        ("response.message.id", set(MESSAGE, "/properties/id/nullable", json!(true))),
+        ("response.message.origin", set(MESSAGE, "/properties/origin/nullable", json!(true))),
+        ("response.message.createdAt", gone(MESSAGE, "/properties/createdAt/format")),
+        ("response.message.createdAt", set(MESSAGE, "/properties/createdAt/format", json!("date"))),
+        (
+            "response.message.tags.*",
+            set(
+                MESSAGE,
+                "/properties/tags/additionalProperties",
+                json!({ "type": "string", "nullable": true }),
+            ),
+        ),
+        ("response.message.tags.*", gone(MESSAGE, "/properties/tags/additionalProperties")),
+        ("response.message.payload", set(MESSAGE, "/properties/payload", json!({}))),
+        ("response.message.userId", set(MESSAGE, "/properties/userId/writeOnly", json!(true))),
+        ("response.message", set(MESSAGE, "/if", json!({}))),
+        (
+            "response.meta.created",
+            set(ANSWER, "/properties/meta/properties/created/type", json!("string")),
+        ),
+        ("response.meta.created", set(ANSWER, "/properties/meta/required", json!([]))),
+        (
+            "parameters.header x-integration-id",
+            set(OPERATION, "/parameters/2/required", json!(true)),
+        ),
+        ("parameters.header x-bot", set(OPERATION, "/parameters/0/name", json!("x-bot"))),
+        (
+            "parameters.query bot",
+            set(
+                OPERATION,
+                "/parameters/-",
+                json!({ "in": "query", "name": "bot", "required": true, "schema": string }),
+            ),
+        ),
+        (
+            "parameters.header x-bot-id",
+            set(OPERATION, "/parameters/0/schema", json!({ "type": "string", "format": "uuid" })),
+        ),
+        (
+            "parameters.header x-bot-id",
+            set(OPERATION, "/parameters/0/schema", json!({ "type": "integer" })),
+        ),
+        (
+            "parameters.header x-bot-id",
+            vec![
+                (OPERATION, "/parameters/0/content", Some(json!({ "application/json": {} }))),
+                (OPERATION, "/parameters/0/schema", None),
+            ],
+        ),
+        (
+            "security",
+            set(
+                "/components/securitySchemes",
+                "/token",
+                json!({ "type": "apiKey", "in": "header", "name": "x-key" }),
+            ),
+        ),
+        (
+            "security",
+            set(
+                "/components/securitySchemes",
+                "/token",
+                json!({ "type": "http", "scheme": "basic" }),
+            ),
+        ),
+        (
+            "security",
+            vec![
+                (
+                    "/components/securitySchemes",
+                    "/key",
+                    Some(json!({ "type": "apiKey", "in": "header", "name": "k" })),
+                ),
+                (OPERATION, "/security", Some(json!([{ "token": [], "key": [] }]))),
+            ],
+        ),
+        ("servers", set("", "/servers", json!([{ "url": "https://api.botpress.com" }]))),
+        ("servers", gone("", "/servers")),
+        ("servers", set(OPERATION, "/servers", json!([{ "url": "https://eu.botpress.cloud" }]))),
+    ]
+}
+
+#[test]
+fn each_edit_is_a_break_or_a_notice_at_its_place() {
+    for (kind, cases) in [("NOTICE", notices()), ("BREAK", broken())] {
+        for (place, edits) in cases {
+            let (lines, verdict) = verdict(&edits);
+            assert_eq!(verdict, format!("drift: {}", kind.to_lowercase()), "{edits:?}: {lines:?}");
+            let line = format!("{kind} {place}");
+            assert!(lines.iter().any(|found| found.starts_with(&line)), "{line}: {lines:?}");
+        }
+    }
+}
+
+/// The `jsonschema` crate knows nothing of the rules: whatever one side generates and it refuses on
+/// the other is a break.
+#[test]
+fn no_break_that_a_witness_finds_is_missed() {
+    let ours = ours();
+    let schema = |side: &Value, part: &str| {
+        side.pointer(&format!("{part}/content/application~1json/schema")).cloned()
+    };
+    let unedited = contract(&document(), METHOD, PATH).unwrap();
+    let mut seen = 0;
+    for (place, edits) in [notices(), broken()].concat() {
+        let Ok(theirs) = contract(&edited(&edits), METHOD, PATH) else { continue };
+        for (part, from, to) in
+            [("/requestBody", &ours, &theirs), ("/responses/200", &theirs, &ours)]
+        {
+            if theirs.pointer(part) == unedited.pointer(part) {
+                continue;
+            }
+            let (Some(from), Some(to)) = (schema(from, part), schema(to, part)) else { continue };
+            if let Some(witness) = witness::counterexample(&from, to) {
+                assert_eq!(verdict(&edits).1, "drift: break", "{place}: {witness}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 35, "the witness finds {seen} breaks");
+}
+
+#[test]
+fn a_file_that_is_no_document_is_a_break_in_one_line() {
+    let circular = json!({ "openapi": "3.0.0", "paths": { PATH: { "$ref": format!("#/paths/{}", PATH.replace('/', "~1")) } } });
+    let cases = [
+        (Err("not JSON: expected value at line 1 column 1".to_owned()), "not JSON"),
+        (Ok(json!([])), "not an OpenAPI 3.0 document"),
+        (
+            Ok(json!({ "openapi": "3.0.0", "paths": {} })),
+            "lacks the operation post /v1/chat/messages/get-or-create",
+        ),
+        (Ok(circular), "circular reference #/paths/"),
+    ];
+    for (document, cause) in cases {
+        let (lines, fresh) = compare(document.as_ref().map_err(String::clone));
+        assert_eq!((lines.len(), lines[1].as_str(), fresh), (2, "drift: break", None));
+        assert!(
+            lines[0].starts_with("BREAK document: ") && lines[0].contains(cause),
+            "{}",
+            lines[0]
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! Does `spec/messages.yaml` still describe a client that works against the vendor's contract?
+//!
+//! `spec/vendor/VERSION.json` pins that contract by version. A fresh document is compared with
+//!
+//!     BOTPRESS_OPENAPI=path/to/openapi.json cargo test --test drift
+//!
+//! and pinned with
+//!
+//!     BOTPRESS_OPENAPI=path/to/openapi.json BOTPRESS_PIN=VERSION cargo test --test drift a_fresh
+
+mod agreement;
+mod contract;
+mod edits;
+#[path = "../support/mod.rs"]
+mod support;
+mod witness;
+
+use std::{env, fs};
+
+use agreement::breaks;
+use contract::contract;
+use serde_json::Value;
+
+const METHOD: &str = "post";
+const PATH: &str = "/v1/chat/messages/get-or-create";
+
+fn ours() -> Value {
+    let spec = fs::read_to_string("spec/messages.yaml").unwrap();
+    contract(&serde_yaml::from_str(&spec).unwrap(), METHOD, PATH).unwrap()
+}
+
+fn file(version: &str) -> String {
+    format!("spec/vendor/{version}.json")
+}
+
+/// The pinned contracts, oldest first.
+fn pinned() -> Vec<(String, Value)> {
+    let files = fs::read_dir("spec/vendor").unwrap().map(|entry| entry.unwrap().file_name());
+    let versions =
+        files.map(|name| name.into_string().unwrap().strip_suffix(".json").unwrap().to_owned());
+    let mut versions: Vec<_> = versions.collect();
+    versions.sort_by_key(|version| {
+        version.split('.').map(|n| n.parse().unwrap()).collect::<Vec<u32>>()
+    });
+    let read = |version: String| {
+        let contract = serde_json::from_str(&fs::read_to_string(file(&version)).unwrap()).unwrap();
+        (version, contract)
+    };
+    versions.into_iter().map(read).collect()
+}
+
+#[test]
+fn the_spec_agrees_with_the_pinned_versions() {
+    let ours = ours();
+    let versions = pinned();
+    for (version, theirs) in &versions {
+        let found: Vec<_> = breaks(&ours, theirs).into_iter().map(|(at, _)| at).collect();
+        let expected: &[&str] = match version.as_str() {
+            "0.79.0" => &["request.origin", "response.message.updatedAt"],
+            "1.14.0" => &["request.origin"],
+            _ => &[],
+        };
+        assert_eq!(found, expected, "{version}");
+    }
+    for version in ["0.79.0", "1.14.0", "1.70.2", "1.82.0", "1.108.0"] {
+        assert!(versions.iter().any(|(pinned, _)| pinned == version), "{version} is not pinned");
+    }
+}
+
+#[test]
+fn a_fresh_document_has_the_contract_of_a_pinned_one() {
+    let Ok(path) = env::var("BOTPRESS_OPENAPI") else {
+        return println!("BOTPRESS_OPENAPI is not set, so there is no document to compare");
+    };
+    let document = fs::read_to_string(&path)
+        .map_err(|e| e.to_string())
+        .and_then(|text| serde_json::from_str(&text).map_err(|e| format!("not JSON: {e}")));
+    let (lines, fresh) = compare(document.as_ref().map_err(String::clone));
+    if let (Some(fresh), Ok(version)) = (&fresh, env::var("BOTPRESS_PIN")) {
+        let text = serde_json::to_string_pretty(fresh).unwrap();
+        fs::write(file(&version), text + "\n").unwrap();
+        return println!("pinned as {}", file(&version));
+    }
+    if !lines.is_empty() {
+        lines.iter().for_each(|line| println!("{line}"));
+        if fresh.is_some() {
+            println!("Change the spec until no BREAK is left, then pin the document:");
+            println!(
+                "BOTPRESS_OPENAPI={path} BOTPRESS_PIN=VERSION cargo test --test drift a_fresh"
+            );
+        }
+        panic!("the contract is not a pinned one");
+    }
+}
+
+/// Every difference and the verdict, a line each; none if the contract is a pinned one.
+fn compare(document: Result<&Value, String>) -> (Vec<String>, Option<Value>) {
+    let fresh = match document.and_then(|document| contract(document, METHOD, PATH)) {
+        Ok(fresh) => fresh,
+        Err(cause) => {
+            return (vec![format!("BREAK document: {cause}"), "drift: break".into()], None);
+        }
+    };
+    let pinned = pinned();
+    let differences = pinned.iter().rev().map(|(_, pinned)| differences(pinned, &fresh));
+    let nearest = differences.min_by_key(Vec::len).unwrap();
+    if nearest.is_empty() {
+        return (Vec::new(), Some(fresh));
+    }
+    let breaks = breaks(&ours(), &fresh);
+    let mut lines: Vec<_> = breaks.iter().map(|(at, what)| format!("BREAK {at}: {what}")).collect();
+    let within = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}."));
+    let told = |at: &str| breaks.iter().any(|(broken, _)| within(at, broken) || within(broken, at));
+    let notices = nearest.iter().filter(|(at, _)| !told(at));
+    lines.extend(notices.map(|(at, what)| format!("NOTICE {at}: {what}")));
+    lines.push(format!("drift: {}", if breaks.is_empty() { "notice" } else { "break" }));
+    (lines, Some(fresh))
+}
+
+/// What changed between two contracts, each with the place that the rules give to it.
+fn differences(old: &Value, new: &Value) -> Vec<(String, String)> {
+    fn walk(old: &Value, new: &Value, at: String, found: &mut Vec<(String, String)>) {
+        let below = |key: &str| match key {
+            "content" | "application/json" | "schema" | "properties" => at.clone(),
+            "requestBody" => "request".into(),
+            "200" => "response".into(),
+            _ if at.is_empty() => key.into(),
+            "additionalProperties" => format!("{at}.*"),
+            _ => format!("{at}.{key}"),
+        };
+        match (old, new) {
+            (Value::Object(old), Value::Object(new)) => {
+                for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))) {
+                    let (old, new) = (old.get(key), new.get(key));
+                    walk(
+                        old.unwrap_or(&Value::Null),
+                        new.unwrap_or(&Value::Null),
+                        below(key),
+                        found,
+                    );
+                }
+            }
+            (Value::Array(old), Value::Array(new)) => {
+                let changed = |from: &Vec<Value>, to: &Vec<Value>| {
+                    from.iter()
+                        .filter(|item| !to.contains(item))
+                        .map(Value::to_string)
+                        .collect::<Vec<_>>()
+                };
+                let place = |item: &str| match at.strip_suffix("required") {
+                    Some(object) => format!("{object}{}", item.trim_matches('"')),
+                    None => at.clone(),
+                };
+                let gone = changed(old, new).into_iter();
+                found.extend(
+                    gone.map(|item| (place(&item), format!("no longer {} {item}", last(&at)))),
+                );
+                let added = changed(new, old).into_iter();
+                found.extend(added.map(|item| (place(&item), format!("now {} {item}", last(&at)))));
+            }
+            (Value::Null, Value::Null) => {}
+            (Value::Null, new) => found.push((at, format!("new, {new}"))),
+            (old, Value::Null) => found.push((at, format!("gone, was {old}"))),
+            (old, new) if old != new => found.push((at, format!("was {old}, is {new}"))),
+            _ => {}
+        }
+    }
+    fn last(at: &str) -> &str {
+        at.rsplit('.').next().unwrap_or_default()
+    }
+    let mut found = Vec::new();
+    walk(old, new, String::new(), &mut found);
+    found
+}
