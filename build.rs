@@ -14,7 +14,7 @@ use openapiv3::{
 };
 use proc_macro2::TokenStream;
 use progenitor::{GenerationSettings, Generator, HooksMode};
-use quote::{format_ident, quote};
+use quote::quote;
 
 const SPEC: &str = "spec/messages.yaml";
 const OPERATION: &str = "getOrCreateMessage";
@@ -53,7 +53,7 @@ fn generate(yaml: &str) -> Result<String> {
     let base_url = base_url.ok_or("servers: at least one is needed, the default base URL")?;
     let (path, body) = operation(&mut spec)?;
 
-    let rules = rules(&schemas, &body, "request body")?;
+    let rules = rules(&schemas, &body, "request body", &[])?;
     let open_enums = open_enums(&schemas)?;
     let constructors = constructors(&schemas)?;
     let client = progenitor(&spec, open_enums.keys())?;
@@ -183,15 +183,23 @@ fn document_extra(item: &mut syn::Item) {
 }
 
 /// A schema as a `crate::validate::Schema`. A keyword without a rule is an error, not a gap.
-fn rules(schemas: &Schemas, schema: &ReferenceOr<Schema>, at: &str) -> Result<TokenStream> {
+fn rules(
+    schemas: &Schemas,
+    schema: &ReferenceOr<Schema>,
+    at: &str,
+    outer: &[&str],
+) -> Result<TokenStream> {
     let schema = match schema {
         ReferenceOr::Item(schema) => schema,
         ReferenceOr::Reference { reference } => {
-            let schema = resolve(schemas, reference, at)?;
-            return rules(schemas, &ReferenceOr::Item(schema.clone()), reference);
+            if outer.contains(&reference.as_str()) {
+                return Err(format!("{at}: {reference} refers to itself"));
+            }
+            let schema = ReferenceOr::Item(resolve(schemas, reference, at)?.clone());
+            return rules(schemas, &schema, reference, &[outer, &[reference]].concat());
         }
     };
-    let unsupported = |what: &str| Err(format!("{at}: {what} has no rule in the validation"));
+    let unsupported = |what| Err(format!("{at}: {what} has no rule in the validation of requests"));
     if schema.schema_data.nullable {
         return unsupported("nullable");
     }
@@ -202,7 +210,7 @@ fn rules(schemas: &Schemas, schema: &ReferenceOr<Schema>, at: &str) -> Result<To
             enumeration,
             min_length,
             max_length,
-        })) => {
+        })) if !enumeration.contains(&None) => {
             let min = option(min_length);
             let max = option(max_length);
             let values = enumeration.iter().flatten();
@@ -228,7 +236,7 @@ fn rules(schemas: &Schemas, schema: &ReferenceOr<Schema>, at: &str) -> Result<To
             max_items: None,
             unique_items: false,
         })) => {
-            let items = rules(schemas, &items.clone().unbox(), &format!("{at}.items"))?;
+            let items = rules(schemas, &items.clone().unbox(), &format!("{at}.items"), outer)?;
             Ok(quote!(crate::validate::Schema::Array(&#items)))
         }
         SchemaKind::Type(Type::Object(ObjectType {
@@ -244,7 +252,8 @@ fn rules(schemas: &Schemas, schema: &ReferenceOr<Schema>, at: &str) -> Result<To
                 }
                 Some(AdditionalProperties::Any(false)) => quote!(None),
                 Some(AdditionalProperties::Schema(schema)) => {
-                    let schema = rules(schemas, schema, &format!("{at}.additionalProperties"))?;
+                    let schema =
+                        rules(schemas, schema, &format!("{at}.additionalProperties"), outer)?;
                     quote!(Some(&#schema))
                 }
             };
@@ -252,7 +261,12 @@ fn rules(schemas: &Schemas, schema: &ReferenceOr<Schema>, at: &str) -> Result<To
             let properties = properties
                 .iter()
                 .map(|(name, schema)| {
-                    rules(schemas, &schema.clone().unbox(), &format!("{at}.properties.{name}"))
+                    rules(
+                        schemas,
+                        &schema.clone().unbox(),
+                        &format!("{at}.properties.{name}"),
+                        outer,
+                    )
                 })
                 .collect::<Result<Vec<_>>>()?;
             Ok(quote!(crate::validate::Schema::Object {
@@ -279,7 +293,7 @@ fn rules(schemas: &Schemas, schema: &ReferenceOr<Schema>, at: &str) -> Result<To
                                 == Some(AdditionalProperties::Any(false)) =>
                     {
                         names.push(name);
-                        alternatives.push(rules(schemas, &schema.clone().unbox(), &at)?);
+                        alternatives.push(rules(schemas, &schema.clone().unbox(), &at, outer)?);
                     }
                     _ => {
                         return Err(format!(
@@ -293,7 +307,12 @@ fn rules(schemas: &Schemas, schema: &ReferenceOr<Schema>, at: &str) -> Result<To
         SchemaKind::Any(any) if *any == Default::default() => {
             Ok(quote!(crate::validate::Schema::Any))
         }
-        other => unsupported(&format!("{other:?}")),
+        SchemaKind::Type(Type::String(_)) => unsupported("a keyword of this string"),
+        SchemaKind::Type(Type::Number(_)) => unsupported("a keyword of this number"),
+        SchemaKind::Type(Type::Array(_)) => unsupported("a keyword of this array"),
+        SchemaKind::Type(Type::Object(_)) => unsupported("a keyword of this object"),
+        SchemaKind::Type(_) => unsupported("this type"),
+        _ => unsupported("this combination of schemas"),
     }
 }
 
@@ -320,9 +339,9 @@ fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
         let values = values.collect::<Option<Vec<_>>>().filter(|values| !values.is_empty());
         let values = values.ok_or(format!("{at}: has to be a list of strings"))?;
         let doc = description(schema, name)?;
-        let ident = format_ident!("{name}");
-        let variants = values.iter().map(|value| format_ident!("{}", value.to_pascal_case()));
-        let variants = variants.collect::<Vec<_>>();
+        let ident = rust_name(name, &at)?;
+        let variants = values.iter().map(|value| rust_name(&value.to_pascal_case(), &at));
+        let variants = variants.collect::<Result<Vec<_>>>()?;
         let docs = values.iter().map(|value| format!("`{value}`"));
         let code = quote! {
             #[doc = #doc]
@@ -388,7 +407,7 @@ fn constructors(schemas: &Schemas) -> Result<Vec<TokenStream>> {
             let at = format!("components.schemas.{name}.properties.{required}");
             let schema =
                 object.properties.get(required).ok_or(format!("{at}: is required, but missing"))?;
-            let field = format_ident!("{}", required.to_snake_case());
+            let field = rust_name(&required.to_snake_case(), &at)?;
             let (argument, value) = argument(&schema.clone().unbox(), &field, &at)?;
             params.push(quote!(#field: #argument));
             fields.push(quote!(#field: #value));
@@ -403,7 +422,7 @@ fn constructors(schemas: &Schemas) -> Result<Vec<TokenStream>> {
                 ReferenceOr::Item(schema) => description(schema, &at)?,
                 ReferenceOr::Reference { .. } => return Err(format!("{at}: has no description")),
             };
-            let field = format_ident!("{}", property.to_snake_case());
+            let field = rust_name(&property.to_snake_case(), &at)?;
             let (argument, value) = argument(&schema, &field, &at)?;
             fields.push(quote!(#field: None));
             setters.push(quote! {
@@ -415,7 +434,7 @@ fn constructors(schemas: &Schemas) -> Result<Vec<TokenStream>> {
             });
         }
         let doc = description(schema, name)?;
-        let ident = format_ident!("{name}");
+        let ident = rust_name(name, "components.schemas")?;
         constructors.push(quote! {
             impl #ident {
                 #[doc = #doc]
@@ -423,7 +442,7 @@ fn constructors(schemas: &Schemas) -> Result<Vec<TokenStream>> {
                     Self { #(#fields,)* extra: Default::default() }
                 }
                 #(#setters)*
-                /// Adds a key that the contract does not name.
+                /// Adds a key that the contract does not name. One that it names is replaced.
                 pub fn extra(mut self, key: impl Into<String>, value: impl Into<::serde_json::Value>) -> Self {
                     self.extra.insert(key.into(), value.into());
                     self
@@ -440,11 +459,10 @@ fn argument(
     name: &syn::Ident,
     at: &str,
 ) -> Result<(TokenStream, TokenStream)> {
-    let by_name =
-        |reference: &str| format_ident!("{}", reference.rsplit('/').next().unwrap_or_default());
+    let by_name = |reference: &str| rust_name(reference.rsplit('/').next().unwrap_or_default(), at);
     match schema {
         ReferenceOr::Reference { reference } => {
-            let ident = by_name(reference);
+            let ident = by_name(reference)?;
             return Ok((quote!(impl Into<#ident>), quote!(#name.into())));
         }
         ReferenceOr::Item(schema) => match &schema.schema_kind {
@@ -454,7 +472,7 @@ fn argument(
             SchemaKind::Type(Type::Number(_)) => return Ok((quote!(f64), quote!(#name))),
             SchemaKind::Type(Type::Array(array)) => {
                 if let Some(ReferenceOr::Reference { reference }) = &array.items {
-                    let ident = by_name(reference);
+                    let ident = by_name(reference)?;
                     return Ok((
                         quote!(impl IntoIterator<Item = #ident>),
                         quote!(#name.into_iter().collect()),
@@ -468,6 +486,10 @@ fn argument(
         },
     }
     Err(format!("{at}: no constructor can be generated for this schema"))
+}
+
+fn rust_name(name: &str, at: &str) -> Result<syn::Ident> {
+    syn::parse_str(name).map_err(|_| format!("{at}: {name:?} cannot be a name in Rust"))
 }
 
 fn description<'a>(schema: &'a Schema, at: &str) -> Result<&'a str> {

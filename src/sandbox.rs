@@ -22,8 +22,9 @@
 //! # }
 //! ```
 //!
-//! It knows what the contract knows. What a bot defines (its tags, users and conversations) it takes
-//! as given, and it looks for messages in the whole bot.
+//! It knows what the contract of this crate knows: `payload` is required, as in the oldest version
+//! that the client is for. What a bot defines (its tags, users and conversations) it takes as given,
+//! and it looks for messages in the whole bot.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -304,7 +305,9 @@ impl Store {
         let tags: Tags = new.tags.into_iter().map(|(name, value)| (name, value.into())).collect();
         let now =
             DateTime::from_timestamp_millis(Utc::now().timestamp_millis()).unwrap_or_default();
-        let (index, created) = match self.find(&tags, &new.discriminate_by_tags) {
+        let (index, created) = match self
+            .find(&tags, new.discriminate_by_tags.as_deref().map_or(&[], Vec::as_slice))
+        {
             Some(index) => {
                 let message = &mut self.messages[index];
                 message.payload = new.payload;

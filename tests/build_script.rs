@@ -1,4 +1,5 @@
 //! build.rs on broken specs: one readable error, with file, place and cause.
+#![allow(clippy::type_complexity)] // tables of cases
 
 use std::fs;
 use std::process::Command;
@@ -49,9 +50,9 @@ fn a_broken_spec_ends_in_one_error() {
             "no inline schema",
         ),
         (
-            "          $ref: \"#/components/schemas/TagName\"",
-            "          $ref: \"#/components/schemas/Nope\"",
-            "GetOrCreateMessageBody.properties.discriminateByTags.items: ",
+            "        $ref: \"#/components/schemas/TagName\"",
+            "        $ref: \"#/components/schemas/Nope\"",
+            "#/components/schemas/DiscriminateByTags.items: ",
             "Nope does not exist",
         ),
         (
@@ -77,6 +78,42 @@ fn a_broken_spec_ends_in_one_error() {
             "",
             "components.schemas.",
             "has no description",
+        ),
+        (
+            "enum: [synthetic]",
+            "enum: [null]",
+            "#/components/schemas/NewMessageOrigin",
+            "has no rule",
+        ),
+        (
+            "x-extensible-enum: [postback",
+            "x-extensible-enum: [3d",
+            "components.schemas.CardActionKind",
+            "\"3d\" cannot be a name",
+        ),
+        (
+            "        longitude:",
+            "        type:",
+            "components.schemas.Location.properties.",
+            "longitude",
+        ),
+        (
+            "        address:",
+            "        type:",
+            "components.schemas.Location.properties.type",
+            "\"type\" cannot be a name",
+        ),
+        (
+            "      description: The name of a tag of the same message.\n      type: string\n      maxLength: 500",
+            "      type: array\n      items: { $ref: \"#/components/schemas/TagName\" }",
+            "#/components/schemas/TagName.items",
+            "refers to itself",
+        ),
+        (
+            "      minLength: 24",
+            "      anyOf: [{}]\n      minLength: 24",
+            "#/components/schemas/ScheduleDateTime",
+            "has no rule",
         ),
         ("    Direction:", "    Directions:", "progenitor cannot generate from it", "Direction"),
     ];

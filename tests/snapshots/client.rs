@@ -406,6 +406,26 @@ pub mod types {
                 })
         }
     }
+    ///The tags by which to look for the message, if not by all of them.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[serde(transparent)]
+    pub struct DiscriminateByTags(pub ::std::vec::Vec<TagName>);
+    impl ::std::ops::Deref for DiscriminateByTags {
+        type Target = ::std::vec::Vec<TagName>;
+        fn deref(&self) -> &::std::vec::Vec<TagName> {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<DiscriminateByTags> for ::std::vec::Vec<TagName> {
+        fn from(value: DiscriminateByTags) -> Self {
+            value.0
+        }
+    }
+    impl ::std::convert::From<::std::vec::Vec<TagName>> for DiscriminateByTags {
+        fn from(value: ::std::vec::Vec<TagName>) -> Self {
+            Self(value)
+        }
+    }
     ///An error in the form that the API's documentation shows.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct DocumentedError {
@@ -481,13 +501,11 @@ pub mod types {
     pub struct GetOrCreateMessageBody {
         #[serde(rename = "conversationId")]
         pub conversation_id: ConversationId,
-        ///The tags by which to look for the message, if not by all of them.
         #[serde(
             rename = "discriminateByTags",
-            default,
-            skip_serializing_if = "::std::vec::Vec::is_empty"
+            skip_serializing_if = "::std::option::Option::is_none"
         )]
-        pub discriminate_by_tags: ::std::vec::Vec<TagName>,
+        pub discriminate_by_tags: ::std::option::Option<DiscriminateByTags>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub origin: ::std::option::Option<NewMessageOrigin>,
         ///What the message says, in the form that its type names.
@@ -711,7 +729,7 @@ pub mod types {
             Self::Delay(value)
         }
     }
-    ///A date and time in ISO 8601, like `2027-01-01T00:00:00.000Z`.
+    ///A date and time in ISO 8601, like `2027-01-01T00:00:00.000Z`; the fraction and the offset may be missing.
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
     #[serde(transparent)]
     pub struct ScheduleDateTime(::std::string::String);
@@ -1313,7 +1331,7 @@ pub mod types {
             self.title = Some(title.into());
             self
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1331,7 +1349,7 @@ pub mod types {
                 extra: Default::default(),
             }
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1365,7 +1383,7 @@ pub mod types {
             self.image_url = Some(image_url.into());
             self
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1389,7 +1407,7 @@ pub mod types {
                 extra: Default::default(),
             }
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1407,7 +1425,7 @@ pub mod types {
                 extra: Default::default(),
             }
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1429,7 +1447,7 @@ pub mod types {
                 extra: Default::default(),
             }
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1448,7 +1466,7 @@ pub mod types {
                 extra: Default::default(),
             }
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1470,7 +1488,7 @@ pub mod types {
                 extra: Default::default(),
             }
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1494,7 +1512,7 @@ pub mod types {
             self.title = Some(title.into());
             self
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1518,7 +1536,7 @@ pub mod types {
             self.title = Some(title.into());
             self
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1549,7 +1567,7 @@ pub mod types {
             self.title = Some(title.into());
             self
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1567,7 +1585,7 @@ pub mod types {
                 extra: Default::default(),
             }
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1585,7 +1603,7 @@ pub mod types {
                 extra: Default::default(),
             }
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1609,7 +1627,7 @@ pub mod types {
             self.title = Some(title.into());
             self
         }
-        /// Adds a key that the contract does not name.
+        /// Adds a key that the contract does not name. One that it names is replaced.
         pub fn extra(
             mut self,
             key: impl Into<String>,
