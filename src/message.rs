@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 use crate::generated::BODY;
-use crate::generated::types::{Content, GetOrCreateMessageBody, Message};
+use crate::generated::types::{
+    BlocItem, Content, GetOrCreateMessageBody, Location, Message, NewMessageOrigin,
+};
 use crate::validate::{Rule, Violation, join};
 
 /// A message to find or create.
@@ -71,13 +73,19 @@ impl NewMessage {
     ) -> Self {
         let content = content.into();
         // Serialised, it is `{"type", "payload"}`, which is just what the body needs.
-        let mut message = Self::from(json!(content));
-        // A number that is not finite became null, and cannot be read back.
-        if Content::deserialize(&message.body).is_err() {
-            let given = &message.body["payload"];
-            message.unexpressed.push(Violation::new("/payload", Rule::Finite, given));
+        let mut message = Self::from(json!(content)).addressed(conversation_id, user_id);
+        match &content {
+            Content::Location(place) => message.check_place("/payload", place),
+            Content::Bloc(bloc) => {
+                for (index, item) in bloc.items.iter().enumerate() {
+                    if let BlocItem::Location(place) = item {
+                        message.check_place(&format!("/payload/items/{index}/payload"), place);
+                    }
+                }
+            }
+            _ => {}
         }
-        message.addressed(conversation_id, user_id)
+        message
     }
 
     /// A message of a type of the bot's own, with any JSON object as its payload.
@@ -98,6 +106,16 @@ impl NewMessage {
         self
     }
 
+    /// JSON has no infinity and no NaN; they would be sent as null.
+    fn check_place(&mut self, path: &str, place: &Location) {
+        for (name, degrees) in [("latitude", place.latitude), ("longitude", place.longitude)] {
+            if !degrees.is_finite() {
+                let given = Value::from(degrees.to_string());
+                self.unexpressed.push(Violation::new(join(path, name), Rule::Finite, &given));
+            }
+        }
+    }
+
     /// Sets a tag. An empty value unsets it in a message that is stored already, and does not
     /// identify the message.
     pub fn tag(self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -110,7 +128,9 @@ impl NewMessage {
         N: Into<String>,
         V: Into<String>,
     {
-        if let Some(Value::Object(map)) = self.body.get_mut("tags") {
+        if let Value::Object(body) = &mut self.body
+            && let Value::Object(map) = body.entry("tags").or_insert_with(|| json!({}))
+        {
             map.extend(tags.into_iter().map(|(name, value)| (name.into(), value.into().into())));
         }
         self
@@ -136,7 +156,7 @@ impl NewMessage {
 
     /// Marks the message as not written by a person. Versions of the API before 1.70 refuse the mark.
     pub fn synthetic(mut self) -> Self {
-        self.set("origin", "synthetic");
+        self.set("origin", NewMessageOrigin::Synthetic.to_string());
         self
     }
 
@@ -158,9 +178,21 @@ impl NewMessage {
         if !found.is_empty() {
             return Err(Error::Invalid(found));
         }
-        GetOrCreateMessageBody::deserialize(&self.body).map_err(|e| {
+        let body = GetOrCreateMessageBody::deserialize(&self.body).map_err(|e| {
             Error::Invalid(vec![Violation::new("", Rule::Readable(e.to_string()), &self.body)])
-        })
+        })?;
+        // The keys that stand above as strings; this compiles as long as they are all there are.
+        let GetOrCreateMessageBody {
+            conversation_id: _,
+            user_id: _,
+            type_: _,
+            payload: _,
+            tags: _,
+            schedule: _,
+            origin: _,
+            discriminate_by_tags: _,
+        } = &body;
+        Ok(body)
     }
 
     /// A tag that the message lacks can match no message, so naming it is a mistake.
@@ -180,8 +212,7 @@ impl NewMessage {
     fn check_date(&self, found: &mut Vec<Violation>) {
         let path = "/schedule/dateTime";
         if let Some(Value::String(date)) = self.body.pointer(path)
-            && date.parse::<DateTime<FixedOffset>>().is_err()
-            && date.parse::<NaiveDateTime>().is_err()
+            && !is_iso_8601(date)
         {
             found.push(Violation::new(path, Rule::DateTime, &json!(date)));
         }
@@ -192,6 +223,20 @@ impl NewMessage {
             body.insert(key.to_owned(), value.into());
         }
     }
+}
+
+/// chrono reads more than ISO 8601 allows: it is held to the form, and then knows the calendar.
+fn is_iso_8601(date: &str) -> bool {
+    let form = "0000-00-00T00:00:00";
+    let alike = |(given, form): (char, char)| match form {
+        '0' => given.is_ascii_digit(),
+        _ => given.eq_ignore_ascii_case(&form),
+    };
+    let text = date.replace(',', ".");
+    date.len() >= form.len()
+        && date.chars().zip(form.chars()).all(alike)
+        && !date.contains(char::is_whitespace)
+        && (text.parse::<DateTime<FixedOffset>>().is_ok() || text.parse::<NaiveDateTime>().is_ok())
 }
 
 /// Whole milliseconds stay whole: `1500`, not `1500.0`.

@@ -44,7 +44,8 @@ pub struct Violation {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Rule {
-    /// The body has to be readable as the generated type; this is why it is not.
+    /// The body has to be readable as the generated type. No violation of this kind is known; it is
+    /// what is left if the other rules miss one.
     Readable(String),
     /// The value has to be there.
     Required,
@@ -88,7 +89,7 @@ impl fmt::Display for Rule {
             Self::MinLength(min) => write!(f, "needs at least {min} characters"),
             Self::MaxLength(max) => write!(f, "may have at most {max} characters"),
             Self::Minimum(min) => write!(f, "has to be at least {min}"),
-            Self::Finite => write!(f, "has to hold finite numbers"),
+            Self::Finite => write!(f, "has to be a finite number"),
             Self::Values(values) => write!(f, "has to be one of {values:?}"),
             Self::OneOf(names) => write!(f, "has to have exactly one of {names:?}"),
             Self::DateTime => write!(f, "has to be a date and time in ISO 8601"),

@@ -140,6 +140,26 @@ fn the_client_can_be_shared_and_its_futures_sent() {
     };
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn any_valid_body_arrives_as_it_is(body in bodies()) {
+        thread_local! {
+            static RUNTIME: tokio::runtime::Runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            static SANDBOX: Sandbox = RUNTIME.with(|runtime| runtime.block_on(Sandbox::start())).unwrap();
+        }
+        let message = NewMessage::from(body.clone());
+        prop_assume!(message.validate().is_ok());
+        let arrived = RUNTIME.with(|runtime| SANDBOX.with(|sandbox| runtime.block_on(async {
+            sandbox.client().build()?.get_or_create(&message).await?;
+            Ok::<_, botpress_messages::Error>(sandbox.requests().pop())
+        })));
+        prop_assert_eq!(arrived.map_err(|e| TestCaseError::fail(e.to_string()))?, Some(body));
+    }
+}
+
 /// An answer with these versions' optional parts.
 fn answers() -> impl Strategy<Value = Value> {
     let date = (

@@ -4,6 +4,15 @@ use std::process::Command;
 
 use serde_json::Value;
 
+/// The tests' own dependencies turn it on for themselves, so no other test would see it missing.
+#[test]
+fn floats_survive_for_users_too() {
+    let manifest = include_str!("../Cargo.toml");
+    let dependencies = manifest.split("[dependencies]").nth(1).unwrap();
+    let line = dependencies.lines().find(|line| line.starts_with("serde_json = ")).unwrap();
+    assert!(line.contains("float_roundtrip"), "{line}");
+}
+
 /// No dependency may ask for a later compiler than the `rust-version` of this crate.
 #[test]
 fn the_rust_version_holds_for_every_dependency() {
