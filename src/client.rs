@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 use reqwest::Url;
 
-use crate::error::{Answer, ConfigError, Error, RATE_LIMIT_RESET, TransportError};
+use crate::error::{Answer, BoxError, ConfigError, Error, RATE_LIMIT_RESET, TransportError};
 use crate::generated::types::Message;
 use crate::generated::{self, BASE_URL};
 use crate::message::NewMessage;
@@ -41,7 +41,6 @@ pub struct Client {
     settings: Arc<Settings>,
 }
 
-#[derive(Debug)]
 struct Settings {
     http: reqwest::Client,
     base_url: String,
@@ -129,7 +128,7 @@ impl Client {
                     generated::Error::InvalidResponsePayload(_, cause) => Some(cause),
                     _ => None,
                 };
-                Error::from_answer(answer, undecodable, self.settings.token())
+                Error::from_answer(answer, undecodable, &self.settings.secrets())
             }
             (None, generated::Error::CommunicationError(source)) => {
                 Error::Transport(TransportError { source })
@@ -158,9 +157,26 @@ impl From<generated::ResponseValue<generated::types::GetOrCreateMessageResponse>
 }
 
 impl Settings {
-    fn token(&self) -> &str {
-        let value = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        value.and_then(|value| value.strip_prefix(BEARER)).unwrap_or_default()
+    /// What no error may show. A shorter value is no secret, and would be found in any text.
+    fn secrets(&self) -> Vec<&str> {
+        let values = self.headers.values().filter(|value| value.is_sensitive());
+        let texts = values.filter_map(|value| value.to_str().ok());
+        let texts = texts.map(|text| text.strip_prefix(BEARER).unwrap_or(text));
+        texts.filter(|text| text.len() >= 8).collect()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the HTTP client: one of the caller's own shows its default headers.
+        f.debug_struct("Settings")
+            .field("base_url", &self.base_url)
+            .field("bot_id", &self.bot_id)
+            .field("integration_id", &self.integration_id)
+            .field("integration_alias", &self.integration_alias)
+            .field("headers", &self.headers)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -192,14 +208,23 @@ impl ClientHooks<Call> for generated::Client {
         request: reqwest::Request,
         _: &OperationInfo,
     ) -> reqwest::Result<reqwest::Response> {
+        let url = request.url().clone();
         let mut response = self.client().execute(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
-        let broken = loop {
+        let broken: Option<BoxError> = loop {
+            if *response.url() != url {
+                break Some(
+                    "the HTTP client followed a redirect, so another server answers".into(),
+                );
+            }
             match response.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => break None,
-                Err(error) => break Some(error),
+                Err(error) => break Some(error.into()),
+            }
+            if body.len() > LONGEST_ANSWER {
+                break Some(format!("the answer is longer than {LONGEST_ANSWER} bytes").into());
             }
         };
         let mut replayed = http::Response::new(body.clone());
@@ -211,6 +236,9 @@ impl ClientHooks<Call> for generated::Client {
         Ok(replayed.into())
     }
 }
+
+/// No answer of the API comes near this: a message's payload may have 128 KB.
+const LONGEST_ANSWER: usize = 8 << 20;
 
 /// The settings of a [`Client`].
 #[derive(Clone, Default)]
@@ -285,8 +313,11 @@ impl Builder {
         self
     }
 
-    /// Sends through a client of the caller's own, with its proxies, TLS and connection timeout. It
-    /// should not follow redirects, as the crate's own does not.
+    /// Sends through a client of the caller's own, with its proxies, TLS and connection timeout.
+    ///
+    /// Set it up not to follow redirects and to use no proxy for a plain http URL, as the crate's own
+    /// client is: either would show the request to another server. An answer after a redirect is an
+    /// error in any case.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http = Some(client);
         self
@@ -307,11 +338,12 @@ impl Builder {
             None => self.setting(&self.integration_id, "BP_INTEGRATION_ID")?,
         };
         header_value("the bot id", &bot_id)?;
-        header_value("the integration id", integration_id.as_deref().unwrap_or_default())?;
-        header_value(
-            "the integration alias",
-            self.integration_alias.as_deref().unwrap_or_default(),
-        )?;
+        for (what, id) in [
+            ("the integration id", &integration_id),
+            ("the integration alias", &self.integration_alias),
+        ] {
+            id.as_ref().map(|id| header_value(what, id)).transpose()?;
+        }
 
         let settings = Settings {
             http: self.http(&base_url)?,
@@ -372,6 +404,7 @@ impl Builder {
             }
             headers.append(name, secret(header_value(&what, value)?));
         }
+        header_value("the token", token)?;
         headers
             .insert(AUTHORIZATION, secret(header_value("the token", &format!("{BEARER}{token}"))?));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
@@ -424,10 +457,12 @@ const RESERVED: [HeaderName; 8] = [
 ];
 
 fn header_value(what: &str, value: &str) -> Result<HeaderValue, ConfigError> {
-    let legal = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let legal = printable && !value.is_empty() && value.trim() == value;
     let value = HeaderValue::from_str(value).ok().filter(|_| legal);
     value.ok_or_else(|| {
-        ConfigError::new(format!("{what} cannot be sent in a header: only printable ASCII can"))
+        let rule = "it has to be printable ASCII, not empty, and without spaces around it";
+        ConfigError::new(format!("{what} cannot be sent in a header: {rule}"))
     })
 }
 

@@ -8,7 +8,7 @@ use http::header::{CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
-use crate::generated::types::{ErrorAnswer, ErrorType};
+use crate::generated::types::ErrorType;
 use crate::validate::Violation;
 
 /// Why a message was not delivered, or why that is not known.
@@ -118,39 +118,30 @@ impl Error {
         cause.is_some_and(reqwest::Error::is_timeout)
     }
 
-    /// What a failing call makes of the answer that it got. The token stands in none of it, even if
-    /// the server repeats it.
+    /// What a failing call makes of the answer that it got. The secrets of the request stand in none
+    /// of it, even if the server repeats them.
     pub(crate) fn from_answer(
         answer: Answer,
         undecodable: Option<serde_json::Error>,
-        token: &str,
+        secrets: &[&str],
     ) -> Self {
         let Answer { status, headers, body, broken } = answer;
-        let hide = |text: String| text.replace(token, "[token]");
-        let failed = status.is_client_error() || status.is_server_error();
-        if let Some(error) = serde_json::from_slice(&body).ok().filter(|_| failed) {
-            let (type_, id, message, metadata) = match error {
-                ErrorAnswer::Error(e) => (e.type_, e.id, e.message, e.metadata),
-                ErrorAnswer::DocumentedError(e) => (e.type_, None, e.description, Map::new()),
-            };
-            let metadata = serde_json::from_str(&hide(Value::from(metadata).to_string()));
-            return Self::Api(Box::new(ApiError {
-                status,
-                type_,
-                message: hide(message),
-                id: id.map(hide),
-                metadata: metadata.unwrap_or_default(),
-                retry_after: hint(status, &headers),
-            }));
-        }
-        let repeats =
-            |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).contains(token);
-        let source = match (broken, undecodable) {
-            (Some(error), _) => Some(error.into()),
-            (None, Some(error)) => Some(hide(error.to_string()).into()),
-            (None, None) => None,
+        let hide = |text: &str| {
+            secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
         };
-        let body = hide(String::from_utf8_lossy(&body).into_owned());
+        let failed = status.is_client_error() || status.is_server_error();
+        if let Some(error) = serde_json::from_slice(&body).ok().filter(|_| failed)
+            && let Some(error) = ApiError::read(status, &headers, &error, hide)
+        {
+            return Self::Api(Box::new(error));
+        }
+        let repeats = |value: &HeaderValue| {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            secrets.iter().any(|secret| text.contains(secret))
+        };
+        let undecodable = undecodable.map(|error| hide(&error.to_string()).into());
+        let body = &body[..body.len().min(8 * AnswerError::SHOWN)];
+        let body = hide(&String::from_utf8_lossy(body));
         Self::Answer(Box::new(AnswerError {
             status,
             headers: headers
@@ -159,7 +150,7 @@ impl Error {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
             body_start: body.chars().take(AnswerError::SHOWN).collect(),
-            source,
+            source: broken.or(undecodable),
         }))
     }
 }
@@ -193,7 +184,7 @@ impl StdError for Error {
     }
 }
 
-type BoxError = Box<dyn StdError + Send + Sync>;
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// A setting of the client that is missing or cannot be.
 #[derive(Debug)]
@@ -246,6 +237,30 @@ pub struct ApiError {
     pub metadata: Map<String, Value>,
     /// How long the answer asks to wait.
     pub retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    /// Reads either form of the API's errors. Only type and text make one: an odd `metadata`, say,
+    /// must not hide that the API refused the request.
+    fn read(
+        status: StatusCode,
+        headers: &HeaderMap,
+        error: &Value,
+        hide: impl Fn(&str) -> String,
+    ) -> Option<Self> {
+        let text = |key: &str| error.get(key).and_then(Value::as_str).map(&hide);
+        let metadata = error.get("metadata").map(|metadata| hide(&metadata.to_string()));
+        Some(Self {
+            status,
+            type_: text("type")?.into(),
+            message: text("message").or_else(|| text("description"))?,
+            id: text("id"),
+            metadata: metadata
+                .and_then(|json| serde_json::from_str(&json).ok())
+                .unwrap_or_default(),
+            retry_after: hint(status, headers),
+        })
+    }
 }
 
 impl fmt::Display for ApiError {
@@ -360,8 +375,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// Why the body ends early.
-    pub(crate) broken: Option<reqwest::Error>,
+    /// Why the body ends early, or is not to be trusted.
+    pub(crate) broken: Option<BoxError>,
 }
 
 /// The cause that says what happened; the ones around it only say where.

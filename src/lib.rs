@@ -1,4 +1,4 @@
-//! Hands a channel's message to a Botpress bot exactly once.
+//! Hands a channel's message to a Botpress bot once, however often the channel repeats it.
 //!
 //! Bots talk to people through channels: Slack, WhatsApp, mail. An integration receives a channel's
 //! webhook and hands the message to Botpress, although webhooks repeat and networks fail. The

@@ -1,4 +1,5 @@
 //! How a client is set up, and what it refuses to be set up with.
+#![allow(clippy::type_complexity)] // tables of cases
 
 mod support;
 
@@ -15,10 +16,12 @@ fn complete() -> Builder {
 
 #[test]
 fn what_cannot_be_is_named() {
-    let cases: [(&str, Builder, &str); 22] = [
+    let cases: [(&str, Builder, &str); 24] = [
         ("no token", Client::builder().bot_id("bot"), "Builder::token is missing"),
         ("no bot", Client::builder().token(TOKEN), "Builder::bot_id is missing"),
         ("empty token", Client::builder().token("").bot_id("b"), "Builder::token is missing"),
+        ("blank token", Client::builder().token("  ").bot_id("b"), "the token cannot be sent"),
+        ("empty alias", complete().integration_alias(""), "the integration alias cannot be sent"),
         (
             "token",
             Client::builder().token("bp_pat_5ecret\n").bot_id("b"),
@@ -83,7 +86,10 @@ fn what_can_be_is_taken() {
 
 #[test]
 fn no_secret_is_shown() {
-    let builder = complete().header("x-key", "5ecret");
+    let own = reqwest::Client::builder().default_headers(
+        [(reqwest::header::COOKIE, "5ecret".parse().unwrap())].into_iter().collect(),
+    );
+    let builder = complete().header("x-key", "5ecret").http_client(own.build().unwrap());
     let shown = format!("{builder:?} {builder:#?}");
     let client = builder.build().unwrap();
     let shown = format!("{shown} {client:?} {client:#?}");

@@ -1,4 +1,5 @@
 //! Every way a call can fail: how it is told apart, and whether the message may be stored.
+#![allow(clippy::type_complexity)] // tables of cases
 
 mod support;
 
@@ -82,6 +83,37 @@ async fn refusals_of_the_api() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn an_odd_detail_does_not_hide_a_refusal() {
+    let details = [
+        "\"metadata\":null",
+        "\"metadata\":[]",
+        "\"code\":\"400\"",
+        "\"id\":5",
+        "\"status\":\"400\"",
+    ];
+    for detail in details {
+        for text in ["message", "description"] {
+            let body = format!(r#"{{"type":"InvalidPayload","{text}":"no",{detail}}}"#);
+            let error = fails_with(json("400 Bad Request", "", &body)).await;
+            assert!(error.is_api() && !error.maybe_stored(), "{body}: {error:?}");
+        }
+    }
+}
+
+/// A server that never stops must not fill the memory.
+#[tokio::test]
+async fn an_endless_answer_is_cut() {
+    let mut answer = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n".to_vec();
+    answer.resize(20 << 20, b' ');
+    let (url, _server) = script(vec![answer]).await;
+    let error = client(&url).get_or_create(&hello()).await.unwrap_err();
+    assert!(
+        error.is_answer() && error.to_string().contains("the answer is longer than 8388608 bytes"),
+        "{error}"
+    );
 }
 
 /// The answer, whether the message may be stored, what the text says.
@@ -192,6 +224,7 @@ async fn a_token_that_the_server_repeats_is_shown_nowhere() {
     let answers = [
         http("502 Bad Gateway", &echo, TOKEN),
         json("401 Unauthorized", &echo, &error),
+        json("403 Forbidden", &echo, &format!(r#"{{"type":"{TOKEN}","description":"{TOKEN}"}}"#)),
         json("200 OK", &echo, &format!(r#"{{"message":"{TOKEN}"}}"#)),
         json("200 OK", &echo, &format!(r#"{{"message":{{"id":"{TOKEN}"}}}}"#)),
     ];

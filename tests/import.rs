@@ -65,7 +65,8 @@ async fn a_bad_line_is_an_error_of_its_own() {
     let sandbox = Sandbox::start().await.unwrap();
     let long = format!("\"{}\"\n", "x".repeat(20 << 20));
     let good = serde_json::to_string(&hello()).unwrap();
-    let input = [b"{}\n\n  \r\nnot json\n\xff\n", long.as_bytes(), good.as_bytes()].concat();
+    let input =
+        [b"\xef\xbb\xbf{}\n\n  \r\nnot json\n\xff\n", long.as_bytes(), good.as_bytes()].concat();
     let mut import = import(&sandbox.url(), Sandbox::TOKEN, &["-"]);
     let mut import =
         import.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -137,4 +138,32 @@ fn what_cannot_start_says_why() {
         let report = String::from_utf8(output.stderr).unwrap();
         assert!(report.contains(message) && output.stdout.is_empty(), "{report}");
     }
+}
+
+/// The first interrupt lets what is under way finish, the second leaves it.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupts_are_heard_while_the_server_is_silent() {
+    use tokio::io::AsyncReadExt;
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut import = tokio::process::Command::from(import(&url, "t", &["--concurrency", "2", "-"]));
+    let mut import =
+        import.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = import.stdin.take().unwrap();
+    let line = serde_json::to_string(&hello()).unwrap() + "\n";
+    tokio::io::AsyncWriteExt::write_all(&mut stdin, line.repeat(9).as_bytes()).await.unwrap();
+    // Both places are taken, by requests that get no answer.
+    let _silent = [listener.accept().await.unwrap(), listener.accept().await.unwrap()];
+
+    let id = import.id().unwrap().to_string();
+    let interrupt = || Command::new("kill").args(["-INT", &id]).status();
+    assert!(interrupt().unwrap().success());
+    let mut report = import.stderr.take().unwrap();
+    let mut told = [0; 11];
+    report.read_exact(&mut told).await.unwrap();
+    assert_eq!(&told, b"interrupted");
+    assert!(interrupt().unwrap().success());
+    assert_eq!(import.wait().await.unwrap().code(), Some(130));
 }

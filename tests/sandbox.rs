@@ -1,4 +1,5 @@
 //! The sandbox as a test double: raw requests, so that what a client would refuse gets there too.
+#![allow(clippy::type_complexity)] // tables of cases
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What goes over the wire, byte by byte, and where it does not go.
+#![allow(clippy::type_complexity)] // tables of cases
 
 mod support;
 
@@ -96,4 +97,16 @@ async fn a_redirect_is_an_error_and_not_followed() {
         let error = client(&url).get_or_create(&hello()).await.unwrap_err();
         assert!(error.is_answer() && error.to_string().contains(&elsewhere), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_after_a_redirect_of_ones_own_client_is_not_trusted() {
+    let (elsewhere, _) = script(vec![ok(&stored())]).await;
+    let location = format!("location: {elsewhere}/\r\n");
+    let (url, _) = script(vec![http("307 Temporary Redirect", &location, "")]).await;
+    let own = reqwest::Client::builder().no_proxy().build().unwrap();
+    let builder = Client::builder().base_url(url).token(TOKEN).bot_id("bot").http_client(own);
+    let error = builder.build().unwrap().get_or_create(&hello()).await.unwrap_err();
+    assert!(error.is_answer() && error.maybe_stored(), "{error:?}");
+    assert!(error.to_string().contains("followed a redirect"), "{error}");
 }
