@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::fs::File;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader, stdin};
 use tokio::signal::ctrl_c;
+use tokio::sync::Notify;
 
 /// Delivers recorded messages: each line of FILE is a request body in the endpoint's JSON form.
 ///
@@ -41,15 +42,19 @@ async fn main() {
             .unwrap_or_else(|_| ProgressStyle::default_spinner()),
     );
 
+    tokio::spawn(stop_on_interrupt());
     let mut results = lines(input)
-        .take_until(interrupted())
+        .take_until(STOP.notified())
         .map(async |(line, text)| (line, deliver(&client, text).await))
         .buffer_unordered(args.concurrency.into())
         .boxed();
     let mut summary = Summary::default();
     while let Some((line, result)) = results.next().await {
-        let written = progress.suspend(|| writeln!(io::stdout(), "{}", report(line, &result)?));
-        written.unwrap_or_else(|error| give_up(1, format!("no result can be written: {error}")));
+        if let Err(error) =
+            progress.suspend(|| writeln!(io::stdout(), "{}", report(line, &result)?))
+        {
+            stop(&format!("no result can be written: {error}"));
+        }
         summary.count(&result);
         progress.inc(1);
     }
@@ -74,19 +79,24 @@ async fn open(path: &Path) -> Result<Input, String> {
     Ok(Box::pin(BufReader::new(file)))
 }
 
-/// Set when the first interrupt comes: what is under way finishes, nothing new begins.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// Wakes the reader of the lines: what is under way finishes, nothing new begins.
+static STOP: Notify = Notify::const_new();
+static STOPPED: AtomicBool = AtomicBool::new(false);
 
-async fn interrupted() {
-    if ctrl_c().await.is_err() {
-        return std::future::pending().await;
+fn stop(cause: &str) {
+    if !STOPPED.swap(true, Ordering::Relaxed) {
+        eprintln!("{cause}: waiting for the messages under way");
+        STOP.notify_one();
     }
-    INTERRUPTED.store(true, Ordering::Relaxed);
-    eprintln!("interrupted: waiting for the messages under way; interrupt again to leave them");
-    tokio::spawn(async {
-        let _ = ctrl_c().await;
-        exit(130)
-    });
+}
+
+async fn stop_on_interrupt() {
+    if ctrl_c().await.is_ok() {
+        stop("interrupted (again to leave at once)");
+        if ctrl_c().await.is_ok() {
+            exit(130);
+        }
+    }
 }
 
 /// Why a line's message is not stored, or not known to be.
@@ -160,8 +170,13 @@ async fn next_line(input: &mut Input) -> io::Result<Option<Vec<u8>>> {
 }
 
 async fn deliver(client: &Client, line: Result<Vec<u8>, Failure>) -> Result<Stored, Failure> {
-    let message: NewMessage = serde_json::from_slice(&line?)
-        .map_err(|e| Failure::invalid(format!("the line is not JSON: {e}")))?;
+    let line = line?;
+    // Some programs put a byte order mark before the first line.
+    let json = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line);
+    let message: NewMessage = serde_json::from_slice(json).map_err(|e| {
+        let cause = e.to_string().replace(" at line 1 column ", " at column ");
+        Failure::invalid(format!("the line is not JSON: {cause}"))
+    })?;
     Ok(client.get_or_create(&message).await?)
 }
 
@@ -203,7 +218,7 @@ impl Summary {
     }
 
     fn complete(&self) -> bool {
-        self.not_stored + self.maybe_stored == 0 && !INTERRUPTED.load(Ordering::Relaxed)
+        self.not_stored + self.maybe_stored == 0 && !STOPPED.load(Ordering::Relaxed)
     }
 
     fn print(&self) {
@@ -211,8 +226,8 @@ impl Summary {
         eprintln!(
             "{stored} stored ({created} created, {found} found), {not_stored} not stored, {maybe_stored} unknown"
         );
-        if INTERRUPTED.load(Ordering::Relaxed) {
-            eprintln!("interrupted before the end of the input");
+        if STOPPED.load(Ordering::Relaxed) {
+            eprintln!("stopped before the end of the input: messages after these were not tried");
         }
     }
 }

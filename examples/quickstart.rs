@@ -27,7 +27,10 @@ async fn main() -> ExitCode {
 
 async fn quickstart() -> Result<(), Box<dyn Error>> {
     let sandbox;
-    let client = if ["BP_TOKEN", "BP_BOT_ID"].iter().any(|name| env::var_os(name).is_some()) {
+    let client = if ["BP_TOKEN", "BP_BOT_ID"]
+        .iter()
+        .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
+    {
         println!("Talking to the API that the environment names.\n");
         Client::from_env()?
     } else {
@@ -74,11 +77,9 @@ async fn quickstart() -> Result<(), Box<dyn Error>> {
         println!("   {violation}");
     }
 
-    println!(
-        "\nThat is all: {} of {} requests are left in this window.",
-        second.rate_limit.remaining.unwrap_or_default(),
-        second.rate_limit.limit.unwrap_or_default()
-    );
+    if let (Some(remaining), Some(limit)) = (second.rate_limit.remaining, second.rate_limit.limit) {
+        println!("\n{remaining} of {limit} requests are left in this window.");
+    }
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 //!
 //!     cargo run --example sandbox -- --port 8080
 
+use std::process::ExitCode;
+
 use botpress_messages::sandbox::Sandbox;
 use clap::Parser;
 
@@ -17,8 +19,17 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), String> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    match serve(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: Args) -> Result<(), String> {
     let mut sandbox = Sandbox::builder().port(args.port);
     if let Some(limit) = args.requests_per_second {
         sandbox = sandbox.requests_per_second(limit);
