@@ -22,9 +22,35 @@
 //! # }
 //! ```
 //!
+//! It can be told to fail, so that an integration shows what it does then:
+//!
+//! ```
+//! # use botpress_messages::{NewMessage, content::Text, sandbox::{Fault, Sandbox}};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let sandbox = Sandbox::start().await?;
+//! # let client = sandbox.client().build()?;
+//! # let (conversation, user) = ("conv_01KDF2QM9Z2CK5XYT0RD4E7J5K", "user_010NFASW4XK2YJ5RVY7B6JMC28");
+//! let message = NewMessage::new(conversation, user, Text::new("Hello"));
+//! sandbox.fail_next([Some(Fault::Reset { stored: true })]);
+//!
+//! // Without tags the message could not be found again, so it was sent just once.
+//! let error = client.get_or_create(&message).await.unwrap_err();
+//! assert!(error.maybe_stored() && error.attempts() == 1);
+//!
+//! sandbox.fail_next([Some(Fault::Reset { stored: true }), Some(Fault::Truncated)]);
+//! let message = message.tag("id", "1");
+//! assert_eq!(client.get_or_create(&message).await?.message.tags["id"], "1");
+//! assert_eq!(sandbox.messages().len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! It knows what the contract of this crate knows: `payload` is required, as in the oldest version
 //! that the client is for. What a bot defines (its tags, users and conversations) it takes as given,
 //! and it looks for messages in the whole bot.
+
+mod fault;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -38,7 +64,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -52,6 +78,9 @@ use crate::generated::types::{
 };
 use crate::generated::{BODY, PATH};
 use crate::validate::{Rule, Violation};
+
+pub use fault::Fault;
+use fault::{Faults, code};
 
 /// A running sandbox. Dropping it stops it.
 pub struct Sandbox {
@@ -67,6 +96,7 @@ pub struct Builder {
     token: String,
     bot_id: String,
     requests_per_second: Option<u64>,
+    storm: Option<(u64, f64)>,
 }
 
 impl Sandbox {
@@ -91,6 +121,7 @@ impl Sandbox {
             token: Self::TOKEN.to_owned(),
             bot_id: Self::BOT_ID.to_owned(),
             requests_per_second: None,
+            storm: None,
         }
     }
 
@@ -108,6 +139,17 @@ impl Sandbox {
     /// The messages that it stored, in the order of their creation.
     pub fn messages(&self) -> Vec<Message> {
         self.endpoint.store().messages.clone()
+    }
+
+    /// How many requests its rate limit refused.
+    pub fn refused(&self) -> u64 {
+        lock(&self.endpoint.window).refused
+    }
+
+    /// Decides how the next requests end, one by one: with a fault, or for `None` as usual. What is
+    /// left of an earlier script comes first.
+    pub fn fail_next(&self, script: impl IntoIterator<Item = Option<Fault>>) {
+        lock(&self.endpoint.faults).script.extend(script);
     }
 
     /// The bodies of the requests that it accepted, in the order of their arrival.
@@ -142,6 +184,13 @@ impl Builder {
         self
     }
 
+    /// Has each request fail with this probability, between 0 and 1, by a [`Fault`] drawn at random.
+    /// The same seed gives the same faults in the same order.
+    pub fn storm(mut self, seed: u64, probability: f64) -> Self {
+        self.storm = Some((seed, probability));
+        self
+    }
+
     /// Starts the sandbox on the loopback address, in the current tokio runtime.
     ///
     /// # Errors
@@ -166,16 +215,24 @@ struct Endpoint {
     settings: Builder,
     store: Mutex<Store>,
     window: Mutex<Window>,
+    faults: Mutex<Faults>,
 }
 
 /// The endpoint's answer to any request.
 async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
     let (allowed, figures) = endpoint.count();
-    let result = match allowed {
-        true => endpoint.get_or_create(request).await,
-        false => {
-            Err(refusal(429, ErrorType::RateLimited, "too many requests, wait for the next window"))
+    let fault = lock(&endpoint.faults).next();
+    let result = match (allowed, fault) {
+        (false, _) => {
+            let message = "too many requests, wait for the next window";
+            Err(refusal(429, ErrorType::RateLimited, message))
         }
+        (true, None) => endpoint.get_or_create(request).await,
+        (true, Some(fault)) if !fault.stores() => Ok(fault.instead_of(None).await),
+        (true, Some(fault)) => match endpoint.get_or_create(request).await {
+            Ok(answer) => Ok(fault.instead_of(Some(answer)).await),
+            refusal => refusal,
+        },
     };
     let mut response = result.unwrap_or_else(Refusal::into_response);
     response.headers_mut().extend(figures);
@@ -184,8 +241,16 @@ async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Resp
 
 impl Endpoint {
     fn new(settings: Builder) -> Self {
-        let window = Window { start: Instant::now(), requests: 0 };
-        Self { settings, store: Mutex::default(), window: Mutex::new(window) }
+        let window = Window { start: Instant::now(), requests: 0, refused: 0 };
+        let storm =
+            settings.storm.map(|(seed, probability)| (fastrand::Rng::with_seed(seed), probability));
+        let faults = Faults { storm, ..Faults::default() };
+        Self {
+            settings,
+            store: Mutex::default(),
+            window: Mutex::new(window),
+            faults: Mutex::new(faults),
+        }
     }
 
     async fn get_or_create(&self, request: Request) -> Result<Response, Refusal> {
@@ -250,7 +315,7 @@ impl Endpoint {
     fn count(&self) -> (bool, HeaderMap) {
         let mut window = lock(&self.window);
         if window.start.elapsed() >= WINDOW {
-            *window = Window { start: Instant::now(), requests: 0 };
+            (window.start, window.requests) = (Instant::now(), 0);
         }
         window.requests += 1;
         let (limit, requests) = match self.settings.requests_per_second {
@@ -264,6 +329,7 @@ impl Endpoint {
             ("ratelimit-reset", reset as u64),
         ];
         let figures = figures.map(|(name, figure)| (HeaderName::from_static(name), figure.into()));
+        window.refused += u64::from(requests > limit);
         (requests <= limit, HeaderMap::from_iter(figures))
     }
 
@@ -278,10 +344,11 @@ const BODY_LIMIT: usize = 1 << 20;
 const DOCUMENTED_LIMIT: u64 = 100;
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// The requests of the current second.
+/// The requests of the current second, and those that were refused in all.
 struct Window {
     start: Instant,
     requests: u64,
+    refused: u64,
 }
 
 /// Locks even after a panic in another test: what that left behind can still be read.
@@ -390,8 +457,7 @@ impl IntoResponse for Refusal {
         let random = Ulid::generate().random() as u32;
         let id = format!("err_{}x{random:08X}", Utc::now().format("%Y%m%d%H%M%S"));
         let body = json!({ "id": id, "code": status, "type": type_, "message": message });
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(body)).into_response()
+        (code(status), Json(body)).into_response()
     }
 }
 

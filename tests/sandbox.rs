@@ -4,7 +4,7 @@
 mod support;
 
 use botpress_messages::sandbox::Sandbox;
-use botpress_messages::{Direction, Message, NewMessage};
+use botpress_messages::{Direction, Message, NewMessage, Retry};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use support::*;
@@ -195,26 +195,30 @@ async fn a_hit_updates_tags_and_payload() {
 #[tokio::test(start_paused = true)]
 async fn it_limits_the_requests_of_a_second() {
     let sandbox = Sandbox::builder().requests_per_second(3).start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    // A client of its own for each call: none knows of the others that the limit is used up.
+    let call = async || {
+        let client = sandbox.client().retry(Retry::off()).build().unwrap();
+        client.get_or_create(&hello()).await
+    };
     for _ in 0..2 {
         for remaining in [2, 1, 0] {
-            let limit = client.get_or_create(&hello()).await.unwrap().rate_limit;
+            let limit = call().await.unwrap().rate_limit;
             assert_eq!((limit.limit, limit.remaining), (Some(3), Some(remaining)));
         }
         for _ in 0..2 {
-            let refused = client.get_or_create(&hello()).await.unwrap_err();
+            let refused = call().await.unwrap_err();
             assert!(refused.is_api() && refused.is_rate_limited() && !refused.maybe_stored());
             assert_eq!(refused.retry_after().unwrap().as_secs(), 1);
         }
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
-    assert_eq!(sandbox.messages().len(), 1);
+    assert_eq!((sandbox.messages().len(), sandbox.refused()), (1, 4));
 }
 
 #[tokio::test]
 async fn it_stops_when_it_is_dropped() {
     let sandbox = Sandbox::builder().token("t").bot_id("b").start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = sandbox.client().retry(Retry::off()).build().unwrap();
     client.get_or_create(&hello()).await.unwrap();
     let port = sandbox.url().rsplit(':').next().unwrap().parse().unwrap();
     assert!(Sandbox::builder().port(port).start().await.is_err(), "the port is taken");
