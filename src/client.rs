@@ -6,17 +6,21 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+#[cfg(feature = "tracing")]
+use http::StatusCode;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 use reqwest::Url;
+use tokio::time::{Instant, sleep};
 
-use crate::error::{Answer, BoxError, ConfigError, Error, RATE_LIMIT_RESET, TransportError};
-use crate::generated::types::Message;
+use crate::error::{Answer, BoxError, ConfigError, Error, ErrorKind, TransportError};
+use crate::generated::types::{GetOrCreateMessageBody, GetOrCreateMessageResponse, Message};
 use crate::generated::{self, BASE_URL};
 use crate::message::NewMessage;
+use crate::retry::{Gate, Retry, is_safe};
 
 /// A client for the endpoint. Clones are cheap and share their connections.
 ///
@@ -49,7 +53,10 @@ struct Settings {
     integration_alias: Option<String>,
     /// What every request carries beside the headers that the generated method sets.
     headers: HeaderMap,
+    /// For an attempt.
     timeout: Duration,
+    retry: Retry,
+    gate: Gate,
 }
 
 /// What the endpoint made of a message.
@@ -86,73 +93,139 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`], which names the variable that is missing or unusable.
+    /// [`ErrorKind::Config`], which names the variable that is missing or unusable.
     pub fn from_env() -> Result<Self, Error> {
         Self::builder().env().build()
     }
 
-    /// Finds the message by its tags or creates it, with one request.
+    /// Finds the message by its tags or creates it. An attempt that fails is repeated where that is
+    /// safe, as [`Retry`] tells.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] before anything is sent; [`Error::Api`], [`Error::Answer`] or
-    /// [`Error::Transport`] after. [`Error::maybe_stored`] tells whether the message may be stored
-    /// all the same. Dropping the future gives up on the answer, not on the message: it too may be
-    /// stored.
+    /// [`ErrorKind::Invalid`] before anything is sent; any other [`ErrorKind`] after the last attempt.
+    /// [`Error::maybe_stored`] tells whether the message may be stored all the same.
+    ///
+    /// # Cancellation
+    ///
+    /// The future can be dropped at any time: nothing goes on without it, and the client stays as it
+    /// is. What was sent by then may be stored.
     pub async fn get_or_create(&self, message: &NewMessage) -> Result<Stored, Error> {
         let body = message.to_body()?;
+        let call = self.call(&body, message.is_identified());
+        #[cfg(feature = "tracing")]
+        let call = tracing::Instrument::instrument(call, tracing::info_span!(OPERATION));
+        call.await
+    }
+
+    /// The attempts of a call, and the waits between them.
+    async fn call(&self, body: &GetOrCreateMessageBody, identified: bool) -> Result<Stored, Error> {
+        let Settings { retry, timeout, gate, .. } = &*self.settings;
+        let start = Instant::now();
+        let left = || retry.deadline.saturating_sub(start.elapsed());
+        let mut waits = retry.waits();
+        let mut maybe_stored = false;
+        let mut attempt = 0;
+        loop {
+            while let Some(wait) = gate.closed_for() {
+                if wait >= left() {
+                    return Err(Error::after(attempt, ErrorKind::Closed(wait), maybe_stored));
+                }
+                sleep(wait).await;
+            }
+            attempt += 1;
+            let error = match self.attempt(body, left().min(*timeout)).await {
+                Ok(mut stored) => {
+                    trace(attempt, None, None);
+                    // What is found now may be what an earlier attempt created.
+                    stored.created = stored.created.filter(|created| *created || !maybe_stored);
+                    return Ok(stored);
+                }
+                Err(error) => error,
+            };
+            maybe_stored |= error.maybe_stored();
+            let wait = waits.next().filter(|_| is_safe(&error, identified));
+            let wait = wait.map(|wait| wait.max(error.retry_after().unwrap_or_default()));
+            let wait = wait.filter(|wait| *wait < left());
+            trace(attempt, Some(&error), wait);
+            match wait {
+                Some(wait) => sleep(wait).await,
+                None => return Err(Error::after(attempt, error, maybe_stored)),
+            }
+        }
+    }
+
+    /// One request.
+    async fn attempt(
+        &self,
+        body: &GetOrCreateMessageBody,
+        timeout: Duration,
+    ) -> Result<Stored, ErrorKind> {
         let Settings { http, base_url, bot_id, integration_id, integration_alias, .. } =
             &*self.settings;
-
         let answer = Arc::default();
-        let call = Call { settings: self.settings.clone(), answer: Arc::clone(&answer) };
+        let call = Call { settings: self.settings.clone(), timeout, answer: Arc::clone(&answer) };
         let generated = generated::Client::new_with_client(base_url, http.clone(), call);
-        let result = generated
-            .get_or_create_message(
-                bot_id,
-                integration_alias.as_deref(),
-                integration_id.as_deref(),
-                &body,
-            )
-            .await;
+        let (alias, id) = (integration_alias.as_deref(), integration_id.as_deref());
+        let result = generated.get_or_create_message(bot_id, alias, id, body).await;
         drop(generated);
 
+        let answer = Arc::into_inner(answer).and_then(OnceLock::into_inner);
+        if let Some(Answer { status, headers, .. }) = &answer {
+            self.settings.gate.learn(*status, headers);
+        }
         let error = match result {
             Ok(response) => return Ok(Stored::from(response)),
             Err(error) => error,
         };
-        let answer = Arc::into_inner(answer).and_then(OnceLock::into_inner);
         Err(match (answer, error) {
             (Some(answer), error) => {
                 let undecodable = match error {
                     generated::Error::InvalidResponsePayload(_, cause) => Some(cause),
                     _ => None,
                 };
-                Error::from_answer(answer, undecodable, &self.settings.secrets())
+                ErrorKind::from_answer(answer, undecodable, &self.settings.secrets())
             }
             (None, generated::Error::CommunicationError(source)) => {
-                Error::Transport(TransportError { source })
+                ErrorKind::Transport(TransportError { source })
             }
             // No header or URL can be at fault, the builder has checked them; but if so, it is told.
-            (None, other) => ConfigError::new(format!("no request can be made: {other}")).into(),
+            (None, other) => {
+                ErrorKind::Config(ConfigError::new(format!("no request can be made: {other}")))
+            }
         })
     }
 }
 
-impl From<generated::ResponseValue<generated::types::GetOrCreateMessageResponse>> for Stored {
-    fn from(
-        response: generated::ResponseValue<generated::types::GetOrCreateMessageResponse>,
-    ) -> Self {
-        let figure = |name| -> Option<u64> {
-            response.headers().get(name)?.to_str().ok()?.trim().parse().ok()
-        };
-        let rate_limit = RateLimit {
-            limit: figure(HeaderName::from_static("ratelimit-limit")),
-            remaining: figure(HeaderName::from_static("ratelimit-remaining")),
-            reset: figure(RATE_LIMIT_RESET).map(Duration::from_secs),
-        };
-        let body = response.into_inner();
-        Self { message: body.message, created: body.meta.map(|meta| meta.created), rate_limit }
+/// Tells subscribers about an attempt; never the token or what the message says.
+#[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
+fn trace(attempt: u32, error: Option<&ErrorKind>, wait: Option<Duration>) {
+    #[cfg(feature = "tracing")]
+    {
+        let status = error.map_or(Some(StatusCode::OK), ErrorKind::status);
+        let status = status.map(|status| status.as_u16());
+        let wait_ms = wait.map(|wait| wait.as_millis() as u64);
+        tracing::debug!(operation = OPERATION, status, attempt, wait_ms, "attempt");
+    }
+}
+
+impl RateLimit {
+    pub(crate) fn read(headers: &HeaderMap) -> Self {
+        let figure =
+            |name| -> Option<u64> { headers.get(name)?.to_str().ok()?.trim().parse().ok() };
+        Self {
+            limit: figure("ratelimit-limit"),
+            remaining: figure("ratelimit-remaining"),
+            reset: figure("ratelimit-reset").map(Duration::from_secs),
+        }
+    }
+}
+
+impl From<generated::ResponseValue<GetOrCreateMessageResponse>> for Stored {
+    fn from(response: generated::ResponseValue<GetOrCreateMessageResponse>) -> Self {
+        let rate_limit = RateLimit::read(response.headers());
+        let GetOrCreateMessageResponse { message, meta } = response.into_inner();
+        Self { message, created: meta.map(|meta| meta.created), rate_limit }
     }
 }
 
@@ -176,6 +249,7 @@ impl fmt::Debug for Settings {
             .field("integration_alias", &self.integration_alias)
             .field("headers", &self.headers)
             .field("timeout", &self.timeout)
+            .field("retry", &self.retry)
             .finish_non_exhaustive()
     }
 }
@@ -184,6 +258,7 @@ impl fmt::Debug for Settings {
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     settings: Arc<Settings>,
+    timeout: Duration,
     answer: Arc<OnceLock<Answer>>,
 }
 
@@ -197,7 +272,7 @@ impl ClientHooks<Call> for generated::Client {
         // The generator's own, which the contract does not know.
         request.headers_mut().remove("api-version");
         request.headers_mut().extend(self.inner().settings.headers.clone());
-        *request.timeout_mut() = Some(self.inner().settings.timeout);
+        *request.timeout_mut() = Some(self.inner().timeout);
         Ok(())
     }
 
@@ -251,6 +326,7 @@ pub struct Builder {
     base_url: Option<String>,
     connect_timeout: Option<Duration>,
     timeout: Option<Duration>,
+    retry: Retry,
     headers: Vec<(String, String)>,
     http: Option<reqwest::Client>,
 }
@@ -301,9 +377,16 @@ impl Builder {
         self
     }
 
-    /// How long a call may take, from connecting to the end of the answer; 60 seconds by default.
+    /// How long an attempt may take, from connecting to the end of the answer; 20 seconds by default,
+    /// and never longer than what is left until the [deadline](Retry::deadline) of the call.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// How calls that fail are repeated; see [`Retry`] for the default.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
         self
     }
 
@@ -327,7 +410,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`], which names the setting that is missing or unusable.
+    /// [`ErrorKind::Config`], which names the setting that is missing or unusable.
     pub fn build(self) -> Result<Client, Error> {
         let base_url = self.setting(&self.base_url, "BP_API_URL")?;
         let base_url = parse_base_url(base_url.as_deref().unwrap_or(BASE_URL))?;
@@ -351,7 +434,9 @@ impl Builder {
             bot_id,
             integration_id,
             headers: self.headers(&token)?,
-            timeout: self.timeout.unwrap_or(Duration::from_secs(60)),
+            timeout: self.timeout.unwrap_or(Duration::from_secs(20)),
+            retry: self.retry,
+            gate: Gate::default(),
             integration_alias: self.integration_alias,
         };
         Ok(Client { settings: Arc::new(settings) })
@@ -441,6 +526,8 @@ impl fmt::Debug for Builder {
     }
 }
 
+#[cfg(feature = "tracing")]
+const OPERATION: &str = "get_or_create_message";
 const BEARER: &str = "Bearer ";
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 

@@ -14,15 +14,27 @@ use crate::validate::Violation;
 /// Why a message was not delivered, or why that is not known.
 ///
 /// What to do depends on [`maybe_stored`](Self::maybe_stored): if it is `false`, the message is not
-/// stored, and nothing was lost but the call. If it is `true`, a message that its tags identify can
-/// be sent again without harm, since the endpoint then finds the first one.
+/// stored, and nothing was lost but the call. If it is `true`, a message that its tags
+/// [identify](crate::NewMessage::is_identified) can be sent again without harm, since the endpoint
+/// then finds the first one.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    attempts: u32,
+    maybe_stored: bool,
+}
+
+/// What went wrong, in the last attempt of a call.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Error {
+pub enum ErrorKind {
     /// The client is not set up right; correct the setting that the text names.
     Config(ConfigError),
     /// The message breaks the contract and was not sent; correct what each violation names.
     Invalid(Vec<Violation>),
+    /// The rate limit is used up for longer than the call may take: it was not sent. This is how
+    /// long.
+    Closed(Duration),
     /// The API answered with an error of its own.
     Api(Box<ApiError>),
     /// The answer is not one of the API's: a gateway's page, an empty or a truncated body.
@@ -32,10 +44,104 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the message may have been stored although the call failed.
+    /// An error before the first attempt.
+    pub(crate) fn unsent(kind: ErrorKind) -> Self {
+        Self::after(0, kind, false)
+    }
+
+    /// An error after some attempts, of which one may have stored the message.
+    pub(crate) fn after(attempts: u32, kind: ErrorKind, maybe_stored: bool) -> Self {
+        Self { kind, attempts, maybe_stored }
+    }
+
+    /// What went wrong, in the last attempt if there were several.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// How many requests were sent, or tried to be.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Whether the message may be stored although the call failed, by any of its attempts.
     pub fn maybe_stored(&self) -> bool {
+        self.maybe_stored
+    }
+
+    /// How long the answer asks to wait before another call.
+    ///
+    /// This is `Retry-After` in seconds or as a date; on a 429 also `RateLimit-Reset` or
+    /// `X-RateLimit-Reset`.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.kind.retry_after()
+    }
+
+    /// The HTTP status, if there was an answer.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.kind.status()
+    }
+
+    /// Every way in which the message breaks the contract, if that is what went wrong.
+    pub fn violations(&self) -> &[Violation] {
+        match &self.kind {
+            ErrorKind::Invalid(violations) => violations,
+            _ => &[],
+        }
+    }
+
+    /// The client is not set up right.
+    pub fn is_config(&self) -> bool {
+        matches!(self.kind, ErrorKind::Config(_))
+    }
+
+    /// The message breaks the contract and was not sent.
+    pub fn is_invalid(&self) -> bool {
+        matches!(self.kind, ErrorKind::Invalid(_))
+    }
+
+    /// The API answered with an error of its own.
+    pub fn is_api(&self) -> bool {
+        matches!(self.kind, ErrorKind::Api(_))
+    }
+
+    /// The answer is not one of the API's.
+    pub fn is_answer(&self) -> bool {
+        matches!(self.kind, ErrorKind::Answer(_))
+    }
+
+    /// No answer came.
+    pub fn is_transport(&self) -> bool {
+        matches!(self.kind, ErrorKind::Transport(_))
+    }
+
+    /// The API does not accept the token, or not for this bot: 401 or 403.
+    pub fn is_auth(&self) -> bool {
+        matches!(self.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
+    }
+
+    /// There were too many calls: 429, or the rate limit is known to be used up.
+    pub fn is_rate_limited(&self) -> bool {
+        let refused = self.status() == Some(StatusCode::TOO_MANY_REQUESTS);
+        refused || matches!(self.kind, ErrorKind::Closed(_))
+    }
+
+    /// The time for the attempt was up, before or while the answer came.
+    pub fn is_timeout(&self) -> bool {
+        let cause = match &self.kind {
+            ErrorKind::Transport(e) => Some(&e.source),
+            ErrorKind::Answer(e) => e.source.as_ref().and_then(|source| source.downcast_ref()),
+            _ => None,
+        };
+        cause.is_some_and(reqwest::Error::is_timeout)
+    }
+}
+
+impl ErrorKind {
+    /// Whether the attempt that failed like this may have stored the message.
+    pub(crate) fn maybe_stored(&self) -> bool {
         match self {
-            Self::Config(_) | Self::Invalid(_) => false,
+            Self::Config(_) | Self::Invalid(_) | Self::Closed(_) => false,
             // The API refuses with 4xx what it does not store, and 5xx says nothing about it.
             Self::Api(e) => !e.status.is_client_error(),
             // Who answers is unknown, so only "too many requests" is believed.
@@ -44,78 +150,21 @@ impl Error {
         }
     }
 
-    /// How long the answer asks to wait before another call.
-    ///
-    /// This is `Retry-After` in seconds or as a date; on a 429 also `RateLimit-Reset` or
-    /// `X-RateLimit-Reset`.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
+            Self::Closed(wait) => Some(*wait),
             Self::Api(e) => e.retry_after,
             Self::Answer(e) => hint(e.status, &e.headers),
             _ => None,
         }
     }
 
-    /// The HTTP status, if there was an answer.
-    pub fn status(&self) -> Option<StatusCode> {
+    pub(crate) fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Api(e) => Some(e.status),
             Self::Answer(e) => Some(e.status),
             _ => None,
         }
-    }
-
-    /// Every way in which the message breaks the contract, if that is what went wrong.
-    pub fn violations(&self) -> &[Violation] {
-        match self {
-            Self::Invalid(violations) => violations,
-            _ => &[],
-        }
-    }
-
-    /// The client is not set up right.
-    pub fn is_config(&self) -> bool {
-        matches!(self, Self::Config(_))
-    }
-
-    /// The message breaks the contract and was not sent.
-    pub fn is_invalid(&self) -> bool {
-        matches!(self, Self::Invalid(_))
-    }
-
-    /// The API answered with an error of its own.
-    pub fn is_api(&self) -> bool {
-        matches!(self, Self::Api(_))
-    }
-
-    /// The answer is not one of the API's.
-    pub fn is_answer(&self) -> bool {
-        matches!(self, Self::Answer(_))
-    }
-
-    /// No answer came.
-    pub fn is_transport(&self) -> bool {
-        matches!(self, Self::Transport(_))
-    }
-
-    /// The API does not accept the token, or not for this bot: 401 or 403.
-    pub fn is_auth(&self) -> bool {
-        matches!(self.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
-    }
-
-    /// There were too many calls: 429.
-    pub fn is_rate_limited(&self) -> bool {
-        self.status() == Some(StatusCode::TOO_MANY_REQUESTS)
-    }
-
-    /// The time for the call was up, before or while the answer came.
-    pub fn is_timeout(&self) -> bool {
-        let cause = match self {
-            Self::Transport(e) => Some(&e.source),
-            Self::Answer(e) => e.source.as_ref().and_then(|source| source.downcast_ref()),
-            _ => None,
-        };
-        cause.is_some_and(reqwest::Error::is_timeout)
     }
 
     /// What a failing call makes of the answer that it got. The secrets of the request stand in none
@@ -157,29 +206,42 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind)?;
+        if self.attempts > 1 {
+            write!(f, "; this was attempt {}", self.attempts)?;
+        }
+        if self.maybe_stored { write!(f, "; the message may be stored") } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config(e) => write!(f, "{e}")?,
+            Self::Config(e) => write!(f, "{e}"),
             Self::Invalid(violations) => {
                 write!(f, "the message breaks the contract and was not sent")?;
                 for (index, violation) in violations.iter().enumerate() {
                     write!(f, "{} {violation}", if index == 0 { ":" } else { ";" })?;
                 }
+                Ok(())
             }
-            Self::Api(e) => write!(f, "{e}")?,
-            Self::Answer(e) => write!(f, "{e}")?,
-            Self::Transport(e) => write!(f, "{e}")?,
+            Self::Closed(wait) => {
+                write!(f, "the rate limit is used up, so it was not sent; try again in {wait:?}")
+            }
+            Self::Api(e) => write!(f, "{e}"),
+            Self::Answer(e) => write!(f, "{e}"),
+            Self::Transport(e) => write!(f, "{e}"),
         }
-        if self.maybe_stored() { write!(f, "; the message may be stored") } else { Ok(()) }
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Config(e) => e.source(),
-            Self::Invalid(_) | Self::Api(_) => None,
-            Self::Answer(e) => e.source(),
-            Self::Transport(e) => e.source(),
+        match &self.kind {
+            ErrorKind::Config(e) => e.source(),
+            ErrorKind::Invalid(_) | ErrorKind::Closed(_) | ErrorKind::Api(_) => None,
+            ErrorKind::Answer(e) => e.source(),
+            ErrorKind::Transport(e) => e.source(),
         }
     }
 }
@@ -205,7 +267,7 @@ impl ConfigError {
 
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
-        Self::Config(error)
+        Self::unsent(ErrorKind::Config(error))
     }
 }
 
@@ -399,7 +461,7 @@ impl fmt::Display for OneLine<'_> {
 }
 
 /// How long an answer asks to wait.
-fn hint(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn hint(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     let header = |name: HeaderName| headers.get(name)?.to_str().ok();
     let seconds = |text: &str| Duration::try_from_secs_f64(text.trim().parse().ok()?).ok();
     let date = |text: &str| httpdate::parse_http_date(text).ok();
@@ -419,5 +481,5 @@ fn hint(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     after.or_else(|| refused.then(window).flatten())
 }
 
-pub(crate) const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const X_RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");

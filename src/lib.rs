@@ -27,6 +27,7 @@
 //! - [`Client`] holds the credentials and makes the call.
 //! - [`NewMessage`] is built from a [`content`] or from JSON, and checked before it leaves.
 //! - [`Stored`] is the answer: the [`Message`], and whether this call created it.
+//! - [`Retry`] says which failures are repeated, and how often.
 //! - [`Error`] tells what went wrong, and whether the message may be stored all the same.
 #![cfg_attr(
     feature = "sandbox",
@@ -41,6 +42,7 @@
 //! - `rustls` (default): TLS by rustls, with the platform's certificates.
 //! - `native-tls`: TLS by the platform's own library.
 //! - `sandbox`: the endpoint in your own process.
+//! - `tracing`: a span for each call, an event for each attempt.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -49,6 +51,7 @@ mod client;
 mod error;
 mod generated;
 mod message;
+mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 mod validate;
@@ -62,9 +65,10 @@ pub mod content {
 }
 
 pub use client::{Builder, Client, RateLimit, Stored};
-pub use error::{AnswerError, ApiError, ConfigError, Error, TransportError};
+pub use error::{AnswerError, ApiError, ConfigError, Error, ErrorKind, TransportError};
 pub use generated::types::{Direction, ErrorType, Message, Origin};
 pub use message::{NewMessage, Schedule};
+pub use retry::Retry;
 pub use validate::{Rule, Violation};
 
 /// The README's code, compiled with the tests.

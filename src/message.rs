@@ -6,7 +6,7 @@ use chrono::{DateTime, FixedOffset, NaiveDateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::generated::BODY;
 use crate::generated::types::{
     BlocItem, Content, GetOrCreateMessageBody, Location, Message, NewMessageOrigin,
@@ -160,11 +160,23 @@ impl NewMessage {
         self
     }
 
+    /// Whether the endpoint can find this message again, so that sending it twice stores it once:
+    /// whether a tag by which it looks for it has a value.
+    pub fn is_identified(&self) -> bool {
+        let tags = self.body.get("tags").and_then(Value::as_object);
+        let names = self.body.get("discriminateByTags").and_then(Value::as_array);
+        let listed = names.filter(|names| !names.is_empty());
+        tags.into_iter().flatten().any(|(name, value)| {
+            let counts = listed.is_none_or(|names| names.iter().any(|listed| listed == name));
+            counts && value.as_str().is_some_and(|value| !value.is_empty())
+        })
+    }
+
     /// Checks the message against the contract.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] with every violation there is.
+    /// [`ErrorKind::Invalid`] with every violation there is.
     pub fn validate(&self) -> Result<(), Error> {
         self.to_body().map(|_| ())
     }
@@ -176,10 +188,11 @@ impl NewMessage {
         self.check_discriminators(&mut found);
         self.check_date(&mut found);
         if !found.is_empty() {
-            return Err(Error::Invalid(found));
+            return Err(Error::unsent(ErrorKind::Invalid(found)));
         }
         let body = GetOrCreateMessageBody::deserialize(&self.body).map_err(|e| {
-            Error::Invalid(vec![Violation::new("", Rule::Readable(e.to_string()), &self.body)])
+            let violation = Violation::new("", Rule::Readable(e.to_string()), &self.body);
+            Error::unsent(ErrorKind::Invalid(vec![violation]))
         })?;
         // The keys that stand above as strings; this compiles as long as they are all there are.
         let GetOrCreateMessageBody {

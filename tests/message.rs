@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use botpress_messages::content::*;
-use botpress_messages::{Error, NewMessage, Rule, Schedule};
+use botpress_messages::{NewMessage, Rule, Schedule};
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -332,8 +332,7 @@ proptest! {
         let message = NewMessage::from(body.clone());
         let valid = match message.validate() {
             Ok(()) => true,
-            Err(Error::Invalid(violations)) => { prop_assert!(!violations.is_empty()); false }
-            Err(other) => return Err(TestCaseError::fail(other.to_string())),
+            Err(error) => { prop_assert!(error.is_invalid() && !error.violations().is_empty()); false }
         };
         VENDOR.with(|[v1_14, v1_70, v1_108]| {
             prop_assert_eq!(valid, v1_70.is_valid(&body) && keeps_the_prose(&body));

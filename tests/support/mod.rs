@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::{env, fs};
 
-use botpress_messages::{Client, NewMessage, content::Text};
+use botpress_messages::{Client, NewMessage, Retry, content::Text};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,6 +21,11 @@ pub fn hello() -> NewMessage {
 
 pub fn client(url: &str) -> Client {
     Client::builder().base_url(url).token(TOKEN).bot_id("bot").build().unwrap()
+}
+
+/// A client that makes one attempt.
+pub fn once(url: &str) -> Client {
+    Client::builder().base_url(url).token(TOKEN).bot_id("bot").retry(Retry::off()).build().unwrap()
 }
 
 /// Gives each connection one of the answers, byte by byte as it is, then closes it. Returns its URL

@@ -1,0 +1,365 @@
+//! Exactly once: when a call is repeated, how long it waits, and what is true afterwards.
+//!
+//! Time is paused: waits pass as soon as nothing else happens, and can be told exactly.
+#![allow(clippy::type_complexity)] // tables of cases
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use botpress_messages::sandbox::{Fault, Sandbox};
+use botpress_messages::{Client, NewMessage, Retry, content::Text};
+use futures::{StreamExt, stream};
+use proptest::prelude::*;
+use support::*;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+/// A message that no tag identifies.
+fn unidentified() -> NewMessage {
+    NewMessage::new(CONVERSATION, USER, Text::new("Hello")).tag("id", "")
+}
+
+/// The faults of the first attempts; whether they are followed by another for a message that its tags
+/// identify, and for one that they do not; whether the message may be stored after the first.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_is_repeated_where_that_is_safe() {
+    let both = [false, true];
+    let reset = both.map(|stored| (Fault::Reset { stored }, true, false, true));
+    let silence = both.map(|stored| (Fault::Silence { stored }, true, false, true));
+    let page = both.map(|stored| (Fault::Page { status: 502, stored }, true, false, true));
+    let error = both.map(|stored| (Fault::Error { status: 500, stored }, true, false, true));
+    let others = [
+        (Fault::Page { status: 503, stored: true }, true, false, true),
+        (Fault::Error { status: 503, stored: false }, true, false, true),
+        (Fault::Error { status: 504, stored: true }, true, false, true),
+        (Fault::Page { status: 200, stored: true }, true, false, true),
+        (Fault::Truncated, true, false, true),
+        (Fault::Limited(1), true, true, false),
+        (Fault::Page { status: 429, stored: false }, true, true, false),
+        (Fault::Error { status: 400, stored: false }, false, false, false),
+        (Fault::Error { status: 401, stored: false }, false, false, false),
+        (Fault::Error { status: 409, stored: false }, false, false, false),
+        (Fault::Page { status: 403, stored: false }, false, false, true),
+        (Fault::Page { status: 302, stored: false }, false, false, true),
+    ];
+    let cases = [&reset[..], &silence, &page, &error, &others].concat();
+    for (fault, if_identified, if_not, maybe_stored) in cases {
+        for (message, repeated) in [(hello(), if_identified), (unidentified(), if_not)] {
+            let sandbox = Sandbox::start().await.unwrap();
+            let client = sandbox.client().build().unwrap();
+            sandbox.fail_next([Some(fault), Some(fault)]);
+            match client.get_or_create(&message).await {
+                Ok(stored) => {
+                    assert!(repeated, "{fault:?} was repeated");
+                    assert_eq!(sandbox.messages().len(), 1, "{fault:?}");
+                    // Whether an attempt that may have stored it did so is not known.
+                    let truth = if maybe_stored {
+                        stored.created != Some(false)
+                    } else {
+                        stored.created == Some(true)
+                    };
+                    assert!(truth, "{fault:?}: {:?}", stored.created);
+                }
+                Err(error) => {
+                    assert!(!repeated, "{fault:?}: {error}");
+                    assert_eq!(
+                        (error.attempts(), error.maybe_stored()),
+                        (1, maybe_stored),
+                        "{fault:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_sent_is_repeated_always() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let start = Instant::now();
+    let error = client(&url).get_or_create(&unidentified()).await.unwrap_err();
+    assert_eq!((error.attempts(), error.maybe_stored(), error.is_transport()), (10, false, true));
+    assert!(error.to_string().contains("this was attempt 10"), "{error}");
+    // 0.1, 0.2, 0.4, ... up to 4 seconds, and up to as much again by chance.
+    let waited = start.elapsed().as_secs_f64();
+    assert!((18.3..=36.7).contains(&waited), "{waited}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_bounds_attempts_and_time() {
+    let cases = [
+        (Retry::off(), 1, 0.0..0.1),
+        (Retry::default().max_attempts(0), 1, 0.0..0.1),
+        (Retry::default().max_attempts(3), 3, 0.3..0.7),
+        (Retry::default().max_attempts(1000), 0, 50.0..60.0),
+        (Retry::default().max_attempts(1000).deadline(Duration::from_secs(10)), 0, 2.0..10.0),
+        (Retry::default().max_attempts(3).deadline(Duration::MAX), 3, 0.3..0.7),
+        (Retry::default().deadline(Duration::ZERO), 1, 0.0..0.1),
+    ];
+    for (retry, attempts, time) in cases {
+        let sandbox = Sandbox::builder().storm(1, 1.0).start().await.unwrap();
+        sandbox.fail_next([Some(Fault::Error { status: 500, stored: false }); 1000]);
+        let client = sandbox.client().retry(retry).build().unwrap();
+        let start = Instant::now();
+        let error = client.get_or_create(&hello()).await.unwrap_err();
+        assert!(attempts == 0 || error.attempts() == attempts, "{retry:?}: {error}");
+        assert!(time.contains(&start.elapsed().as_secs_f64()), "{retry:?}: {:?}", start.elapsed());
+    }
+}
+
+/// A server that hangs cannot hold a call longer than its deadline.
+#[tokio::test(start_paused = true)]
+async fn the_deadline_cuts_an_attempt_short() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    sandbox.fail_next([Some(Fault::Silence { stored: true }); 9]);
+    let start = Instant::now();
+    let error = client.get_or_create(&hello()).await.unwrap_err();
+    assert!(error.is_timeout() && error.maybe_stored(), "{error:?}");
+    assert_eq!((error.attempts(), start.elapsed().as_secs()), (3, 60));
+}
+
+/// The headers of a 429, and how long the second attempt waits for it.
+#[tokio::test(start_paused = true)]
+async fn hints_are_honoured() {
+    let cases = [
+        ("Retry-After: 7\r\n", 7),
+        ("RateLimit-Reset: 8\r\n", 8),
+        ("X-RateLimit-Reset: 9\r\n", 9),
+        (
+            "Date: Wed, 19 Aug 2026 10:00:00 GMT\r\nRetry-After: Wed, 19 Aug 2026 10:00:11 GMT\r\n",
+            11,
+        ),
+        ("Retry-After: 0\r\n", 0),
+        ("", 0),
+    ];
+    for (headers, seconds) in cases {
+        let refused = http("429 Too Many Requests", headers, "");
+        let (url, _) = script(vec![refused, ok(&stored())]).await;
+        let start = Instant::now();
+        let message = client(&url).get_or_create(&unidentified()).await.unwrap();
+        assert_eq!(
+            (start.elapsed().as_secs(), message.created),
+            (seconds, Some(true)),
+            "{headers}"
+        );
+    }
+    // For any other failure the window does not matter, an explicit wish does.
+    for (headers, seconds) in
+        [("RateLimit-Reset: 9\r\nRateLimit-Remaining: 5\r\n", 0), ("Retry-After: 9\r\n", 9)]
+    {
+        let (url, _) =
+            script(vec![http("503 Service Unavailable", headers, ""), ok(&stored())]).await;
+        let start = Instant::now();
+        client(&url).get_or_create(&hello()).await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), seconds, "{headers}");
+    }
+}
+
+/// The time that the server asks for is longer than the call may take: it ends at once, and so do
+/// those of its clones, which send nothing.
+#[tokio::test(start_paused = true)]
+async fn a_hint_beyond_the_deadline_ends_the_call() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    sandbox.fail_next([Some(Fault::Limited(100))]);
+    let start = Instant::now();
+    for attempts in [1, 0] {
+        let error = client.clone().get_or_create(&hello()).await.unwrap_err();
+        assert_eq!(error.attempts(), attempts);
+        assert_eq!(error.retry_after().unwrap().as_secs_f64().ceil(), 100.0);
+        assert!(error.is_rate_limited() && !error.maybe_stored(), "{error:?}");
+        assert_eq!(start.elapsed().as_secs(), 0);
+    }
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(client.get_or_create(&hello()).await.unwrap().created, Some(true));
+}
+
+/// What an attempt may have done stays true when a later one says otherwise.
+#[tokio::test(start_paused = true)]
+async fn the_truth_covers_all_attempts() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let refused = Some(Fault::Error { status: 401, stored: false });
+    sandbox.fail_next([Some(Fault::Reset { stored: true }), refused]);
+    let error = client.get_or_create(&hello()).await.unwrap_err();
+    assert!(error.is_auth() && error.maybe_stored() && error.attempts() == 2, "{error:?}");
+
+    let cases = [
+        (vec![], Some(false)),
+        (vec![Some(Fault::Limited(1))], Some(false)),
+        (vec![Some(Fault::Truncated)], None),
+        (
+            vec![
+                Some(Fault::Limited(1)),
+                Some(Fault::Reset { stored: false }),
+                Some(Fault::Limited(1)),
+            ],
+            None,
+        ),
+    ];
+    for (faults, created) in cases {
+        sandbox.fail_next(faults.clone());
+        assert_eq!(client.get_or_create(&hello()).await.unwrap().created, created, "{faults:?}");
+    }
+    // An attempt that says that it created the message knows.
+    sandbox.fail_next([Some(Fault::Reset { stored: false })]);
+    assert_eq!(client.get_or_create(&hello().tag("id", "2")).await.unwrap().created, Some(true));
+}
+
+/// Tags, discriminators, whether they identify the message.
+#[test]
+fn empty_values_identify_nothing() {
+    let cases: [(&[(&str, &str)], &[&str], bool); 7] = [
+        (&[], &[], false),
+        (&[("a", "")], &[], false),
+        (&[("a", "1")], &[], true),
+        (&[("a", "1"), ("b", "")], &[], true),
+        (&[("a", "1"), ("b", "")], &["b"], false),
+        (&[("a", "1"), ("b", "")], &["a", "b"], true),
+        (&[("a", "1")], &["a"], true),
+    ];
+    for (tags, discriminators, identified) in cases {
+        let message = NewMessage::new(CONVERSATION, USER, Text::new("")).tags(tags.iter().copied());
+        let message = message.discriminate_by(discriminators.iter().copied());
+        assert_eq!(message.is_identified(), identified, "{tags:?} {discriminators:?}");
+    }
+}
+
+/// 3,000 messages, 16 at once, 100 a second.
+#[tokio::test(start_paused = true)]
+async fn the_rate_limit_is_kept_without_losing_time() {
+    let sandbox = Sandbox::builder().requests_per_second(100).start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let start = Instant::now();
+    let send = async |number: usize| {
+        client.clone().get_or_create(&hello().tag("id", number.to_string())).await
+    };
+    let results: Vec<_> = stream::iter(0..3000).map(send).buffer_unordered(16).collect().await;
+    assert!(results.iter().all(Result::is_ok));
+    assert_eq!(sandbox.messages().len(), 3000);
+    let seconds = start.elapsed().as_secs_f64();
+    assert!((29.0..33.0).contains(&seconds), "{seconds}");
+    let refused = sandbox.refused();
+    assert!(
+        refused < (3000 + refused) / 6,
+        "{refused} of {} requests were answered 429",
+        3000 + refused
+    );
+}
+
+/// Dropped at any await, a call leaves the client usable, and nothing goes on behind it.
+#[tokio::test(start_paused = true)]
+async fn a_call_can_be_dropped_at_any_time() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    client.get_or_create(&hello()).await.unwrap();
+    let before = tasks();
+    let faults = [
+        Fault::Silence { stored: false },
+        Fault::Limited(30),
+        Fault::Error { status: 500, stored: false },
+    ];
+    for fault in faults {
+        for milliseconds in [0, 1, 50, 5_000] {
+            sandbox.fail_next([Some(fault)]);
+            let message = hello();
+            let call = client.get_or_create(&message);
+            let limit = Duration::from_millis(milliseconds);
+            let _ = tokio::time::timeout(limit, call).await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let usual = client.get_or_create(&hello()).await;
+            assert!(usual.is_ok(), "{fault:?} after {milliseconds} ms: {usual:?}");
+        }
+    }
+    assert!(tasks() <= before + 4, "only idle connections are left: {} and {before}", tasks());
+    assert_eq!(sandbox.messages().len(), 1);
+}
+
+/// 10,000 messages while three in ten requests fail.
+#[tokio::test(start_paused = true)]
+async fn a_storm_loses_nothing_and_duplicates_nothing() {
+    let sandbox = Sandbox::builder().storm(20_260_819, 0.3).start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let send = async |number: usize| {
+        let message = NewMessage::new(CONVERSATION, USER, Text::new(number.to_string()));
+        // Every fourth is one that nothing identifies.
+        let identified = !number.is_multiple_of(4);
+        let message = if identified { message.tag("id", number.to_string()) } else { message };
+        (number, identified, client.get_or_create(&message).await)
+    };
+    let results: Vec<_> = stream::iter(0..10_000).map(send).buffer_unordered(64).collect().await;
+
+    let mut times_stored = BTreeMap::<usize, usize>::new();
+    for message in sandbox.messages() {
+        *times_stored
+            .entry(message.payload["text"].as_str().unwrap().parse().unwrap())
+            .or_default() += 1;
+    }
+    let (mut failed, mut reported) = ([0, 0], 0);
+    for (number, identified, result) in results {
+        let times = times_stored.get(&number).copied().unwrap_or_default();
+        match result {
+            Ok(stored) => {
+                assert_eq!(
+                    (times, stored.message.payload["text"].as_str()),
+                    (1, Some(&*number.to_string()))
+                );
+                reported += usize::from(identified);
+            }
+            Err(error) => {
+                failed[usize::from(identified)] += 1;
+                assert!(times <= 1, "{number} is stored {times} times");
+                assert!(times == 0 || error.maybe_stored(), "{number} is stored: {error}");
+                assert!(identified || error.attempts() >= 1);
+            }
+        }
+        assert!(!identified || times == 1, "{number} is stored {times} times");
+    }
+    assert!(reported >= 7_493, "of 7,500 identified messages, {reported} were reported stored");
+    assert!(failed[0] > 500, "the storm struck: {failed:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever comes back is a value or an error.
+    #[test]
+    fn no_answer_is_too_strange(
+        status in 200..600u16,
+        headers in prop::collection::vec(("[a-z-]{1,12}|retry-after|ratelimit-reset|content-type", "[ -~]{0,30}|[0-9.e-]{1,25}"), 0..4),
+        body in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..200),
+            any_json().prop_map(|json| json.to_string().into_bytes()),
+            (object(), object()).prop_map(|(message, meta)| serde_json::json!({ "message": message, "meta": meta }).to_string().into_bytes()),
+        ],
+        cut in any::<prop::sample::Index>(),
+    ) {
+        thread_local!(static RUNTIME: tokio::runtime::Runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
+        let headers: String = headers
+            .into_iter()
+            .filter(|(name, _)| !["connection", "upgrade", "trailer", "te"].contains(&name.as_str()))
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        let mut answer = format!("HTTP/1.1 {status} x\r\n{headers}content-length: {}\r\n\r\n", body.len()).into_bytes();
+        answer.extend(body);
+        if status % 3 == 0 {
+            answer.truncate(cut.index(answer.len()));
+        }
+        let result = RUNTIME.with(|runtime| runtime.block_on(async {
+            let (url, _) = script(vec![answer]).await;
+            let client = Client::builder().base_url(url).token(TOKEN).bot_id("bot").retry(Retry::off());
+            client.build().unwrap().get_or_create(&hello()).await
+        }));
+        if let Err(error) = result {
+            let text = format!("{error} {error:?}");
+            prop_assert!(!error.is_config() && !error.is_invalid() && !text.is_empty());
+        }
+    }
+}
