@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::process::exit;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use botpress_messages::{Client, Error, Message, NewMessage, Stored};
+use botpress_messages::{Client, Error, ErrorKind, Message, NewMessage, Stored};
 use clap::Parser;
 use futures::{Stream, StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -28,6 +28,10 @@ struct Args {
     /// How many messages are under way at once
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
+    /// A new file for the lines of the messages that are not stored, or perhaps not, and can be
+    /// imported again without harm
+    #[arg(long, value_name = "FILE")]
+    failed: Option<PathBuf>,
     /// The file to read; `-` is the standard input
     file: PathBuf,
 }
@@ -37,6 +41,10 @@ async fn main() {
     let args = Args::parse();
     let client = Client::from_env().unwrap_or_else(|error| give_up(2, error));
     let input = open(&args.file).await.unwrap_or_else(|error| give_up(2, error));
+    let mut failed = args.failed.as_deref().map(|path| {
+        let file = std::fs::File::create_new(path);
+        file.unwrap_or_else(|error| give_up(2, format!("{}: {error}", path.display())))
+    });
     let progress = ProgressBar::new_spinner().with_style(
         ProgressStyle::with_template("{spinner} {pos} messages, {per_sec}, {elapsed}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner()),
@@ -54,6 +62,11 @@ async fn main() {
             progress.suspend(|| writeln!(io::stdout(), "{}", report(line, &result)?))
         {
             stop(&format!("no result can be written: {error}"));
+        }
+        if let (Some(file), Err(Failure { again: Some(text), .. })) = (&mut failed, &result)
+            && let Err(error) = file.write_all(text).and_then(|()| file.write_all(b"\n"))
+        {
+            stop(&format!("what failed cannot be written: {error}"));
         }
         summary.count(&result);
         progress.inc(1);
@@ -105,23 +118,27 @@ struct Failure {
     kind: &'static str,
     message: String,
     maybe_stored: bool,
+    /// The line, if it can be imported again without harm.
+    #[serde(skip)]
+    again: Option<Vec<u8>>,
 }
 
 impl Failure {
-    fn invalid(message: String) -> Self {
-        Self { kind: "invalid", message, maybe_stored: false }
+    fn invalid(message: String, line: Option<Vec<u8>>) -> Self {
+        Self { kind: "invalid", message, maybe_stored: false, again: line }
     }
-}
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let kind = match error {
-            Error::Invalid(_) => "invalid",
-            Error::Api(_) => "api",
-            Error::Answer(_) => "answer",
+    fn new(error: Error, message: &NewMessage, line: Vec<u8>) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::Invalid(_) => "invalid",
+            // A used up rate limit is what the API said, if to another call.
+            ErrorKind::Api(_) | ErrorKind::Closed(_) => "api",
+            ErrorKind::Answer(_) => "answer",
             _ => "transport",
         };
-        Self { kind, message: error.to_string(), maybe_stored: error.maybe_stored() }
+        let maybe_stored = error.maybe_stored();
+        let harmless = !maybe_stored || message.is_identified();
+        Self { kind, message: error.to_string(), maybe_stored, again: harmless.then_some(line) }
     }
 }
 
@@ -140,12 +157,13 @@ fn lines(input: Input) -> impl Stream<Item = (usize, Result<Vec<u8>, Failure>)> 
                 Ok(Some(line)) if line.trim_ascii().is_empty() => continue,
                 Ok(Some(line)) if line.len() > LONGEST_LINE => {
                     let failure = format!("the line is longer than {LONGEST_LINE} bytes");
-                    return Some(((number, Err(Failure::invalid(failure))), (Some(input), number)));
+                    let failure = Failure::invalid(failure, None);
+                    return Some(((number, Err(failure)), (Some(input), number)));
                 }
                 Ok(Some(line)) => return Some(((number, Ok(line)), (Some(input), number))),
                 Err(error) => {
                     let failure = format!("the input cannot be read any further: {error}");
-                    return Some(((number, Err(Failure::invalid(failure))), (None, number)));
+                    return Some(((number, Err(Failure::invalid(failure, None))), (None, number)));
                 }
             }
         }
@@ -170,14 +188,17 @@ async fn next_line(input: &mut Input) -> io::Result<Option<Vec<u8>>> {
 }
 
 async fn deliver(client: &Client, line: Result<Vec<u8>, Failure>) -> Result<Stored, Failure> {
-    let line = line?;
+    let line = line?.trim_ascii().to_vec();
     // Some programs put a byte order mark before the first line.
     let json = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&line);
-    let message: NewMessage = serde_json::from_slice(json).map_err(|e| {
-        let cause = e.to_string().replace(" at line 1 column ", " at column ");
-        Failure::invalid(format!("the line is not JSON: {cause}"))
-    })?;
-    Ok(client.get_or_create(&message).await?)
+    let message: NewMessage = match serde_json::from_slice(json) {
+        Ok(message) => message,
+        Err(error) => {
+            let cause = error.to_string().replace(" at line 1 column ", " at column ");
+            return Err(Failure::invalid(format!("the line is not JSON: {cause}"), Some(line)));
+        }
+    };
+    client.get_or_create(&message).await.map_err(|error| Failure::new(error, &message, line))
 }
 
 /// A line of the output.

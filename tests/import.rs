@@ -5,7 +5,7 @@ mod support;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use botpress_messages::sandbox::Sandbox;
+use botpress_messages::sandbox::{Fault, Sandbox};
 use serde_json::{Value, json};
 use support::*;
 
@@ -97,30 +97,89 @@ async fn a_bad_line_is_an_error_of_its_own() {
     assert_eq!((&results[4]["line"], &results[4]["created"]), (&json!(7), &json!(true)));
 }
 
+/// The fault of the only attempt, or of all; what is told, and whether the line can be sent again.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_failure_is_told() {
     let sandbox = Sandbox::start().await.unwrap();
-    let (gateway, _) = script(vec![http("502 Bad Gateway", "", "<html>")]).await;
-    let (broken, _) = script(vec![Vec::new()]).await;
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), serde_json::to_string(&hello()).unwrap()).unwrap();
-    let path = file.path().to_str().unwrap();
+    let identified = serde_json::to_string(&hello()).unwrap();
+    let unidentified = serde_json::to_string(&hello().tag("id", "")).unwrap();
+    let url = sandbox.url();
+    let bad = "{\"type\":";
     let cases = [
-        (sandbox.url(), "wrong", "api", false),
-        (gateway, "t", "answer", true),
-        (broken, "t", "transport", true),
-        ("http://127.0.0.1:1".into(), "t", "transport", false),
+        (&url, "wrong", &identified[..], None, "api", false, true),
+        (
+            &url,
+            Sandbox::TOKEN,
+            &unidentified,
+            Some(Fault::Page { status: 502, stored: true }),
+            "answer",
+            true,
+            false,
+        ),
+        (&url, Sandbox::TOKEN, &unidentified, Some(Fault::Truncated), "answer", true, false),
+        (
+            &url,
+            Sandbox::TOKEN,
+            &unidentified,
+            Some(Fault::Reset { stored: false }),
+            "transport",
+            true,
+            false,
+        ),
+        (
+            &url,
+            Sandbox::TOKEN,
+            &identified,
+            Some(Fault::Page { status: 403, stored: false }),
+            "answer",
+            true,
+            true,
+        ),
+        (&url, Sandbox::TOKEN, &unidentified, Some(Fault::Limited(1000)), "api", false, true),
+        (&url, Sandbox::TOKEN, "{}", None, "invalid", false, true),
+        (&url, Sandbox::TOKEN, bad, None, "invalid", false, true),
     ];
-    for (url, token, kind, maybe_stored) in cases {
-        let output = import(&url, token, &[path]).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for (index, (url, token, line, fault, kind, maybe_stored, again)) in
+        cases.into_iter().enumerate()
+    {
+        let (input, failed) = (path("input"), path(&format!("failed-{index}")));
+        std::fs::write(&input, line).unwrap();
+        sandbox.fail_next(fault.map(Some));
+        let output = import(url, token, &["--failed", &failed, &input]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
         let error = &results(&output)[0]["error"];
         assert_eq!(
             (&error["kind"], &error["maybe_stored"]),
             (&json!(kind), &json!(maybe_stored)),
             "{error}"
         );
+        let written = std::fs::read_to_string(&failed).unwrap();
+        assert_eq!(written, if again { format!("{line}\n") } else { String::new() });
     }
+}
+
+/// What failed is imported again, from the file that the first import wrote, until nothing is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_failed_can_be_imported_again() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let lines = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+    std::fs::write(path("input"), bodies(true)).unwrap();
+    sandbox.fail_next([Some(Fault::Error { status: 400, stored: false }); 7]);
+    let run = |input: &str, failed: &str| {
+        import(&sandbox.url(), Sandbox::TOKEN, &["--failed", &path(failed), &path(input)])
+            .output()
+            .unwrap()
+    };
+    assert_eq!(run("input", "failed").status.code(), Some(1));
+    assert_eq!((lines("failed").lines().count(), sandbox.messages().len()), (7, 13));
+    assert_eq!(run("failed", "left").status.code(), Some(0));
+    assert_eq!((lines("left"), sandbox.messages().len()), (String::new(), 20));
+    let output = run("input", "failed");
+    assert_eq!(output.status.code(), Some(2), "a file that exists is not overwritten: {output:?}");
 }
 
 #[test]
