@@ -32,7 +32,8 @@ pub fn breaks(ours: &Value, theirs: &Value) -> Vec<Break> {
     for (name, parameter) in entries(&theirs["parameters"]) {
         let at = format!("parameters.{name}");
         let sent = &ours["parameters"][name];
-        if parameter["required"] == json!(true) && sent["required"] != json!(true) {
+        // What is required there in any form has to be sent always.
+        if !parameter["required"].is_null() && sent["required"] != json!(true) {
             found.push(breaking(&at, "is required, and we need not send it"));
         }
         if !sent.is_null() {
@@ -56,41 +57,25 @@ pub fn breaks(ours: &Value, theirs: &Value) -> Vec<Break> {
     let [read, given] =
         [ours, theirs].map(|side| &side["responses"]["200"]["content"][JSON]["schema"]);
     found.extend(subset(given, read, "response"));
+    found.dedup();
     found
 }
 
-/// Keywords that restrict nothing, or whose rule stands below.
-const UNDERSTOOD: [&str; 29] = [
-    "type",
-    "nullable",
-    "enum",
-    "format",
-    "default",
-    "deprecated",
-    "discriminator",
-    "readOnly",
-    "writeOnly",
-    "minLength",
-    "maxLength",
-    "pattern",
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "multipleOf",
-    "items",
-    "minItems",
-    "maxItems",
-    "uniqueItems",
-    "properties",
-    "required",
-    "additionalProperties",
-    "minProperties",
-    "maxProperties",
-    "allOf",
-    "anyOf",
-    "oneOf",
-];
+/// Whether the rules below know this keyword in this form.
+fn understood(keyword: &str, value: &Value) -> bool {
+    match keyword {
+        "type" | "format" | "pattern" => value.is_string(),
+        "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties"
+        | "minimum" | "maximum" | "multipleOf" => value.is_number(),
+        "nullable" | "deprecated" | "readOnly" | "writeOnly" | "uniqueItems"
+        | "exclusiveMinimum" | "exclusiveMaximum" => value.is_boolean(),
+        "required" | "enum" => value.is_array(),
+        "allOf" | "anyOf" | "oneOf" => value.as_array().is_some_and(|members| !members.is_empty()),
+        "properties" | "items" | "discriminator" => value.is_object(),
+        "additionalProperties" => value.is_boolean() || value.is_object(),
+        keyword => keyword == "default",
+    }
+}
 
 /// Why not every value that `a` allows is allowed by `b`; nothing if it is.
 fn subset(a: &Value, b: &Value, at: &str) -> Vec<Break> {
@@ -98,19 +83,28 @@ fn subset(a: &Value, b: &Value, at: &str) -> Vec<Break> {
     let (Value::Object(a_keys), Value::Object(b_keys)) = (a, b) else {
         return one("one side has no schema for it");
     };
-    let unknown =
-        a_keys.keys().chain(b_keys.keys()).find(|key| !UNDERSTOOD.contains(&key.as_str()));
-    if let Some(key) = unknown {
+    if let Some((key, _)) = a_keys.iter().chain(b_keys).find(|(key, value)| !understood(key, value))
+    {
         return one(&format!("`{key}` is not understood"));
     }
+    if b["readOnly"] == json!(true) {
+        return one("is read-only");
+    }
 
-    // Each of a's alternatives has to fit.
+    // Each of a's alternatives has to fit, together with what stands beside them.
     for wrapper in ["anyOf", "oneOf"] {
         if a_keys.contains_key(wrapper) {
-            let fit = |alternative| subset(&with_outer(alternative, a), b, at);
+            let mut whole = without(a_keys, &[wrapper]);
+            let members: Vec<_> = list(&a["allOf"]).cloned().collect();
+            let fit = |alternative: &Value| {
+                whole["allOf"] = [members.clone(), vec![alternative.clone()]].concat().into();
+                subset(&whole, b, at)
+            };
             return list(&a[wrapper]).flat_map(fit).collect();
         }
     }
+    let rest = without(a_keys, &["allOf"]);
+    let whole = merged(list(&a["allOf"]).chain([&rest]));
     // All of b's members have to hold, any of its alternatives may, but only one of `oneOf`.
     let mut found = Vec::new();
     let fits = |b: &&Value| subset(a, b, at).is_empty();
@@ -120,7 +114,7 @@ fn subset(a: &Value, b: &Value, at: &str) -> Vec<Break> {
     }
     if b_keys.contains_key("oneOf") {
         let (fitting, others): (Vec<_>, Vec<_>) = list(&b["oneOf"]).partition(fits);
-        if fitting.len() != 1 || !others.iter().all(|other| disjoint(a, other)) {
+        if fitting.len() != 1 || !others.iter().all(|other| disjoint(&whole, other)) {
             found.extend(one("does not fit exactly one of `oneOf` as a whole"));
         }
     }
@@ -128,11 +122,11 @@ fn subset(a: &Value, b: &Value, at: &str) -> Vec<Break> {
 
     // Of a's members one is enough, or what they say together.
     if a_keys.contains_key("allOf") {
-        let rest = without(a_keys, &["allOf"]);
-        let null = rest["nullable"] == json!(true) && !nullable(b);
-        let whole = merged(list(&a["allOf"]).chain([&rest]));
-        if null || !list(&a["allOf"]).chain([&rest, &whole]).any(|a| subset(a, b, at).is_empty()) {
-            found.extend(one("the members of `allOf` do not fit"));
+        if rest["nullable"] == json!(true) && !nullable(b) {
+            found.extend(one("may be null on one side alone"));
+        }
+        if !list(&a["allOf"]).chain([&rest]).any(|a| subset(a, b, at).is_empty()) {
+            found.extend(subset(&whole, b, at));
         }
         return found;
     }
@@ -163,49 +157,50 @@ fn plain(a: &Value, b: &Value, at: &str) -> Vec<Break> {
             (None, false) => {}
         }
     }
-    for keyword in ["format", "pattern", "multipleOf"] {
+    for keyword in ["format", "pattern", "multipleOf", "uniqueItems"] {
         if !b[keyword].is_null() && a[keyword] != b[keyword] {
             report(format!("`{keyword}` {} is only on one side", b[keyword]));
         }
     }
-    if b["uniqueItems"] == json!(true) && a["uniqueItems"] != json!(true) {
-        report("`uniqueItems` is only on one side".into());
-    }
     // A bound of b needs one of a that is at least as tight.
-    for (lower, upper) in
-        [("minLength", "maxLength"), ("minItems", "maxItems"), ("minProperties", "maxProperties")]
-    {
-        let low = b[lower].as_f64().filter(|b| bound(a, lower).is_none_or(|a| a < *b));
-        let high = b[upper].as_f64().filter(|b| bound(a, upper).is_none_or(|a| a > *b));
-        low.into_iter().for_each(|bound| report(format!("`{lower}` {bound} is tighter")));
-        high.into_iter().for_each(|bound| report(format!("`{upper}` {bound} is tighter")));
-    }
-    let exclusive = |side: &Value, keyword| side[keyword] == json!(true);
-    if let Some(b_min) = b["minimum"].as_f64() {
-        let strict = exclusive(b, "exclusiveMinimum") && !exclusive(a, "exclusiveMinimum");
-        if a["minimum"].as_f64().is_none_or(|a_min| a_min < b_min || (a_min == b_min && strict)) {
-            report(format!("`minimum` {b_min} is tighter"));
+    for keyword in BOUNDS {
+        // Upper bounds are compared as lower ones of the negative numbers.
+        let sign = if keyword.starts_with("max") { -1.0 } else { 1.0 };
+        let exclusive = format!("exclusive{}{}", keyword[..1].to_uppercase(), &keyword[1..]);
+        let strict = |side: &Value| side[&exclusive] == json!(true);
+        if let Some(b_bound) = b[keyword].as_f64() {
+            let tight = bound(a, keyword).is_some_and(|a_bound| {
+                sign * a_bound > sign * b_bound || (a_bound == b_bound && (strict(a) || !strict(b)))
+            });
+            if !tight {
+                report(format!("`{keyword}` {b_bound} is tighter"));
+            }
         }
     }
-    if let Some(b_max) = b["maximum"].as_f64() {
-        let strict = exclusive(b, "exclusiveMaximum") && !exclusive(a, "exclusiveMaximum");
-        if a["maximum"].as_f64().is_none_or(|a_max| a_max > b_max || (a_max == b_max && strict)) {
-            report(format!("`maximum` {b_max} is tighter"));
-        }
-    }
-    let any = json!({});
     if !b["items"].is_null() {
+        let any = json!({});
         found.extend(subset(a.get("items").unwrap_or(&any), &b["items"], &format!("{at}.items")));
     }
     found.extend(properties(a, b, at));
     found
 }
 
+const BOUNDS: [&str; 8] = [
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+    "minimum",
+    "maximum",
+];
+
 fn properties(a: &Value, b: &Value, at: &str) -> Vec<Break> {
     let mut found = Vec::new();
     let below = |name: &str, what: &str| breaking(&format!("{at}.{name}"), what);
     for name in list(&b["required"]).filter_map(Value::as_str) {
-        if !list(&a["required"]).any(|required| required == name) || property(a, name).is_none() {
+        if !list(&a["required"]).any(|required| required == name) || named(a, name).is_none() {
             found.push(below(name, "is required on one side, and may be missing on the other"));
         }
         if a["properties"][name]["writeOnly"] == json!(true) {
@@ -214,82 +209,82 @@ fn properties(a: &Value, b: &Value, at: &str) -> Vec<Break> {
     }
     let names =
         [a, b].into_iter().flat_map(|side| entries(&side["properties"]).map(|(name, _)| name));
-    for name in names.collect::<BTreeSet<_>>() {
-        match (property(a, name), property(b, name)) {
+    let names: BTreeSet<_> = names.collect();
+    let pairs = names.into_iter().map(|name| (name.as_str(), named(a, name), named(b, name)));
+    for (name, a, b) in pairs.chain([("*", others(a), others(b))]) {
+        match (a, b) {
             (None, _) => {}
             (Some(_), None) => found.push(below(name, "may be present, and is not allowed")),
-            (Some(_), Some(b)) if b["readOnly"] == json!(true) => {
-                found.push(below(name, "is read-only"))
-            }
             (Some(a), Some(b)) => found.extend(subset(&a, &b, &format!("{at}.{name}"))),
         }
-    }
-    match (property(a, ""), property(b, "")) {
-        (None, _) => {}
-        (Some(_), None) => found.push(below("*", "may be present, and is not allowed")),
-        (Some(a), Some(b)) => found.extend(subset(&a, &b, &format!("{at}.*"))),
     }
     found
 }
 
-/// The schema of a property, or of any that has no name; `None` if it may not be there.
-fn property(side: &Value, name: &str) -> Option<Value> {
-    match (side["properties"].get(name), &side["additionalProperties"]) {
-        (Some(schema), _) => Some(schema.clone()),
-        (None, Value::Bool(false)) => None,
-        (None, Value::Null) => Some(json!({})),
-        (None, schema) => Some(schema.clone()),
+/// The schema of a property; `None` if it may not be there.
+fn named(side: &Value, name: &str) -> Option<Value> {
+    side["properties"].get(name).cloned().or_else(|| others(side))
+}
+
+/// The schema of every property without one of its own; `None` if there may be none.
+fn others(side: &Value) -> Option<Value> {
+    match &side["additionalProperties"] {
+        Value::Bool(false) => None,
+        Value::Object(schema) => Some(schema.clone().into()),
+        _ => Some(json!({})),
     }
 }
 
 /// Whether it is certain that no value fits both.
 fn disjoint(a: &Value, b: &Value) -> bool {
-    let types = [a, b].map(|side| {
-        side["type"].as_str().map(|name| if name == "integer" { "number" } else { name })
-    });
-    if let [Some(a_type), Some(b_type)] = types
-        && a_type != b_type
-    {
-        return !(nullable(a) && nullable(b));
+    if nullable(a) && nullable(b) {
+        return false;
     }
-    let kinds = !nullable(a) && !nullable(b);
+    let kind = |side: &Value| match side["type"].as_str() {
+        Some("integer") => Some("number".to_owned()),
+        other => other.map(str::to_owned),
+    };
+    let (a_kind, b_kind) = (kind(a), kind(b));
+    if a_kind.is_some() && b_kind.is_some() && a_kind != b_kind {
+        return true;
+    }
+    // What is common to both is not null, so of the type that either names.
+    let common = a_kind.or(b_kind);
     let apart = |low: &str, high: &str| {
-        [(a, b), (b, a)]
-            .into_iter()
-            .any(|(x, y)| bound(x, low).zip(bound(y, high)).is_some_and(|(low, high)| low > high))
+        let over = |x, y| bound(x, low).zip(bound(y, high)).is_some_and(|(low, high)| low > high);
+        over(a, b) || over(b, a)
     };
     let lacks = |x: &Value, y: &Value| {
-        list(&x["required"]).filter_map(Value::as_str).any(|name| property(y, name).is_none())
+        list(&x["required"]).filter_map(Value::as_str).any(|name| named(y, name).is_none())
     };
     let values = |side: &Value| list(&side["enum"]).map(Value::to_string).collect::<BTreeSet<_>>();
-    let enums = !a["enum"].is_null() && !b["enum"].is_null() && values(a).is_disjoint(&values(b));
-    let same = types[0].is_some() && types[0] == types[1];
-    kinds && (enums || (same && (apart("minLength", "maxLength") || lacks(a, b) || lacks(b, a))))
+    let both = !a["enum"].is_null() && !b["enum"].is_null() && values(a).is_disjoint(&values(b));
+    let only_null = [a, b].iter().any(|side| side["enum"] == json!([null]));
+    match common.as_deref() {
+        Some("string") => both || only_null || apart("minLength", "maxLength"),
+        Some("object") => both || only_null || lacks(a, b) || lacks(b, a),
+        Some(_) => both || only_null,
+        None => both,
+    }
 }
 
-/// A bound, also that which the other keywords imply.
+/// A bound, also one that other keywords imply.
 fn bound(side: &Value, keyword: &str) -> Option<f64> {
     let lengths =
         list(&side["enum"]).map(|value| value.as_str().map(|text| text.chars().count() as f64));
-    let lengths = lengths.collect::<Option<Vec<_>>>().filter(|lengths| !lengths.is_empty());
+    let lengths = lengths.collect::<Option<Vec<_>>>().unwrap_or_default();
     let implied = match keyword {
-        "minLength" => {
-            lengths.map(|lengths| lengths.into_iter().fold(f64::INFINITY, f64::min)).or(Some(0.0))
-        }
-        "maxLength" => lengths.map(|lengths| lengths.into_iter().fold(0.0, f64::max)),
+        "minLength" => Some(lengths.into_iter().reduce(f64::min).unwrap_or(0.0)),
+        "maxLength" => lengths.into_iter().reduce(f64::max),
+        "minItems" => Some(0.0),
         "minProperties" => Some(list(&side["required"]).count() as f64),
         "maxProperties" if side["additionalProperties"] == json!(false) => {
             Some(entries(&side["properties"]).count() as f64)
         }
-        "minItems" => Some(0.0),
         _ => None,
     };
-    let stated = side[keyword].as_f64();
-    match (stated, implied) {
-        (Some(stated), Some(implied)) if keyword.starts_with("min") => Some(stated.max(implied)),
-        (Some(stated), Some(implied)) => Some(stated.min(implied)),
-        (stated, implied) => stated.or(implied),
-    }
+    let tighter = if keyword.starts_with("min") { f64::max } else { f64::min };
+    [side[keyword].as_f64(), implied].into_iter().flatten().reduce(tighter)
 }
 
 /// Without a type, a schema may be of any, null included.
@@ -297,28 +292,12 @@ fn nullable(schema: &Value) -> bool {
     schema["nullable"] == json!(true) || schema["type"].is_null()
 }
 
-/// An alternative with the outer keywords that bind it independently of others.
-fn with_outer(alternative: &Value, outer: &Value) -> Value {
-    let mut schema = alternative.clone();
-    for keyword in ["type", "enum", "required"] {
-        if schema[keyword].is_null() && !outer[keyword].is_null() {
-            schema[keyword] = outer[keyword].clone();
-        }
-    }
-    if outer["nullable"] == json!(true) {
-        schema["nullable"] = json!(true);
-    }
-    schema.as_object_mut().into_iter().for_each(|keys| keys.retain(|_, value| !value.is_null()));
-    schema
-}
-
-/// What the members of `allOf` certainly have in common. Of two rules for the same thing it takes the
-/// first, and none that closes a member: a member alone does not say which properties are left.
+/// What the members of `allOf` certainly have in common: all their properties, and of two rules for
+/// the same thing the first.
 fn merged<'a>(members: impl Iterator<Item = &'a Value>) -> Value {
     let mut whole = json!({ "properties": {}, "required": [] });
     for (key, value) in members.flat_map(entries) {
         match (key.as_str(), &mut whole[key.as_str()]) {
-            ("additionalProperties" | "maxProperties", _) => {}
             ("properties", Value::Object(all)) => {
                 for (name, schema) in entries(value) {
                     all.entry(name).or_insert_with(|| schema.clone());
@@ -329,9 +308,10 @@ fn merged<'a>(members: impl Iterator<Item = &'a Value>) -> Value {
             _ => {}
         }
     }
+    // Beside the bound of another member, this would be a rule that none of them has.
     whole
         .as_object()
-        .map(|whole| without(whole, &["additionalProperties", "maxProperties"]))
+        .map(|whole| without(whole, &["exclusiveMinimum", "exclusiveMaximum"]))
         .unwrap_or_default()
 }
 

@@ -3,8 +3,6 @@
 //! It keeps OpenAPI's own names and shape. References are inlined, and gone is what no message
 //! depends on: texts, examples, extensions, names of components, order, and defaults spelled out.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 type Result<T> = std::result::Result<T, String>;
@@ -25,8 +23,8 @@ pub fn contract(document: &Value, method: &str, path: &str) -> Result<Value> {
         "method": method,
         "path": path,
         "servers": doc.servers(inherited("servers"))?,
-        "parameters": doc.parameters(&[&item["parameters"], &operation["parameters"]])?,
-        "responses": doc.each(&operation["responses"], |response| doc.part(response))?,
+        "parameters": doc.parameters(&[item.get("parameters"), operation.get("parameters")])?,
+        "responses": doc.responses(&operation["responses"])?,
     });
     if let Some(security) = operation.get("security").or(document.get("security")) {
         contract["security"] = doc.security(security)?;
@@ -34,12 +32,8 @@ pub fn contract(document: &Value, method: &str, path: &str) -> Result<Value> {
     if let Some(body) = operation.get("requestBody") {
         contract["requestBody"] = doc.part(body)?;
     }
-    const READ: [&str; 6] =
-        ["servers", "parameters", "responses", "security", "requestBody", "tags"];
-    for (name, value) in
-        object(operation)?.iter().filter(|(name, _)| !READ.contains(&name.as_str()))
-    {
-        if !["operationId", "summary"].contains(&name.as_str()) {
+    for (name, value) in object(operation)? {
+        if contract.get(name).is_none() {
             keep(&mut contract, name, value.clone());
         }
     }
@@ -54,6 +48,7 @@ impl<'a> Document<'a> {
         self.follow_from(value, &mut Vec::new())
     }
 
+    /// The same, after the references of the trail.
     fn follow_from(&self, value: &'a Value, trail: &mut Vec<&'a str>) -> Result<&'a Value> {
         let Some(reference) = value.get("$ref") else { return Ok(value) };
         let reference = reference.as_str().ok_or("a $ref is not a string")?;
@@ -65,8 +60,9 @@ impl<'a> Document<'a> {
         self.follow_from(target.ok_or_else(|| format!("dangling reference {reference}"))?, trail)
     }
 
-    fn each(&self, map: &'a Value, form: impl Fn(&'a Value) -> Result<Value>) -> Result<Value> {
-        object(map)?.iter().map(|(name, value)| Ok((name.clone(), form(value)?))).collect()
+    fn responses(&self, responses: &'a Value) -> Result<Value> {
+        let responses = object(responses)?.iter().filter(|(status, _)| !status.starts_with("x-"));
+        responses.map(|(status, response)| Ok((status.clone(), self.part(response)?))).collect()
     }
 
     fn servers(&self, servers: Option<&Value>) -> Result<Vec<String>> {
@@ -82,6 +78,7 @@ impl<'a> Document<'a> {
             urls.push(url.trim_end_matches('/').to_owned());
         }
         urls.sort();
+        urls.dedup();
         Ok(urls)
     }
 
@@ -95,12 +92,10 @@ impl<'a> Document<'a> {
                 let scheme =
                     self.follow(scheme.ok_or(format!("dangling security scheme {name}"))?)?;
                 let mut kept = json!({ "scopes": sorted(scopes) });
-                for (name, value) in
-                    object(scheme)?.iter().filter(|(name, _)| *name != "bearerFormat")
-                {
-                    // A scheme's names are written in any case.
-                    let lower = value.as_str().map(|text| json!(text.to_lowercase()));
-                    keep(&mut kept, name, lower.unwrap_or(value.clone()));
+                for key in ["type", "scheme", "in", "name"] {
+                    if let Some(text) = scheme[key].as_str() {
+                        kept[key] = json!(text.to_lowercase());
+                    }
                 }
                 schemes.push(kept);
             }
@@ -110,18 +105,25 @@ impl<'a> Document<'a> {
     }
 
     /// By place and name; the operation's own replace those of its path.
-    fn parameters(&self, lists: &[&'a Value]) -> Result<BTreeMap<String, Value>> {
-        let mut parameters = BTreeMap::new();
-        for parameter in lists.iter().filter_map(|list| list.as_array()).flatten() {
-            let text = |key: &str| {
-                self.follow(parameter)?[key].as_str().ok_or(format!("a parameter without `{key}`"))
-            };
-            let (place, name) = (text("in")?, text("name")?);
-            let name = if place == "header" { name.to_lowercase() } else { name.to_owned() };
-            // OpenAPI ignores these as parameters: they are declared elsewhere.
-            if place != "header" || !["accept", "authorization", "content-type"].contains(&&*name) {
-                parameters.insert(format!("{place} {name}"), self.part(parameter)?);
+    fn parameters(&self, lists: &[Option<&'a Value>]) -> Result<Map<String, Value>> {
+        let mut parameters = Map::new();
+        for list in lists.iter().flatten() {
+            let mut own = json!({});
+            for parameter in list.as_array().ok_or("parameters is not a list")? {
+                let text = |key: &str| {
+                    let text = self.follow(parameter)?[key].as_str();
+                    text.ok_or(format!("a parameter without `{key}`"))
+                };
+                let (place, name) = (text("in")?, text("name")?);
+                let name = if place == "header" { name.to_lowercase() } else { name.to_owned() };
+                // OpenAPI ignores these as parameters: they are declared elsewhere.
+                if place != "header"
+                    || !["accept", "authorization", "content-type"].contains(&&*name)
+                {
+                    insert(&mut own, format!("{place} {name}"), self.part(parameter)?)?;
+                }
             }
+            parameters.extend(object(&own)?.clone());
         }
         Ok(parameters)
     }
@@ -132,13 +134,12 @@ impl<'a> Document<'a> {
         for (key, value) in object(self.follow(part)?)? {
             match key.as_str() {
                 "in" | "name" => {}
-                "style" if value == "simple" => {}
                 "schema" => kept["schema"] = self.schema(value, &[])?,
                 "content" | "headers" => {
                     for (name, value) in object(value)? {
                         // A media type is the same one with any parameters (`charset`).
                         let name = name.split(';').next().unwrap_or_default().trim().to_lowercase();
-                        kept[key][name] = self.part(value)?;
+                        insert(&mut kept[key], name, self.part(value)?)?;
                     }
                 }
                 _ => keep(&mut kept, key, value.clone()),
@@ -151,31 +152,53 @@ impl<'a> Document<'a> {
     fn schema(&self, schema: &'a Value, outer: &[&'a str]) -> Result<Value> {
         let mut trail = outer.to_vec();
         let schema = object(self.follow_from(schema, &mut trail)?)?;
-        let list = |value: &'a Value| -> Result<Value> {
+        let list = |value: &'a Value| -> Result<Vec<Value>> {
             let members = value.as_array().ok_or("a list of schemas is not a list")?;
             let members = members.iter().map(|member| self.schema(member, &trail));
-            Ok(sorted(&members.collect::<Result<Value>>()?))
+            let mut members = members.collect::<Result<Vec<_>>>()?;
+            members.sort_by_key(Value::to_string);
+            Ok(members)
         };
         let mut kept = json!({});
         for (name, value) in schema {
             let value = match name.as_str() {
-                "properties" => self.each(value, |property| self.schema(property, &trail))?,
-                "items" | "not" => self.schema(value, &trail)?,
+                "properties" => {
+                    let properties = object(value)?.iter();
+                    properties
+                        .map(|(name, property)| Ok((name.clone(), self.schema(property, &trail)?)))
+                        .collect::<Result<Value>>()?
+                }
+                "items" => self.schema(value, &trail)?,
                 "additionalProperties" if value.is_object() => self.schema(value, &trail)?,
-                "allOf" | "anyOf" | "oneOf" => list(value)?,
+                // A member that says nothing is one too many only here.
+                "allOf" => without_repetition(list(value)?.into_iter().filter(|m| *m != json!({}))),
+                "anyOf" => without_repetition(list(value)?),
+                "oneOf" => Value::Array(list(value)?),
                 "required" | "enum" => sorted(value),
                 _ => value.clone(),
             };
             keep(&mut kept, name, value);
         }
+        let texts =
+            kept["enum"].as_array().is_some_and(|values| values.iter().all(Value::is_string));
+        if texts && kept.get("type").is_none() {
+            kept["type"] = json!("string");
+        }
         // A wrapper around a single schema adds nothing to it.
         for wrapper in ["allOf", "anyOf", "oneOf"] {
-            if let [only] = kept[wrapper].as_array().map_or(&[][..], Vec::as_slice)
-                && object(&kept)?
-                    .iter()
-                    .all(|(name, value)| name == wrapper || only.get(name) == Some(value))
-            {
-                return Ok(only.clone());
+            let members = kept[wrapper].as_array().map_or(&[][..], Vec::as_slice);
+            let adds = |only: &Value| {
+                object(&kept).is_ok_and(|kept| {
+                    kept.iter()
+                        .any(|(name, value)| name != wrapper && only.get(name) != Some(value))
+                })
+            };
+            match members {
+                [only] if !adds(only) => return Ok(only.clone()),
+                [] if wrapper == "allOf" && kept.get(wrapper).is_some() => {
+                    kept.as_object_mut().map(|kept| kept.remove(wrapper));
+                }
+                _ => {}
             }
         }
         Ok(kept)
@@ -184,16 +207,18 @@ impl<'a> Document<'a> {
 
 /// Keeps a keyword, unless it is wording or says what holds without it.
 fn keep(kept: &mut Value, name: &str, value: Value) {
-    const WORDING: [&str; 6] =
-        ["title", "description", "example", "examples", "externalDocs", "xml"];
     let says_nothing = match name {
+        "title" | "summary" | "description" | "example" | "examples" | "externalDocs" | "xml"
+        | "operationId" | "tags" => true,
         "additionalProperties" => value == json!(true) || value == json!({}),
-        "required" | "nullable" | "deprecated" | "readOnly" | "writeOnly" | "uniqueItems"
+        "nullable" | "deprecated" | "readOnly" | "writeOnly" | "uniqueItems"
         | "exclusiveMinimum" | "exclusiveMaximum" | "explode" | "allowReserved"
-        | "allowEmptyValue" => value == json!(false) || value == json!([]),
+        | "allowEmptyValue" => value == json!(false),
+        "required" => value == json!(false) || value == json!([]),
         "minLength" | "minItems" | "minProperties" => value.as_f64() == Some(0.0),
-        "properties" => value == json!({}),
-        _ => name.starts_with("x-") || WORDING.contains(&name),
+        "properties" | "headers" | "links" | "callbacks" | "encoding" => value == json!({}),
+        "style" => value == "simple",
+        _ => name.starts_with("x-"),
     };
     if !says_nothing {
         kept[name] = match value.as_f64() {
@@ -203,14 +228,31 @@ fn keep(kept: &mut Value, name: &str, value: Value) {
     }
 }
 
+/// Of two things with the same name, only one could be kept.
+fn insert(map: &mut Value, name: String, value: Value) -> Result<()> {
+    match map.get(&name) {
+        Some(other) if *other != value => Err(format!("declares {name} twice, differently")),
+        _ => {
+            map[name] = value;
+            Ok(())
+        }
+    }
+}
+
 fn object(value: &Value) -> Result<&Map<String, Value>> {
     value.as_object().ok_or_else(|| format!("{value} is not an object"))
 }
 
-/// A list without order and repetition.
+/// A list without order and repetition; anything else as it is.
 fn sorted(list: &Value) -> Value {
-    let mut items = list.as_array().cloned().unwrap_or_default();
+    let Value::Array(items) = list else { return list.clone() };
+    let mut items = items.clone();
     items.sort_by_key(Value::to_string);
+    without_repetition(items)
+}
+
+fn without_repetition(sorted: impl IntoIterator<Item = Value>) -> Value {
+    let mut items: Vec<_> = sorted.into_iter().collect();
     items.dedup();
     Value::Array(items)
 }

@@ -173,6 +173,20 @@ fn what_does_not_change_the_contract_is_no_difference() {
             "/~1v1~1other",
             Some(json!({ "get": { "responses": { "200": { "$ref": "#/nowhere" } } } })),
         )],
+        vec![(
+            BODY,
+            "/properties/userId",
+            Some(
+                json!({ "allOf": [schema(&format!("{BODY}/properties/userId")), { "description": "x" }] }),
+            ),
+        )],
+        vec![(OPERATION, "/responses/x-note", Some(json!({ "any": "thing" })))],
+        vec![
+            (OPERATION, "/callbacks", Some(json!({}))),
+            ("/components/responses/Answer", "/links", Some(json!({}))),
+        ],
+        vec![(MESSAGE, "/properties/direction/type", None)],
+        vec![("", "/servers/-", Some(json!({ "url": "https://api.botpress.cloud" })))],
     ];
     for edits in cases {
         let (lines, verdict) = verdict(&edits);
@@ -351,6 +365,34 @@ fn notices() -> Vec<(&'static str, Vec<Edit>)> {
             )],
         ),
         ("deprecated", vec![(OPERATION, "/deprecated", Some(json!(true)))]),
+        (
+            "request.schedule.oneOf",
+            vec![(
+                BODY,
+                "/properties/schedule/oneOf",
+                Some(json!([{ "required": ["delay"] }, { "required": ["dateTime"] }])),
+            )],
+        ),
+        (
+            "request.userId",
+            vec![(
+                BODY,
+                "/properties/userId",
+                Some(
+                    json!({ "oneOf": [{ "type": "string", "maxLength": 36 }, { "enum": [null] }] }),
+                ),
+            )],
+        ),
+        (
+            "response.message.anyOf",
+            vec![(
+                MESSAGE,
+                "/anyOf",
+                Some(
+                    json!([{ "required": ["userId"] }, { "properties": { "type": { "enum": ["a"] } } }]),
+                ),
+            )],
+        ),
     ]
 }
 
@@ -638,6 +680,55 @@ fn broken() -> Vec<(&'static str, Vec<Edit>)> {
         ("servers", set("", "/servers", json!([{ "url": "https://api.botpress.com" }]))),
         ("servers", gone("", "/servers")),
         ("servers", set(OPERATION, "/servers", json!([{ "url": "https://eu.botpress.cloud" }]))),
+        ("request.userId", set(BODY, "/properties/userId", json!({ "oneOf": [string, string] }))),
+        (
+            "request.schedule.delay",
+            set(BODY, "/properties/schedule/properties/delay/exclusiveMinimum", json!(0)),
+        ),
+        ("request.schedule", set(BODY, "/properties/schedule/required", json!(true))),
+        ("request.userId", set(BODY, "/properties/userId/maxLength", json!("36"))),
+        ("request.userId", set(BODY, "/properties/userId/const", json!(null))),
+        (
+            "request.payload",
+            set(BODY, "/properties/payload", json!({ "type": "object", "anyOf": [] })),
+        ),
+        (
+            "request.payload.*",
+            set(
+                BODY,
+                "/properties/payload",
+                json!({ "type": "object", "properties": { "": {} }, "additionalProperties": false }),
+            ),
+        ),
+        (
+            "request.tags.*",
+            set(
+                BODY,
+                "/properties/tags/additionalProperties",
+                json!({ "type": "string", "readOnly": true }),
+            ),
+        ),
+        (
+            "document",
+            set(
+                "/components/requestBodies/Body/content",
+                "/application~1json; charset=utf-8",
+                json!({ "schema": string }),
+            ),
+        ),
+        (
+            "document",
+            set(
+                OPERATION,
+                "/parameters/-",
+                json!({ "in": "header", "name": "X-Bot-Id", "schema": { "type": "integer" } }),
+            ),
+        ),
+        ("document", set(OPERATION, "/parameters", json!({}))),
+        (
+            "parameters.header x-integration-id",
+            set(OPERATION, "/parameters/2/required", json!("true")),
+        ),
     ]
 }
 

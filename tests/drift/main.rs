@@ -119,7 +119,8 @@ fn compare(document: Result<&Value, String>) -> (Vec<String>, Option<Value>) {
 
 /// What changed between two contracts, each with the place that the rules give to it.
 fn differences(old: &Value, new: &Value) -> Vec<(String, String)> {
-    fn walk(old: &Value, new: &Value, at: String, found: &mut Vec<(String, String)>) {
+    type Side<'a> = Option<&'a Value>;
+    fn walk(old: Side, new: Side, at: String, found: &mut Vec<(String, String)>) {
         let below = |key: &str| match key {
             "content" | "application/json" | "schema" | "properties" => at.clone(),
             "requestBody" => "request".into(),
@@ -129,39 +130,33 @@ fn differences(old: &Value, new: &Value) -> Vec<(String, String)> {
             _ => format!("{at}.{key}"),
         };
         match (old, new) {
-            (Value::Object(old), Value::Object(new)) => {
+            (Some(Value::Object(old)), Some(Value::Object(new))) => {
                 for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))) {
-                    let (old, new) = (old.get(key), new.get(key));
-                    walk(
-                        old.unwrap_or(&Value::Null),
-                        new.unwrap_or(&Value::Null),
-                        below(key),
-                        found,
-                    );
+                    walk(old.get(key), new.get(key), below(key), found);
                 }
             }
-            (Value::Array(old), Value::Array(new)) => {
-                let changed = |from: &Vec<Value>, to: &Vec<Value>| {
-                    from.iter()
-                        .filter(|item| !to.contains(item))
-                        .map(Value::to_string)
-                        .collect::<Vec<_>>()
+            (Some(Value::Array(old)), Some(Value::Array(new))) if old != new => {
+                let changed = |from: &[Value], to: &[Value]| -> Vec<String> {
+                    from.iter().filter(|item| !to.contains(item)).map(Value::to_string).collect()
                 };
                 let place = |item: &str| match at.strip_suffix("required") {
                     Some(object) => format!("{object}{}", item.trim_matches('"')),
                     None => at.clone(),
                 };
-                let gone = changed(old, new).into_iter();
-                found.extend(
-                    gone.map(|item| (place(&item), format!("no longer {} {item}", last(&at)))),
-                );
-                let added = changed(new, old).into_iter();
-                found.extend(added.map(|item| (place(&item), format!("now {} {item}", last(&at)))));
+                let (gone, added) = (changed(old, new), changed(new, old));
+                if gone.is_empty() && added.is_empty() {
+                    found.push((at.clone(), "the same items in another number".into()));
+                }
+                let told =
+                    |how: &str, item: &String| (place(item), format!("{how} {} {item}", last(&at)));
+                found.extend(gone.iter().map(|item| told("no longer", item)));
+                found.extend(added.iter().map(|item| told("now", item)));
             }
-            (Value::Null, Value::Null) => {}
-            (Value::Null, new) => found.push((at, format!("new, {new}"))),
-            (old, Value::Null) => found.push((at, format!("gone, was {old}"))),
-            (old, new) if old != new => found.push((at, format!("was {old}, is {new}"))),
+            (None, Some(new)) => found.push((at, format!("new, {new}"))),
+            (Some(old), None) => found.push((at, format!("gone, was {old}"))),
+            (Some(old), Some(new)) if old != new => {
+                found.push((at, format!("was {old}, is {new}")))
+            }
             _ => {}
         }
     }
@@ -169,6 +164,6 @@ fn differences(old: &Value, new: &Value) -> Vec<(String, String)> {
         at.rsplit('.').next().unwrap_or_default()
     }
     let mut found = Vec::new();
-    walk(old, new, String::new(), &mut found);
+    walk(Some(old), Some(new), String::new(), &mut found);
     found
 }
