@@ -1,24 +1,19 @@
-//! The client: its settings, the headers that every call carries, and the one call.
+//! The client and its one call.
 
-use std::env::VarError;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::HeaderMap;
 #[cfg(feature = "tracing")]
 use http::StatusCode;
-use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, USER_AGENT,
-};
-use http::{HeaderMap, HeaderName, HeaderValue};
-use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
-use reqwest::Url;
 use tokio::time::{Instant, sleep};
 
-use crate::error::{Answer, BoxError, ConfigError, Error, ErrorKind, TransportError};
+use crate::builder::{BEARER, Builder};
+use crate::error::{ConfigError, Error, ErrorKind, TransportError};
+use crate::generated;
 use crate::generated::types::{GetOrCreateMessageBody, GetOrCreateMessageResponse, Message};
-use crate::generated::{self, BASE_URL};
+use crate::hooks::{Answer, Call};
 use crate::message::NewMessage;
 use crate::retry::{Gate, Retry, is_safe};
 
@@ -42,21 +37,22 @@ use crate::retry::{Gate, Retry, is_safe};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client {
-    settings: Arc<Settings>,
+    pub(crate) settings: Arc<Settings>,
 }
 
-struct Settings {
-    http: reqwest::Client,
-    base_url: String,
-    bot_id: String,
-    integration_id: Option<String>,
-    integration_alias: Option<String>,
+/// What the clones of a client share.
+pub(crate) struct Settings {
+    pub(crate) http: reqwest::Client,
+    pub(crate) base_url: String,
+    pub(crate) bot_id: String,
+    pub(crate) integration_id: Option<String>,
+    pub(crate) integration_alias: Option<String>,
     /// What every request carries beside the headers that the generated method sets.
-    headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// For an attempt.
-    timeout: Duration,
-    retry: Retry,
-    gate: Gate,
+    pub(crate) timeout: Duration,
+    pub(crate) retry: Retry,
+    pub(crate) gate: Gate,
 }
 
 /// What the endpoint made of a message.
@@ -197,6 +193,9 @@ impl Client {
     }
 }
 
+#[cfg(feature = "tracing")]
+const OPERATION: &str = "get_or_create_message";
+
 /// Tells subscribers about an attempt; never the token or what the message says.
 #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 fn trace(attempt: u32, error: Option<&ErrorKind>, wait: Option<Duration>) {
@@ -251,331 +250,5 @@ impl fmt::Debug for Settings {
             .field("timeout", &self.timeout)
             .field("retry", &self.retry)
             .finish_non_exhaustive()
-    }
-}
-
-/// What the hooks of the generated client need to know of a call, and what they learn of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    settings: Arc<Settings>,
-    timeout: Duration,
-    answer: Arc<OnceLock<Answer>>,
-}
-
-impl ClientHooks<Call> for generated::Client {
-    /// Puts the headers right.
-    async fn pre<E>(
-        &self,
-        request: &mut reqwest::Request,
-        _: &OperationInfo,
-    ) -> Result<(), generated::Error<E>> {
-        // The generator's own, which the contract does not know.
-        request.headers_mut().remove("api-version");
-        request.headers_mut().extend(self.inner().settings.headers.clone());
-        *request.timeout_mut() = Some(self.inner().timeout);
-        Ok(())
-    }
-
-    /// Reads the answer to its end or as far as it comes, and keeps it: what is decoded from it
-    /// later, or fails to be, has neither status nor headers any more.
-    async fn exec(
-        &self,
-        request: reqwest::Request,
-        _: &OperationInfo,
-    ) -> reqwest::Result<reqwest::Response> {
-        let url = request.url().clone();
-        let mut response = self.client().execute(request).await?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let mut body = Vec::new();
-        let broken: Option<BoxError> = loop {
-            if *response.url() != url {
-                break Some(
-                    "the HTTP client followed a redirect, so another server answers".into(),
-                );
-            }
-            match response.chunk().await {
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break None,
-                Err(error) => break Some(error.into()),
-            }
-            if body.len() > LONGEST_ANSWER {
-                break Some(format!("the answer is longer than {LONGEST_ANSWER} bytes").into());
-            }
-        };
-        let mut replayed = http::Response::new(body.clone());
-        *replayed.status_mut() = status;
-        *replayed.headers_mut() = headers.clone();
-        let answer = Answer { status, headers, body, broken };
-        // Each call executes one request, so the place is free.
-        let _ = self.inner().answer.set(answer);
-        Ok(replayed.into())
-    }
-}
-
-/// No answer of the API comes near this: a message's payload may have 128 KB.
-const LONGEST_ANSWER: usize = 8 << 20;
-
-/// The settings of a [`Client`].
-#[derive(Clone, Default)]
-pub struct Builder {
-    env: bool,
-    token: Option<String>,
-    bot_id: Option<String>,
-    integration_id: Option<String>,
-    integration_alias: Option<String>,
-    base_url: Option<String>,
-    connect_timeout: Option<Duration>,
-    timeout: Option<Duration>,
-    retry: Retry,
-    headers: Vec<(String, String)>,
-    http: Option<reqwest::Client>,
-}
-
-impl Builder {
-    /// Takes what is not set explicitly from the environment, when the client is built: `BP_TOKEN`,
-    /// `BP_BOT_ID`, `BP_INTEGRATION_ID` (unless there is an alias) and `BP_API_URL`. A variable that
-    /// is empty counts as missing.
-    pub fn env(mut self) -> Self {
-        self.env = true;
-        self
-    }
-
-    /// The access token. It is sent over https or to a loopback address, and shown nowhere.
-    pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
-        self
-    }
-
-    /// The bot that receives the messages.
-    pub fn bot_id(mut self, id: impl Into<String>) -> Self {
-        self.bot_id = Some(id.into());
-        self
-    }
-
-    /// The integration that delivers the messages. The contract leaves it out; in practice the API
-    /// refuses a call that names none, here or by its [alias](Self::integration_alias).
-    pub fn integration_id(mut self, id: impl Into<String>) -> Self {
-        self.integration_id = Some(id.into());
-        self
-    }
-
-    /// The integration that delivers the messages, by its alias in the bot.
-    pub fn integration_alias(mut self, alias: impl Into<String>) -> Self {
-        self.integration_alias = Some(alias.into());
-        self
-    }
-
-    /// Where the API is, if not at Botpress Cloud: an https URL, or http on a loopback address.
-    pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Some(url.into());
-        self
-    }
-
-    /// How long connecting may take; 10 seconds by default.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = Some(timeout);
-        self
-    }
-
-    /// How long an attempt may take, from connecting to the end of the answer; 20 seconds by default,
-    /// and never longer than what is left until the [deadline](Retry::deadline) of the call.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// How calls that fail are repeated; see [`Retry`] for the default.
-    pub fn retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
-        self
-    }
-
-    /// A header that every request carries in addition. Its value is treated as a secret.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
-    /// Sends through a client of the caller's own, with its proxies, TLS and connection timeout.
-    ///
-    /// Set it up not to follow redirects and to use no proxy for a plain http URL, as the crate's own
-    /// client is: either would show the request to another server. An answer after a redirect is an
-    /// error in any case.
-    pub fn http_client(mut self, client: reqwest::Client) -> Self {
-        self.http = Some(client);
-        self
-    }
-
-    /// Checks the settings and makes the client. Nothing is sent.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`], which names the setting that is missing or unusable.
-    pub fn build(self) -> Result<Client, Error> {
-        let base_url = self.setting(&self.base_url, "BP_API_URL")?;
-        let base_url = parse_base_url(base_url.as_deref().unwrap_or(BASE_URL))?;
-        let token = self.required(&self.token, "BP_TOKEN", "token")?;
-        let bot_id = self.required(&self.bot_id, "BP_BOT_ID", "bot_id")?;
-        let integration_id = match self.integration_alias {
-            Some(_) => self.integration_id.clone(),
-            None => self.setting(&self.integration_id, "BP_INTEGRATION_ID")?,
-        };
-        header_value("the bot id", &bot_id)?;
-        for (what, id) in [
-            ("the integration id", &integration_id),
-            ("the integration alias", &self.integration_alias),
-        ] {
-            id.as_ref().map(|id| header_value(what, id)).transpose()?;
-        }
-
-        let settings = Settings {
-            http: self.http(&base_url)?,
-            base_url: base_url.as_str().trim_end_matches('/').to_owned(),
-            bot_id,
-            integration_id,
-            headers: self.headers(&token)?,
-            timeout: self.timeout.unwrap_or(Duration::from_secs(20)),
-            retry: self.retry,
-            gate: Gate::default(),
-            integration_alias: self.integration_alias,
-        };
-        Ok(Client { settings: Arc::new(settings) })
-    }
-
-    /// The explicit value, or else the variable's where the environment counts.
-    fn setting(
-        &self,
-        explicit: &Option<String>,
-        variable: &str,
-    ) -> Result<Option<String>, ConfigError> {
-        if explicit.is_some() || !self.env {
-            return Ok(explicit.clone());
-        }
-        match std::env::var(variable) {
-            Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
-            Err(VarError::NotPresent) => Ok(None),
-            Err(VarError::NotUnicode(_)) => {
-                Err(ConfigError::new(format!("{variable} is not Unicode")))
-            }
-        }
-    }
-
-    fn required(
-        &self,
-        explicit: &Option<String>,
-        variable: &str,
-        method: &str,
-    ) -> Result<String, ConfigError> {
-        let value = self.setting(explicit, variable)?.filter(|value| !value.is_empty());
-        value.ok_or_else(|| {
-            ConfigError::new(match self.env {
-                true => format!("{variable} is missing: set it, or call Builder::{method}"),
-                false => format!(
-                    "Builder::{method} is missing: call it, or Builder::env to read {variable}"
-                ),
-            })
-        })
-    }
-
-    /// The headers that the generated method does not set. All but the agent's are secrets.
-    fn headers(&self, token: &str) -> Result<HeaderMap, ConfigError> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.headers {
-            let what = format!("the header {name:?}");
-            let name = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|e| ConfigError::because(format!("{what} cannot be sent"), e))?;
-            if RESERVED.contains(&name) || name.as_str().starts_with("x-integration-") {
-                return Err(ConfigError::new(format!("{what} is set by the client itself")));
-            }
-            headers.append(name, secret(header_value(&what, value)?));
-        }
-        header_value("the token", token)?;
-        headers
-            .insert(AUTHORIZATION, secret(header_value("the token", &format!("{BEARER}{token}"))?));
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        Ok(headers)
-    }
-
-    fn http(&self, base_url: &Url) -> Result<reqwest::Client, ConfigError> {
-        if let Some(http) = &self.http {
-            return match self.connect_timeout {
-                None => Ok(http.clone()),
-                Some(_) => Err(ConfigError::new(
-                    "connect_timeout has no effect on a client of your own: set it there",
-                )),
-            };
-        }
-        let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(self.connect_timeout.unwrap_or(Duration::from_secs(10)));
-        if base_url.scheme() == "http" {
-            // Through a proxy, the token would leave the machine in clear text.
-            builder = builder.no_proxy();
-        } else if !cfg!(any(feature = "rustls", feature = "native-tls")) {
-            return Err(ConfigError::new(
-                "https needs the feature `rustls` or `native-tls`, or a client of your own",
-            ));
-        }
-        builder.build().map_err(|e| ConfigError::because("the HTTP client cannot be set up", e))
-    }
-}
-
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("bot_id", &self.bot_id).finish_non_exhaustive()
-    }
-}
-
-#[cfg(feature = "tracing")]
-const OPERATION: &str = "get_or_create_message";
-const BEARER: &str = "Bearer ";
-const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-
-/// What the contract and HTTP leave to the client.
-const RESERVED: [HeaderName; 8] = [
-    ACCEPT,
-    AUTHORIZATION,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    HOST,
-    TRANSFER_ENCODING,
-    USER_AGENT,
-    HeaderName::from_static("x-bot-id"),
-];
-
-fn header_value(what: &str, value: &str) -> Result<HeaderValue, ConfigError> {
-    let printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    let legal = printable && !value.is_empty() && value.trim() == value;
-    let value = HeaderValue::from_str(value).ok().filter(|_| legal);
-    value.ok_or_else(|| {
-        let rule = "it has to be printable ASCII, not empty, and without spaces around it";
-        ConfigError::new(format!("{what} cannot be sent in a header: {rule}"))
-    })
-}
-
-fn secret(mut value: HeaderValue) -> HeaderValue {
-    value.set_sensitive(true);
-    value
-}
-
-fn parse_base_url(text: &str) -> Result<Url, ConfigError> {
-    let url = Url::parse(text)
-        .map_err(|e| ConfigError::because(format!("the base URL is not a URL: {e}"), e))?;
-    if !url.username().is_empty()
-        || url.password().is_some()
-        || url.query().is_some()
-        || url.fragment().is_some()
-    {
-        return Err(ConfigError::new("the base URL may have no user, password, query or fragment"));
-    }
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let loopback =
-        host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if loopback => Ok(url),
-        scheme => Err(ConfigError::new(format!(
-            "the base URL {scheme}://{host} would expose the token: use https, or http to a loopback address"
-        ))),
     }
 }

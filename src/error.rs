@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
 use crate::generated::types::ErrorType;
+use crate::hooks::Answer;
 use crate::validate::Violation;
 
 /// Why a message was not delivered, or why that is not known.
@@ -429,16 +430,6 @@ impl StdError for TransportError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&self.source)
     }
-}
-
-/// What came back from the server, as far as it came.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Vec<u8>,
-    /// Why the body ends early, or is not to be trusted.
-    pub(crate) broken: Option<BoxError>,
 }
 
 /// The cause that says what happened; the ones around it only say where.

@@ -47,9 +47,11 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod builder;
 mod client;
 mod error;
 mod generated;
+mod hooks;
 mod message;
 mod retry;
 #[cfg(feature = "sandbox")]
@@ -64,7 +66,8 @@ pub mod content {
     };
 }
 
-pub use client::{Builder, Client, RateLimit, Stored};
+pub use builder::Builder;
+pub use client::{Client, RateLimit, Stored};
 pub use error::{AnswerError, ApiError, ConfigError, Error, ErrorKind, TransportError};
 pub use generated::types::{Direction, ErrorType, Message, Origin};
 pub use message::{NewMessage, Schedule};

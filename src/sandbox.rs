@@ -72,7 +72,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use crate::client::{self, Client};
+use crate::builder;
+use crate::client::Client;
 use crate::generated::types::{
     Direction, ErrorType, GetOrCreateMessageBody, Message, Origin, TagName,
 };
@@ -131,7 +132,7 @@ impl Sandbox {
     }
 
     /// A client for it: URL, token and bot are set.
-    pub fn client(&self) -> client::Builder {
+    pub fn client(&self) -> builder::Builder {
         let Builder { token, bot_id, .. } = &self.endpoint.settings;
         Client::builder().base_url(self.url()).token(token).bot_id(bot_id)
     }

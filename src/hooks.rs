@@ -1,0 +1,82 @@
+//! What the generated client does not do: the headers of a request, and an answer that can be told.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
+
+use crate::client::Settings;
+use crate::error::BoxError;
+use crate::generated;
+
+/// What the hooks of the generated client need to know of a call, and what they learn of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) timeout: Duration,
+    pub(crate) answer: Arc<OnceLock<Answer>>,
+}
+
+/// What came back from the server, as far as it came.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    /// Why the body ends early, or is not to be trusted.
+    pub(crate) broken: Option<BoxError>,
+}
+
+impl ClientHooks<Call> for generated::Client {
+    /// Puts the headers right.
+    async fn pre<E>(
+        &self,
+        request: &mut reqwest::Request,
+        _: &OperationInfo,
+    ) -> Result<(), generated::Error<E>> {
+        // The generator's own, which the contract does not know.
+        request.headers_mut().remove("api-version");
+        request.headers_mut().extend(self.inner().settings.headers.clone());
+        *request.timeout_mut() = Some(self.inner().timeout);
+        Ok(())
+    }
+
+    /// Reads the answer to its end or as far as it comes, and keeps it: what is decoded from it
+    /// later, or fails to be, has neither status nor headers any more.
+    async fn exec(
+        &self,
+        request: reqwest::Request,
+        _: &OperationInfo,
+    ) -> reqwest::Result<reqwest::Response> {
+        let url = request.url().clone();
+        let mut response = self.client().execute(request).await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        let broken: Option<BoxError> = loop {
+            if *response.url() != url {
+                break Some(
+                    "the HTTP client followed a redirect, so another server answers".into(),
+                );
+            }
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break None,
+                Err(error) => break Some(error.into()),
+            }
+            if body.len() > LONGEST_ANSWER {
+                break Some(format!("the answer is longer than {LONGEST_ANSWER} bytes").into());
+            }
+        };
+        let mut replayed = http::Response::new(body.clone());
+        *replayed.status_mut() = status;
+        *replayed.headers_mut() = headers.clone();
+        let answer = Answer { status, headers, body, broken };
+        // Each call executes one request, so the place is free.
+        let _ = self.inner().answer.set(answer);
+        Ok(replayed.into())
+    }
+}
+
+/// No answer of the API comes near this: a message's payload may have 128 KB.
+const LONGEST_ANSWER: usize = 8 << 20;
