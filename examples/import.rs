@@ -132,7 +132,7 @@ impl Failure {
         let kind = match error.kind() {
             ErrorKind::Invalid(_) => "invalid",
             // A used up rate limit is what the API said, if to another call.
-            ErrorKind::Api(_) | ErrorKind::Closed(_) => "api",
+            ErrorKind::Api(_) | ErrorKind::RateLimit(_) => "api",
             ErrorKind::Answer(_) => "answer",
             _ => "transport",
         };

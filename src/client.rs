@@ -125,7 +125,7 @@ impl Client {
         loop {
             while let Some(wait) = gate.closed_for() {
                 if wait >= left() {
-                    return Err(Error::after(attempt, ErrorKind::Closed(wait), maybe_stored));
+                    return Err(Error::after(attempt, ErrorKind::RateLimit(wait), maybe_stored));
                 }
                 sleep(wait).await;
             }

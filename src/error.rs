@@ -35,7 +35,7 @@ pub enum ErrorKind {
     Invalid(Vec<Violation>),
     /// The rate limit is used up for longer than the call may take: it was not sent. This is how
     /// long.
-    Closed(Duration),
+    RateLimit(Duration),
     /// The API answered with an error of its own.
     Api(Box<ApiError>),
     /// The answer is not one of the API's: a gateway's page, an empty or a truncated body.
@@ -124,7 +124,7 @@ impl Error {
     /// There were too many calls: 429, or the rate limit is known to be used up.
     pub fn is_rate_limited(&self) -> bool {
         let refused = self.status() == Some(StatusCode::TOO_MANY_REQUESTS);
-        refused || matches!(self.kind, ErrorKind::Closed(_))
+        refused || matches!(self.kind, ErrorKind::RateLimit(_))
     }
 
     /// The time for the attempt was up, before or while the answer came.
@@ -142,7 +142,7 @@ impl ErrorKind {
     /// Whether the attempt that failed like this may have stored the message.
     pub(crate) fn maybe_stored(&self) -> bool {
         match self {
-            Self::Config(_) | Self::Invalid(_) | Self::Closed(_) => false,
+            Self::Config(_) | Self::Invalid(_) | Self::RateLimit(_) => false,
             // The API refuses with 4xx what it does not store, and 5xx says nothing about it.
             Self::Api(e) => !e.status.is_client_error(),
             // Who answers is unknown, so only "too many requests" is believed.
@@ -153,7 +153,7 @@ impl ErrorKind {
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Closed(wait) => Some(*wait),
+            Self::RateLimit(wait) => Some(*wait),
             Self::Api(e) => e.retry_after,
             Self::Answer(e) => hint(e.status, &e.headers),
             _ => None,
@@ -226,7 +226,7 @@ impl fmt::Display for ErrorKind {
                 }
                 Ok(())
             }
-            Self::Closed(wait) => {
+            Self::RateLimit(wait) => {
                 write!(f, "the rate limit is used up, so it was not sent; try again in {wait:?}")
             }
             Self::Api(e) => write!(f, "{e}"),
@@ -240,7 +240,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.kind {
             ErrorKind::Config(e) => e.source(),
-            ErrorKind::Invalid(_) | ErrorKind::Closed(_) | ErrorKind::Api(_) => None,
+            ErrorKind::Invalid(_) | ErrorKind::RateLimit(_) | ErrorKind::Api(_) => None,
             ErrorKind::Answer(e) => e.source(),
             ErrorKind::Transport(e) => e.source(),
         }

@@ -73,7 +73,7 @@ impl Retry {
 pub(crate) fn is_safe(error: &ErrorKind, identified: bool) -> bool {
     let harmless = identified || !error.maybe_stored();
     match error {
-        ErrorKind::Config(_) | ErrorKind::Invalid(_) | ErrorKind::Closed(_) => false,
+        ErrorKind::Config(_) | ErrorKind::Invalid(_) | ErrorKind::RateLimit(_) => false,
         ErrorKind::Transport(_) => harmless,
         ErrorKind::Api(_) | ErrorKind::Answer(_) => error.status().is_some_and(|status| {
             let may_heal = status.is_success() || status.is_server_error();

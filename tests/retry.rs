@@ -87,6 +87,9 @@ async fn what_was_not_sent_is_repeated_always() {
     // 0.1, 0.2, 0.4, ... up to 4 seconds, and up to as much again by chance.
     let waited = start.elapsed().as_secs_f64();
     assert!((18.3..=36.7).contains(&waited), "{waited}");
+    let start = Instant::now();
+    client(&url).get_or_create(&unidentified()).await.unwrap_err();
+    assert_ne!(start.elapsed().as_millis(), (waited * 1e3) as u128, "calls do not wait in step");
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,6 +231,18 @@ fn empty_values_identify_nothing() {
         let message = message.discriminate_by(discriminators.iter().copied());
         assert_eq!(message.is_identified(), identified, "{tags:?} {discriminators:?}");
     }
+}
+
+/// Who knows that the window is used up does not ask to hear it.
+#[tokio::test(start_paused = true)]
+async fn no_call_starts_before_the_window_does() {
+    let sandbox = Sandbox::builder().requests_per_second(3).start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let start = Instant::now();
+    for number in 0..7 {
+        client.clone().get_or_create(&hello().tag("id", number.to_string())).await.unwrap();
+    }
+    assert_eq!((sandbox.refused(), start.elapsed().as_secs()), (0, 2));
 }
 
 /// 3,000 messages, 16 at once, 100 a second.
