@@ -106,7 +106,7 @@ fn the_environment_fills_what_is_not_set() {
     }
     const TOKEN: (&str, &str) = ("BP_TOKEN", "bp_pat_5ecret");
     const BOT: (&str, &str) = ("BP_BOT_ID", "from-env");
-    let cases: [(&[(&str, &str)], &[&str]); 7] = [
+    let cases: [(&[(&str, &str)], &[&str]); 8] = [
         (&[], &["BP_TOKEN is missing: set it, or call Builder::token"]),
         (&[TOKEN], &["BP_BOT_ID is missing: set it", "bot_id: \"explicit\""]),
         (&[("BP_TOKEN", ""), BOT], &["BP_TOKEN is missing"]),
@@ -120,6 +120,10 @@ fn the_environment_fills_what_is_not_set() {
                 "\"https://api.botpress.cloud\"",
                 "integration_id: None",
             ],
+        ),
+        (
+            &[TOKEN, BOT, ("BP_API_URL", ""), ("BP_INTEGRATION_ID", "")],
+            &["\"https://api.botpress.cloud\"", "integration_id: None"],
         ),
         (
             &[TOKEN, BOT, ("BP_API_URL", "http://[::1]:1/"), ("BP_INTEGRATION_ID", "slack")],

@@ -123,7 +123,8 @@ async fn the_deadline_cuts_an_attempt_short() {
     let start = Instant::now();
     let error = client.get_or_create(&hello()).await.unwrap_err();
     assert!(error.is_timeout() && error.maybe_stored(), "{error:?}");
-    assert_eq!((error.attempts(), start.elapsed().as_secs()), (3, 60));
+    let late = start.elapsed().saturating_sub(Duration::from_secs(60));
+    assert!(error.attempts() == 3 && late < Duration::from_millis(5), "{error}, {late:?} late");
 }
 
 /// The headers of a 429, and how long the second attempt waits for it.
