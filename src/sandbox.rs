@@ -98,6 +98,7 @@ pub struct Builder {
     bot_id: String,
     requests_per_second: Option<u64>,
     storm: Option<(u64, f64)>,
+    latency: Duration,
 }
 
 impl Sandbox {
@@ -123,6 +124,7 @@ impl Sandbox {
             bot_id: Self::BOT_ID.to_owned(),
             requests_per_second: None,
             storm: None,
+            latency: Duration::ZERO,
         }
     }
 
@@ -148,7 +150,8 @@ impl Sandbox {
     }
 
     /// Decides how the next requests end, one by one: with a fault, or for `None` as usual. What is
-    /// left of an earlier script comes first.
+    /// left of an earlier script comes first. What the rate limit refuses does not count; what is
+    /// refused for another reason does, if the fault would store it.
     pub fn fail_next(&self, script: impl IntoIterator<Item = Option<Fault>>) {
         lock(&self.endpoint.faults).script.extend(script);
     }
@@ -182,6 +185,12 @@ impl Builder {
     /// answers name the limit that the API documents.
     pub fn requests_per_second(mut self, limit: u64) -> Self {
         self.requests_per_second = Some(limit);
+        self
+    }
+
+    /// Gives every answer this long after it was made, as a network would.
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
         self
     }
 
@@ -222,7 +231,7 @@ struct Endpoint {
 /// The endpoint's answer to any request.
 async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
     let (allowed, figures) = endpoint.count();
-    let fault = lock(&endpoint.faults).next();
+    let fault = allowed.then(|| lock(&endpoint.faults).next()).flatten();
     let result = match (allowed, fault) {
         (false, _) => {
             let message = "too many requests, wait for the next window";
@@ -235,6 +244,7 @@ async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Resp
             refusal => refusal,
         },
     };
+    tokio::time::sleep(endpoint.settings.latency).await;
     let mut response = result.unwrap_or_else(Refusal::into_response);
     response.headers_mut().extend(figures);
     response

@@ -3,8 +3,8 @@
 
 mod support;
 
-use botpress_messages::sandbox::Sandbox;
-use botpress_messages::{Direction, Message, NewMessage, Retry};
+use botpress_messages::sandbox::{Fault, Sandbox};
+use botpress_messages::{Direction, Error, ErrorKind, Message, NewMessage, Retry};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use support::*;
@@ -213,6 +213,70 @@ async fn it_limits_the_requests_of_a_second() {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
     assert_eq!((sandbox.messages().len(), sandbox.refused()), (1, 4));
+}
+
+/// A fault, what a client sees of it, and how many messages are stored then.
+#[tokio::test(start_paused = true)]
+async fn faults_do_what_they_say() {
+    type Seen = fn(&Error) -> bool;
+    let cases: [(Fault, Seen, usize); 11] = [
+        (Fault::Reset { stored: false }, Error::is_transport, 0),
+        (Fault::Reset { stored: true }, Error::is_transport, 1),
+        (Fault::Silence { stored: false }, Error::is_timeout, 0),
+        (Fault::Silence { stored: true }, Error::is_timeout, 1),
+        (Fault::Page { status: 502, stored: false }, Error::is_answer, 0),
+        (Fault::Page { status: 503, stored: true }, Error::is_answer, 1),
+        (Fault::Error { status: 500, stored: false }, Error::is_api, 0),
+        (Fault::Error { status: 504, stored: true }, Error::is_api, 1),
+        (Fault::Error { status: 401, stored: false }, Error::is_auth, 0),
+        (Fault::Truncated, Error::is_answer, 1),
+        (Fault::Limited(1), Error::is_rate_limited, 0),
+    ];
+    for (fault, seen, stored) in cases {
+        let sandbox = Sandbox::start().await.unwrap();
+        let client = sandbox.client().retry(Retry::off()).build().unwrap();
+        sandbox.fail_next([None, Some(fault)]);
+        client.get_or_create(&hello().tag("id", "0")).await.unwrap();
+        let error = client.get_or_create(&hello()).await.unwrap_err();
+        assert!(seen(&error), "{fault:?}: {error:?}");
+        assert_eq!(sandbox.messages().len() - 1, stored, "{fault:?}");
+        assert!(stored == 0 || error.maybe_stored(), "{fault:?}");
+        if let ErrorKind::Answer(answer) = error.kind()
+            && fault == Fault::Truncated
+        {
+            assert_eq!(answer.status, 200);
+            assert!(answer.body_start.starts_with("{\"message\":{"), "{answer:?}");
+            assert!(
+                answer.headers["content-length"].to_str().unwrap().parse::<usize>().unwrap()
+                    > answer.body_start.len()
+            );
+        }
+    }
+}
+
+/// The same seed, the same storm; what the rate limit refuses takes no fault away.
+#[tokio::test(start_paused = true)]
+async fn storms_can_be_repeated() {
+    let mut fates = Vec::new();
+    for limit in [1_000, 1_000, 7] {
+        let sandbox =
+            Sandbox::builder().storm(7, 0.5).requests_per_second(limit).start().await.unwrap();
+        let client = || sandbox.client().retry(Retry::off()).build().unwrap();
+        let mut fate = Vec::new();
+        for number in 0..60 {
+            let refused = sandbox.refused();
+            let result = client().get_or_create(&hello().tag("id", number.to_string())).await;
+            if sandbox.refused() == refused {
+                fate.push(result.err().map(|error| (error.status(), error.is_transport())));
+            } else {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+        }
+        fates.push(fate);
+    }
+    assert!(fates[0].iter().flatten().count() > 15);
+    assert_eq!(fates[0], fates[1]);
+    assert!(fates[2].len() < 60 && fates[0].starts_with(&fates[2]));
 }
 
 #[tokio::test]

@@ -18,12 +18,12 @@ use crate::generated::types::ErrorType;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The connection closes, and no answer came.
+    /// The connection closes without an answer.
     Reset {
         /// Whether the message is stored.
         stored: bool,
     },
-    /// The connection stays open, and no answer comes.
+    /// The connection stays open without an answer.
     Silence {
         /// Whether the message is stored.
         stored: bool,
@@ -63,22 +63,29 @@ impl Fault {
     /// What comes back instead of `answer`, which is there if the message is stored.
     pub(super) async fn instead_of(self, answer: Option<Response>) -> Response {
         match self {
-            Self::Reset { .. } => cut(None),
+            Self::Reset { .. } => Response::new(cut(None)),
             Self::Silence { .. } => std::future::pending().await,
             Self::Page { status, .. } => {
                 (code(status), Html("<html>\n<h1>Gateway</h1>\n</html>")).into_response()
             }
             Self::Error { status, .. } => {
-                let type_ =
-                    if status == 504 { ErrorType::OperationTimeout } else { ErrorType::Internal };
+                let type_ = match status {
+                    400 => ErrorType::InvalidPayload,
+                    401 => ErrorType::Unauthorized,
+                    403 => ErrorType::Forbidden,
+                    404 => ErrorType::ResourceNotFound,
+                    409 => ErrorType::AlreadyExists,
+                    429 => ErrorType::RateLimited,
+                    504 => ErrorType::OperationTimeout,
+                    _ => ErrorType::Internal,
+                };
                 refusal(status, type_, "the sandbox was told to fail").into_response()
             }
             Self::Truncated => {
-                let body = answer.unwrap_or_default().into_body();
+                let (mut head, body) = answer.unwrap_or_default().into_parts();
                 let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-                let mut response = cut(Some(body.slice(..body.len() / 2)));
-                response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-                response
+                head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+                Response::from_parts(head, cut(Some(body.slice(..body.len() / 2))))
             }
             Self::Limited(seconds) => {
                 let refusal = refusal(429, ErrorType::RateLimited, "too many requests");
@@ -126,9 +133,9 @@ impl Faults {
     }
 }
 
-/// A response whose connection breaks after the start of the body, or else before anything is sent.
-fn cut(start: Option<Bytes>) -> Response {
-    Response::new(Body::from_stream(Cut { flushed: start.is_none(), start }))
+/// A body whose connection breaks after its start, or without one before anything is sent.
+fn cut(start: Option<Bytes>) -> Body {
+    Body::from_stream(Cut { flushed: start.is_none(), start })
 }
 
 struct Cut {
