@@ -100,9 +100,9 @@ impl Builder {
 
     /// Sends through a client of the caller's own, with its proxies, TLS and connection timeout.
     ///
-    /// Set it up not to follow redirects and to use no proxy for a plain http URL, as the crate's own
-    /// client is: either would show the request to another server. An answer after a redirect is an
-    /// error in any case.
+    /// Set it up to follow no redirects and to use no proxy for a plain http URL, as the crate's own
+    /// client is: either would show the token to another server. An answer after a redirect is an error
+    /// in any case, and the message itself is not sent again by it.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http = Some(client);
         self

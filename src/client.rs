@@ -1,12 +1,11 @@
 //! The client and its one call.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::HeaderMap;
-#[cfg(feature = "tracing")]
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, sleep};
 
 use crate::builder::{BEARER, Builder};
@@ -17,7 +16,8 @@ use crate::hooks::{Answer, Call};
 use crate::message::NewMessage;
 use crate::retry::{Gate, Retry, is_safe};
 
-/// A client for the endpoint. Clones are cheap and share their connections.
+/// A client for the endpoint. Clones are cheap; they share their connections, and what they hear of
+/// the rate limit.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), botpress_messages::Error> {
@@ -122,17 +122,21 @@ impl Client {
         let mut waits = retry.waits();
         let mut maybe_stored = false;
         let mut attempt = 0;
+        let mut last = None;
         loop {
             while let Some(wait) = gate.closed_for() {
-                if wait >= left() {
-                    return Err(Error::after(attempt, ErrorKind::RateLimit(wait), maybe_stored));
+                let waits = wait < left();
+                trace(attempt, None, waits.then_some(wait), "the rate limit is used up");
+                if !waits {
+                    let error = last.unwrap_or(ErrorKind::RateLimit(wait));
+                    return Err(Error::after(attempt, error, maybe_stored));
                 }
                 sleep(wait).await;
             }
             attempt += 1;
             let error = match self.attempt(body, left().min(*timeout)).await {
                 Ok(mut stored) => {
-                    trace(attempt, None, None);
+                    trace(attempt, Some(StatusCode::OK), None, "stored");
                     // What is found now may be what an earlier attempt created.
                     stored.created = stored.created.filter(|created| *created || !maybe_stored);
                     return Ok(stored);
@@ -140,14 +144,20 @@ impl Client {
                 Err(error) => error,
             };
             maybe_stored |= error.maybe_stored();
-            let wait = waits.next().filter(|_| is_safe(&error, identified));
-            let wait = wait.map(|wait| wait.max(error.retry_after().unwrap_or_default()));
+            let refused = error.status() == Some(StatusCode::TOO_MANY_REQUESTS);
+            let wait = match is_safe(&error, identified) && retry.repeats() {
+                false => None,
+                // The gate says how long, and lets all the others wait as well.
+                true if refused && gate.closed_for().is_some() => Some(Duration::ZERO),
+                true => waits.next().map(|wait| wait.max(error.retry_after().unwrap_or_default())),
+            };
             let wait = wait.filter(|wait| *wait < left());
-            trace(attempt, Some(&error), wait);
+            trace(attempt, error.status(), wait, "failed");
             match wait {
                 Some(wait) => sleep(wait).await,
                 None => return Err(Error::after(attempt, error, maybe_stored)),
             }
+            last = Some(error);
         }
     }
 
@@ -159,8 +169,13 @@ impl Client {
     ) -> Result<Stored, ErrorKind> {
         let Settings { http, base_url, bot_id, integration_id, integration_alias, .. } =
             &*self.settings;
-        let answer = Arc::default();
-        let call = Call { settings: self.settings.clone(), timeout, answer: Arc::clone(&answer) };
+        let (answer, sent) = (Arc::default(), Arc::<AtomicBool>::default());
+        let call = Call {
+            settings: self.settings.clone(),
+            timeout,
+            answer: Arc::clone(&answer),
+            sent: Arc::clone(&sent),
+        };
         let generated = generated::Client::new_with_client(base_url, http.clone(), call);
         let (alias, id) = (integration_alias.as_deref(), integration_id.as_deref());
         let result = generated.get_or_create_message(bot_id, alias, id, body).await;
@@ -183,7 +198,7 @@ impl Client {
                 ErrorKind::from_answer(answer, undecodable, &self.settings.secrets())
             }
             (None, generated::Error::CommunicationError(source)) => {
-                ErrorKind::Transport(TransportError { source })
+                ErrorKind::Transport(TransportError { source, sent: sent.load(Ordering::Relaxed) })
             }
             // No header or URL can be at fault, the builder has checked them; but if so, it is told.
             (None, other) => {
@@ -196,15 +211,14 @@ impl Client {
 #[cfg(feature = "tracing")]
 const OPERATION: &str = "get_or_create_message";
 
-/// Tells subscribers about an attempt; never the token or what the message says.
+/// Tells subscribers how an attempt ended; never the token or what the message says.
 #[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
-fn trace(attempt: u32, error: Option<&ErrorKind>, wait: Option<Duration>) {
+fn trace(attempt: u32, status: Option<StatusCode>, wait: Option<Duration>, what: &str) {
     #[cfg(feature = "tracing")]
     {
-        let status = error.map_or(Some(StatusCode::OK), ErrorKind::status);
         let status = status.map(|status| status.as_u16());
         let wait_ms = wait.map(|wait| wait.as_millis() as u64);
-        tracing::debug!(operation = OPERATION, status, attempt, wait_ms, "attempt");
+        tracing::debug!(operation = OPERATION, status, attempt, wait_ms, "{what}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
@@ -33,8 +33,8 @@ pub enum ErrorKind {
     Config(ConfigError),
     /// The message breaks the contract and was not sent; correct what each violation names.
     Invalid(Vec<Violation>),
-    /// The rate limit is used up for longer than the call may take: it was not sent. This is how
-    /// long.
+    /// The rate limit is used up, by what another call heard, for longer than this one may take: it
+    /// was not sent. This is how long.
     RateLimit(Duration),
     /// The API answered with an error of its own.
     Api(Box<ApiError>),
@@ -60,7 +60,7 @@ impl Error {
         &self.kind
     }
 
-    /// How many requests were sent, or tried to be.
+    /// How many attempts were made: none if the message was never sent.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -147,7 +147,7 @@ impl ErrorKind {
             Self::Api(e) => !e.status.is_client_error(),
             // Who answers is unknown, so only "too many requests" is believed.
             Self::Answer(e) => e.status != StatusCode::TOO_MANY_REQUESTS,
-            Self::Transport(e) => e.sent(),
+            Self::Transport(e) => e.sent,
         }
     }
 
@@ -209,7 +209,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.kind)?;
         if self.attempts > 1 {
-            write!(f, "; this was attempt {}", self.attempts)?;
+            write!(f, "; after {} attempts", self.attempts)?;
         }
         if self.maybe_stored { write!(f, "; the message may be stored") } else { Ok(()) }
     }
@@ -227,7 +227,7 @@ impl fmt::Display for ErrorKind {
                 Ok(())
             }
             Self::RateLimit(wait) => {
-                write!(f, "the rate limit is used up, so it was not sent; try again in {wait:?}")
+                write!(f, "the rate limit is used up, so it was not sent; try again in {wait:.0?}")
             }
             Self::Api(e) => write!(f, "{e}"),
             Self::Answer(e) => write!(f, "{e}"),
@@ -339,8 +339,8 @@ impl fmt::Display for ApiError {
         if let Some(id) = id {
             write!(f, " ({})", OneLine(id))?;
         }
-        if let Some(wait) = self.retry_after {
-            write!(f, "; try again in {wait:?}")?;
+        if let Some(wait) = self.retry_after.filter(|wait| !wait.is_zero()) {
+            write!(f, "; try again in {wait:.0?}")?;
         }
         match *status {
             StatusCode::UNAUTHORIZED => write!(f, "; check the token"),
@@ -404,18 +404,13 @@ impl StdError for AnswerError {
 #[derive(Debug)]
 pub struct TransportError {
     pub(crate) source: reqwest::Error,
-}
-
-impl TransportError {
-    /// Whether the request may have reached the API: not without a connection.
-    fn sent(&self) -> bool {
-        !self.source.is_connect() && !self.source.is_builder()
-    }
+    /// Whether any of the message left: not without a connection.
+    pub(crate) sent: bool,
 }
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match (self.sent(), self.source.is_timeout()) {
+        let what = match (self.sent, self.source.is_timeout()) {
             (false, _) => "no connection to the API",
             (true, true) => "no answer from the API in time",
             (true, false) => "the connection broke before the answer came",
@@ -451,26 +446,30 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
-/// How long an answer asks to wait.
-pub(crate) fn hint(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
-    let header = |name: HeaderName| headers.get(name)?.to_str().ok();
-    let seconds = |text: &str| Duration::try_from_secs_f64(text.trim().parse().ok()?).ok();
-    let date = |text: &str| httpdate::parse_http_date(text).ok();
-    let after = header(RETRY_AFTER).and_then(|text| {
-        let until = |end: SystemTime| {
-            // By the server's own clock, if it says what it shows.
-            let now = header(DATE).and_then(date).unwrap_or_else(SystemTime::now);
-            end.duration_since(now).unwrap_or_default()
-        };
-        seconds(text).or_else(|| date(text).map(until))
-    });
-    // Every answer says when the window starts anew; only one that was refused has to wait for it.
-    let window = || {
-        [RATE_LIMIT_RESET, X_RATE_LIMIT_RESET].into_iter().find_map(|name| seconds(header(name)?))
-    };
+/// How long an answer asks to wait. Every answer says when the window starts anew; only a call that
+/// was refused has to wait for it.
+fn hint(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     let refused = status == StatusCode::TOO_MANY_REQUESTS;
-    after.or_else(|| refused.then(window).flatten())
+    retry_after(headers).or_else(|| refused.then(|| window_reset(headers)).flatten())
 }
 
-const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
-const X_RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+/// `Retry-After`, in seconds or as a date.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let date = |name| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok();
+    seconds(headers, RETRY_AFTER.as_str()).or_else(|| {
+        // By the server's own clock, if it says what it shows.
+        let now = date(DATE).unwrap_or_else(SystemTime::now);
+        Some(date(RETRY_AFTER)?.duration_since(now).unwrap_or_default())
+    })
+}
+
+/// How long until the window of the rate limit starts anew.
+pub(crate) fn window_reset(headers: &HeaderMap) -> Option<Duration> {
+    seconds(headers, "ratelimit-reset").or_else(|| seconds(headers, "x-ratelimit-reset"))
+}
+
+fn seconds(headers: &HeaderMap, name: &str) -> Option<Duration> {
+    let seconds: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
+    // What is too long for a `Duration` is for ever.
+    (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}

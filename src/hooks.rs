@@ -1,6 +1,9 @@
 //! What the generated client does not do: the headers of a request, and an answer that can be told.
 
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
@@ -16,6 +19,8 @@ pub(crate) struct Call {
     pub(crate) settings: Arc<Settings>,
     pub(crate) timeout: Duration,
     pub(crate) answer: Arc<OnceLock<Answer>>,
+    /// Set once the body is asked for, which takes a connection.
+    pub(crate) sent: Arc<AtomicBool>,
 }
 
 /// What came back from the server, as far as it came.
@@ -29,7 +34,7 @@ pub(crate) struct Answer {
 }
 
 impl ClientHooks<Call> for generated::Client {
-    /// Puts the headers right.
+    /// Puts the headers right, and has the body watched.
     async fn pre<E>(
         &self,
         request: &mut reqwest::Request,
@@ -39,6 +44,10 @@ impl ClientHooks<Call> for generated::Client {
         request.headers_mut().remove("api-version");
         request.headers_mut().extend(self.inner().settings.headers.clone());
         *request.timeout_mut() = Some(self.inner().timeout);
+        if let Some(body) = request.body_mut().take() {
+            let watched = Watched { body, sent: Arc::clone(&self.inner().sent) };
+            *request.body_mut() = Some(reqwest::Body::wrap(watched));
+        }
         Ok(())
     }
 
@@ -75,6 +84,33 @@ impl ClientHooks<Call> for generated::Client {
         // Each call executes one request, so the place is free.
         let _ = self.inner().answer.set(answer);
         Ok(replayed.into())
+    }
+}
+
+/// A body that tells when it is asked for. It cannot be sent twice, so an attempt is one request.
+struct Watched {
+    body: reqwest::Body,
+    sent: Arc<AtomicBool>,
+}
+
+impl http_body::Body for Watched {
+    type Data = <reqwest::Body as http_body::Body>::Data;
+    type Error = reqwest::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        self.sent.store(true, Ordering::Relaxed);
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
     }
 }
 

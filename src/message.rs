@@ -161,7 +161,8 @@ impl NewMessage {
     }
 
     /// Whether the endpoint can find this message again, so that sending it twice stores it once:
-    /// whether a tag by which it looks for it has a value.
+    /// whether a tag by which it looks for it has a value. Tags with empty values are taken to be
+    /// passed over in that search, as they are when they are stored.
     pub fn is_identified(&self) -> bool {
         let tags = self.body.get("tags").and_then(Value::as_object);
         let names = self.body.get("discriminateByTags").and_then(Value::as_array);

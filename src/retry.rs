@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
 use crate::client::RateLimit;
-use crate::error::{ErrorKind, hint};
+use crate::error::{ErrorKind, retry_after, window_reset};
 
 /// How a call that failed is repeated.
 ///
@@ -27,6 +27,10 @@ use crate::error::{ErrorKind, hint};
 /// Before another attempt it waits 0.1 to 0.2 seconds, then twice as long each time up to 4 to 8, and
 /// not less than the answer [asks for](crate::Error::retry_after). If the deadline comes before the
 /// end of that time, the call ends at once.
+///
+/// The rate limit is the matter of all clones of a client: when an answer says that it is used up,
+/// none of their calls starts before the window does, be it for a first attempt or another, which then
+/// counts for nothing but the deadline. They believe such an answer for ten minutes at most.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Retry {
     max_attempts: usize,
@@ -41,7 +45,7 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// No repetition: every call is one attempt.
+    /// No repetition: every call is one attempt, though it may have to wait for the rate limit first.
     pub fn off() -> Self {
         Self::default().max_attempts(1)
     }
@@ -56,6 +60,11 @@ impl Retry {
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    /// Whether there may be a second attempt.
+    pub(crate) fn repeats(&self) -> bool {
+        self.max_attempts > 1
     }
 
     /// The waits before the second attempt, the third and so on.
@@ -85,28 +94,47 @@ pub(crate) fn is_safe(error: &ErrorKind, identified: bool) -> bool {
 /// What the clones of a client share: no call starts while the API's rate limit is used up.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    opens: Mutex<Option<Instant>>,
+    window: Mutex<Window>,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    /// When the current window ends at the latest, by what its answers say. The figure is in whole
+    /// seconds, so the first answer of a window tells it best.
+    ends: Option<Instant>,
+    /// Until when no call starts.
+    closed: Option<Instant>,
 }
 
 impl Gate {
+    /// Longer than this the gate stays closed for no answer: a wrong figure must not end a client.
+    const LONGEST: Duration = Duration::from_secs(600);
+
     /// Closes if an answer says that the window is used up, until it starts anew.
     pub(crate) fn learn(&self, status: StatusCode, headers: &HeaderMap) {
-        let limit = RateLimit::read(headers);
+        let now = Instant::now();
+        let after = |wait: Duration| now + wait.min(Self::LONGEST);
         let refused = status == StatusCode::TOO_MANY_REQUESTS;
-        let wait = if refused { hint(status, headers) } else { limit.reset };
-        if let Some(wait) = wait.filter(|_| refused || limit.remaining == Some(0)) {
-            let mut opens = self.opens();
-            *opens = Instant::now().checked_add(wait).max(*opens);
+        let mut window = self.window();
+        // Less than a second is sent as one or, by some, as none.
+        let reset = window_reset(headers).map(|reset| after(reset.max(Duration::from_secs(1))));
+        if let Some(reset) = reset {
+            let known = window.ends.filter(|ends| *ends > now);
+            window.ends = Some(known.map_or(reset, |ends| ends.min(reset)));
         }
+        let asked = retry_after(headers).filter(|_| refused).map(after);
+        let used_up = refused || RateLimit::read(headers).remaining == Some(0);
+        let until = asked.or(window.ends.filter(|_| used_up && reset.is_some()));
+        window.closed = window.closed.max(until);
     }
 
     /// How long it stays closed, if it is.
     pub(crate) fn closed_for(&self) -> Option<Duration> {
-        let wait = self.opens().map(|opens| opens.saturating_duration_since(Instant::now()));
+        let wait = self.window().closed.map(|end| end.saturating_duration_since(Instant::now()));
         wait.filter(|wait| !wait.is_zero())
     }
 
-    fn opens(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.opens.lock().unwrap_or_else(PoisonError::into_inner)
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -83,7 +83,7 @@ async fn what_was_not_sent_is_repeated_always() {
     let start = Instant::now();
     let error = client(&url).get_or_create(&unidentified()).await.unwrap_err();
     assert_eq!((error.attempts(), error.maybe_stored(), error.is_transport()), (10, false, true));
-    assert!(error.to_string().contains("this was attempt 10"), "{error}");
+    assert!(error.to_string().contains("after 10 attempts"), "{error}");
     // 0.1, 0.2, 0.4, ... up to 4 seconds, and up to as much again by chance.
     let waited = start.elapsed().as_secs_f64();
     assert!((18.3..=36.7).contains(&waited), "{waited}");
@@ -95,13 +95,13 @@ async fn what_was_not_sent_is_repeated_always() {
 #[tokio::test(start_paused = true)]
 async fn the_policy_bounds_attempts_and_time() {
     let cases = [
-        (Retry::off(), 1, 0.0..0.1),
-        (Retry::default().max_attempts(0), 1, 0.0..0.1),
-        (Retry::default().max_attempts(3), 3, 0.3..0.7),
-        (Retry::default().max_attempts(1000), 0, 50.0..60.0),
-        (Retry::default().max_attempts(1000).deadline(Duration::from_secs(10)), 0, 2.0..10.0),
-        (Retry::default().max_attempts(3).deadline(Duration::MAX), 3, 0.3..0.7),
-        (Retry::default().deadline(Duration::ZERO), 1, 0.0..0.1),
+        (Retry::off(), 1, 0.0..=0.1),
+        (Retry::default().max_attempts(0), 1, 0.0..=0.1),
+        (Retry::default().max_attempts(3), 3, 0.3..=0.7),
+        (Retry::default().max_attempts(1000), 0, 50.0..=60.01),
+        (Retry::default().max_attempts(1000).deadline(Duration::from_secs(10)), 0, 2.0..=10.01),
+        (Retry::default().max_attempts(3).deadline(Duration::MAX), 3, 0.3..=0.7),
+        (Retry::default().deadline(Duration::ZERO), 1, 0.0..=0.1),
     ];
     for (retry, attempts, time) in cases {
         let sandbox = Sandbox::builder().storm(1, 1.0).start().await.unwrap();
@@ -246,26 +246,67 @@ async fn no_call_starts_before_the_window_does() {
     assert_eq!((sandbox.refused(), start.elapsed().as_secs()), (0, 2));
 }
 
-/// 3,000 messages, 16 at once, 100 a second.
+/// 3,000 messages, 16 at once, 100 a second, over a network of this latency in milliseconds.
 #[tokio::test(start_paused = true)]
 async fn the_rate_limit_is_kept_without_losing_time() {
-    let sandbox = Sandbox::builder().requests_per_second(100).start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
-    let start = Instant::now();
-    let send = async |number: usize| {
-        client.clone().get_or_create(&hello().tag("id", number.to_string())).await
-    };
-    let results: Vec<_> = stream::iter(0..3000).map(send).buffer_unordered(16).collect().await;
-    assert!(results.iter().all(Result::is_ok));
-    assert_eq!(sandbox.messages().len(), 3000);
-    let seconds = start.elapsed().as_secs_f64();
-    assert!((29.0..33.0).contains(&seconds), "{seconds}");
-    let refused = sandbox.refused();
-    assert!(
-        refused < (3000 + refused) / 6,
-        "{refused} of {} requests were answered 429",
-        3000 + refused
-    );
+    for latency in [0, 50] {
+        let sandbox = Sandbox::builder().requests_per_second(100);
+        let sandbox = sandbox.latency(Duration::from_millis(latency)).start().await.unwrap();
+        let client = sandbox.client().build().unwrap();
+        let start = Instant::now();
+        let send = async |number: usize| {
+            client.clone().get_or_create(&hello().tag("id", number.to_string())).await
+        };
+        let results: Vec<_> = stream::iter(0..3000).map(send).buffer_unordered(16).collect().await;
+        assert!(results.iter().all(Result::is_ok));
+        assert_eq!(sandbox.messages().len(), 3000);
+        let seconds = start.elapsed().as_secs_f64();
+        assert!((29.0..33.0).contains(&seconds), "{seconds} at {latency} ms");
+        let refused = sandbox.refused();
+        assert!(refused < (3000 + refused) / 6, "{refused} more were answered 429");
+    }
+}
+
+/// The headers of a 429, and after how many seconds the next call of a clone is sent.
+#[tokio::test(start_paused = true)]
+async fn the_gate_believes_what_can_be() {
+    let cases = [
+        ("RateLimit-Reset: 0\r\n", 1),
+        ("RateLimit-Reset: 3\r\n", 3),
+        ("Retry-After: 5\r\nRateLimit-Reset: 1\r\n", 5),
+        ("RateLimit-Remaining: 0\r\nRateLimit-Reset: 99999999\r\n", 600),
+        ("X-RateLimit-Reset: 1787000000\r\n", 600),
+        ("Retry-After: 1e30\r\n", 600),
+        ("Retry-After: -1\r\n", 0),
+        ("", 0),
+    ];
+    for (headers, seconds) in cases {
+        let (url, _) =
+            script(vec![http("429 Too Many Requests", headers, ""), ok(&stored())]).await;
+        let client = Client::builder().base_url(url).token(TOKEN).bot_id("bot");
+        let patient = Retry::off().deadline(Duration::MAX);
+        let client = client.retry(patient).build().unwrap();
+        client.get_or_create(&hello()).await.unwrap_err();
+        let start = Instant::now();
+        client.clone().get_or_create(&hello()).await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), seconds, "{headers}");
+    }
+}
+
+/// A host that drops what it gets: there is no connection when the time is up, so nothing was sent.
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn what_found_no_connection_in_time_is_not_stored() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let queue = [(); 2].map(|()| std::net::TcpStream::connect(address).unwrap());
+    let client = Client::builder().base_url(format!("http://{address}")).token(TOKEN).bot_id("bot");
+    let client = client.timeout(Duration::from_secs(5)).build().unwrap();
+    let error = client.get_or_create(&unidentified()).await.unwrap_err();
+    assert!(error.is_timeout() && !error.maybe_stored() && error.attempts() > 5, "{error:?}");
+    drop(queue);
 }
 
 /// Dropped at any await, a call leaves the client usable, and nothing goes on behind it.

@@ -99,19 +99,19 @@ async fn a_redirect_is_an_error_and_not_followed() {
     }
 }
 
+/// A message is never sent elsewhere, and what is there instead is not taken for its answer.
 #[tokio::test]
-async fn an_answer_after_a_redirect_of_ones_own_client_is_not_trusted() {
-    let (elsewhere, _) = script(vec![ok(&stored())]).await;
-    let location = format!("location: {elsewhere}/\r\n");
-    let (url, _) = script(vec![http("307 Temporary Redirect", &location, "")]).await;
-    let own = reqwest::Client::builder().no_proxy().build().unwrap();
-    let builder = Client::builder()
-        .base_url(url)
-        .token(TOKEN)
-        .bot_id("bot")
-        .http_client(own)
-        .retry(Retry::off());
-    let error = builder.build().unwrap().get_or_create(&hello()).await.unwrap_err();
-    assert!(error.is_answer() && error.maybe_stored(), "{error:?}");
-    assert!(error.to_string().contains("followed a redirect"), "{error}");
+async fn a_redirect_that_ones_own_client_follows_is_not_trusted() {
+    for (status, text) in [("302 Found", "followed a redirect"), ("307 Temporary Redirect", "307")]
+    {
+        let (elsewhere, _server) = script(vec![ok(&stored())]).await;
+        let location = format!("location: {elsewhere}/\r\n");
+        let (url, _) = script(vec![http(status, &location, "")]).await;
+        let own = reqwest::Client::builder().no_proxy().build().unwrap();
+        let builder = Client::builder().base_url(url).token(TOKEN).bot_id("bot");
+        let client = builder.http_client(own).retry(Retry::off()).build().unwrap();
+        let error = client.get_or_create(&hello()).await.unwrap_err();
+        assert!(error.is_answer() && error.maybe_stored(), "{error:?}");
+        assert!(error.to_string().contains(text), "{error}");
+    }
 }
