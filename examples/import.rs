@@ -28,8 +28,7 @@ struct Args {
     /// How many messages are under way at once
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
-    /// A new file for the lines of the messages that are not stored, or perhaps not, and can be
-    /// imported again without harm
+    /// A new file for the lines that failed and can be imported again without storing a message twice
     #[arg(long, value_name = "FILE")]
     failed: Option<PathBuf>,
     /// The file to read; `-` is the standard input
@@ -73,6 +72,11 @@ async fn main() {
     }
     progress.finish_and_clear();
     summary.print();
+    if let Some(path) = args.failed.filter(|path| path.metadata().is_ok_and(|file| file.len() == 0))
+    {
+        // An empty one would only be in the way of the next import.
+        let _ = std::fs::remove_file(path);
+    }
     // Returning would wait for the standard input, which may never end.
     exit(if summary.complete() { 0 } else { 1 });
 }
