@@ -62,20 +62,9 @@ impl ClientHooks<Call> for generated::Client {
         let mut response = self.client().execute(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
-        let broken: Option<BoxError> = loop {
-            if *response.url() != url {
-                break Some(
-                    "the HTTP client followed a redirect, so another server answers".into(),
-                );
-            }
-            match response.chunk().await {
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break None,
-                Err(error) => break Some(error.into()),
-            }
-            if body.len() > LONGEST_ANSWER {
-                break Some(format!("the answer is longer than {LONGEST_ANSWER} bytes").into());
-            }
+        let broken = match *response.url() == url {
+            true => read(&mut response, &mut body).await.err(),
+            false => Some("the HTTP client followed a redirect: another server answers".into()),
         };
         let mut replayed = http::Response::new(body.clone());
         *replayed.status_mut() = status;
@@ -86,6 +75,20 @@ impl ClientHooks<Call> for generated::Client {
         Ok(replayed.into())
     }
 }
+
+/// Adds to `body` what comes of the answer, to its end if it has one.
+async fn read(response: &mut reqwest::Response, body: &mut Vec<u8>) -> Result<(), BoxError> {
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > LONGEST_ANSWER {
+            return Err(format!("the answer is longer than {LONGEST_ANSWER} bytes").into());
+        }
+    }
+    Ok(())
+}
+
+/// No answer of the API comes near this: a message's payload may have 128 KB.
+const LONGEST_ANSWER: usize = 8 << 20;
 
 /// A body that tells when it is asked for. It cannot be sent twice, so an attempt is one request.
 struct Watched {
@@ -113,6 +116,3 @@ impl http_body::Body for Watched {
         self.body.size_hint()
     }
 }
-
-/// No answer of the API comes near this: a message's payload may have 128 KB.
-const LONGEST_ANSWER: usize = 8 << 20;

@@ -124,7 +124,7 @@ impl Gate {
         }
         let asked = retry_after(headers).filter(|_| refused).map(after);
         let used_up = refused || RateLimit::read(headers).remaining == Some(0);
-        let until = asked.or(window.ends.filter(|_| used_up && reset.is_some()));
+        let until = window.ends.filter(|_| used_up && reset.is_some()).max(asked);
         window.closed = window.closed.max(until);
     }
 

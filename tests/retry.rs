@@ -274,6 +274,7 @@ async fn the_gate_believes_what_can_be() {
         ("RateLimit-Reset: 0\r\n", 1),
         ("RateLimit-Reset: 3\r\n", 3),
         ("Retry-After: 5\r\nRateLimit-Reset: 1\r\n", 5),
+        ("Retry-After: 0\r\nRateLimit-Reset: 2\r\n", 2),
         ("RateLimit-Remaining: 0\r\nRateLimit-Reset: 99999999\r\n", 600),
         ("X-RateLimit-Reset: 1787000000\r\n", 600),
         ("Retry-After: 1e30\r\n", 600),
