@@ -38,6 +38,7 @@ struct Args {
 #[tokio::main]
 async fn main() {
     let args = Args::parse();
+    tokio::spawn(stop_on_interrupt());
     let client = Client::from_env().unwrap_or_else(|error| give_up(2, error));
     let input = open(&args.file).await.unwrap_or_else(|error| give_up(2, error));
     let mut failed = args.failed.as_deref().map(|path| {
@@ -49,7 +50,6 @@ async fn main() {
             .unwrap_or_else(|_| ProgressStyle::default_spinner()),
     );
 
-    tokio::spawn(stop_on_interrupt());
     let mut results = lines(input)
         .take_until(STOP.notified())
         .map(async |(line, text)| (line, deliver(&client, text).await))
@@ -109,8 +109,9 @@ fn stop(cause: &str) {
 
 async fn stop_on_interrupt() {
     if ctrl_c().await.is_ok() {
-        stop("interrupted (again to leave at once)");
-        if ctrl_c().await.is_ok() {
+        // Listens for the second one before it tells of the first.
+        let told = async { stop("interrupted (again to leave at once)") };
+        if tokio::join!(ctrl_c(), told).0.is_ok() {
             exit(130);
         }
     }

@@ -70,10 +70,11 @@ impl Error {
         self.maybe_stored
     }
 
-    /// How long the answer asks to wait before another call.
+    /// How long to wait before another call, if that is known.
     ///
-    /// This is `Retry-After` in seconds or as a date; on a 429 also `RateLimit-Reset` or
-    /// `X-RateLimit-Reset`.
+    /// This is what the last answer asks for: `Retry-After` in seconds or as a date; on a 429 also
+    /// `RateLimit-Reset` or `X-RateLimit-Reset`. Of a message that was not sent for the rate limit's
+    /// sake, it is how long the limit stays used up.
     pub fn retry_after(&self) -> Option<Duration> {
         self.kind.retry_after()
     }
