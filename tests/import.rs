@@ -227,3 +227,30 @@ async fn interrupts_are_heard_while_the_server_is_silent() {
     assert!(interrupt().unwrap().success());
     assert_eq!(import.wait().await.unwrap().code(), Some(130));
 }
+
+/// The input is open and may bring more; an interrupt ends the import all the same.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_ends_an_endless_input() {
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut import = tokio::process::Command::from(import(&sandbox.url(), Sandbox::TOKEN, &["-"]));
+    import.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut import = import.spawn().unwrap();
+    let mut stdin = import.stdin.take().unwrap();
+    let line = serde_json::to_string(&hello()).unwrap() + "\n";
+    stdin.write_all(line.as_bytes()).await.unwrap();
+    let mut results = BufReader::new(import.stdout.take().unwrap()).lines();
+    assert!(results.next_line().await.unwrap().is_some());
+
+    let id = import.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    let mut report = String::new();
+    let mut stderr = import.stderr.take().unwrap();
+    let end = async { (stderr.read_to_string(&mut report).await, import.wait().await) };
+    let (_, status) = tokio::time::timeout(std::time::Duration::from_secs(30), end).await.unwrap();
+    assert_eq!(status.unwrap().code(), Some(1), "not all of the input was tried");
+    assert!(report.contains("1 stored") && report.contains("stopped before the end"), "{report}");
+    drop(stdin);
+}
