@@ -125,6 +125,9 @@ fn subset(a: &Value, b: &Value, at: &str) -> Vec<Break> {
         if rest["nullable"] == json!(true) && !nullable(b) {
             found.extend(one("may be null on one side alone"));
         }
+        if list(&a["allOf"]).any(|member| member["writeOnly"] == json!(true)) {
+            found.extend(one("is never sent"));
+        }
         if !list(&a["allOf"]).chain([&rest]).any(|a| subset(a, b, at).is_empty()) {
             found.extend(subset(&whole, b, at));
         }

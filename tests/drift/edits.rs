@@ -616,6 +616,10 @@ fn broken() -> Vec<(&'static str, Vec<Edit>)> {
         ("response.message.tags.*", gone(MESSAGE, "/properties/tags/additionalProperties")),
         ("response.message.payload", set(MESSAGE, "/properties/payload", json!({}))),
         ("response.message.userId", set(MESSAGE, "/properties/userId/writeOnly", json!(true))),
+        (
+            "response.message.id",
+            set(MESSAGE, "/properties/id", json!({ "allOf": [string, { "writeOnly": true }] })),
+        ),
         ("response.message", set(MESSAGE, "/if", json!({}))),
         (
             "response.meta.created",
