@@ -145,17 +145,13 @@ proptest! {
 
     #[test]
     fn any_valid_body_arrives_as_it_is(body in bodies()) {
-        thread_local! {
-            static RUNTIME: tokio::runtime::Runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            static SANDBOX: Sandbox = RUNTIME.with(|runtime| runtime.block_on(Sandbox::start())).unwrap();
-        }
+        thread_local!(static SANDBOX: Sandbox = block_on(Sandbox::start()).unwrap());
         let message = NewMessage::from(body.clone());
         prop_assume!(message.validate().is_ok());
-        let arrived = RUNTIME.with(|runtime| SANDBOX.with(|sandbox| runtime.block_on(async {
+        let arrived = SANDBOX.with(|sandbox| block_on(async {
             sandbox.client().build()?.get_or_create(&message).await?;
             Ok::<_, botpress_messages::Error>(sandbox.requests().pop())
-        })));
+        }));
         prop_assert_eq!(arrived.map_err(|e| TestCaseError::fail(e.to_string()))?, Some(body));
     }
 }
@@ -203,17 +199,13 @@ proptest! {
 
     #[test]
     fn any_answer_that_the_vendors_contract_allows_is_read(answer in answers()) {
-        thread_local! {
-            static VENDOR: [jsonschema::Validator; 2] =
-                ["1.70.2", "1.108.0"].map(|version| vendor(version, "/responses/200"));
-            static RUNTIME: tokio::runtime::Runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        }
+        thread_local!(static VENDOR: [jsonschema::Validator; 2] =
+            ["1.70.2", "1.108.0"].map(|version| vendor(version, "/responses/200")));
         prop_assert!(VENDOR.with(|versions| versions.iter().any(|version| version.is_valid(&answer))));
-        let stored = RUNTIME.with(|runtime| runtime.block_on(async {
+        let stored = block_on(async {
             let (url, _) = script(vec![ok(&answer)]).await;
             client(&url).get_or_create(&hello()).await
-        }));
+        });
         let stored = stored.map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
         let mut read = serde_json::to_value(&stored.message).unwrap();
         for date in ["createdAt", "updatedAt"] {

@@ -398,8 +398,6 @@ proptest! {
         ],
         cut in any::<prop::sample::Index>(),
     ) {
-        thread_local!(static RUNTIME: tokio::runtime::Runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
         let headers: String = headers
             .into_iter()
             .filter(|(name, _)| !["connection", "upgrade", "trailer", "te"].contains(&name.as_str()))
@@ -410,11 +408,10 @@ proptest! {
         if status % 3 == 0 {
             answer.truncate(cut.index(answer.len()));
         }
-        let result = RUNTIME.with(|runtime| runtime.block_on(async {
+        let result = block_on(async {
             let (url, _) = script(vec![answer]).await;
-            let client = Client::builder().base_url(url).token(TOKEN).bot_id("bot").retry(Retry::off());
-            client.build().unwrap().get_or_create(&hello()).await
-        }));
+            once(&url).get_or_create(&hello()).await
+        });
         if let Err(error) = result {
             let text = format!("{error} {error:?}");
             prop_assert!(!error.is_config() && !error.is_invalid() && !text.is_empty());

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 pub const CONVERSATION: &str = "conv_01KDF2QM9Z2CK5XYT0RD4E7J5K";
@@ -26,6 +27,13 @@ pub fn client(url: &str) -> Client {
 /// A client that makes one attempt.
 pub fn once(url: &str) -> Client {
     Client::builder().base_url(url).token(TOKEN).bot_id("bot").retry(Retry::off()).build().unwrap()
+}
+
+/// Runs a future in the runtime of this thread: properties are tested in synchronous code.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    thread_local!(static RUNTIME: Runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
+    RUNTIME.with(|runtime| runtime.block_on(future))
 }
 
 /// Gives each connection one of the answers, byte by byte as it is, then closes it. Returns its URL
