@@ -17,12 +17,12 @@ pub fn contract(document: &Value, method: &str, path: &str) -> Result<Value> {
     let missing = || format!("lacks the operation {method} {path}");
     let item = doc.follow(document["paths"].get(path).ok_or_else(missing)?)?;
     let operation = item.get(method).ok_or_else(missing)?;
-    let inherited = |name| operation.get(name).or(item.get(name)).or(document.get(name));
+    let servers = operation.get("servers").or(item.get("servers")).or(document.get("servers"));
 
     let mut contract = json!({
         "method": method,
         "path": path,
-        "servers": doc.servers(inherited("servers"))?,
+        "servers": doc.servers(servers)?,
         "parameters": doc.parameters(&[item.get("parameters"), operation.get("parameters")])?,
         "responses": doc.responses(&operation["responses"])?,
     });
@@ -186,19 +186,12 @@ impl<'a> Document<'a> {
         }
         // A wrapper around a single schema adds nothing to it.
         for wrapper in ["allOf", "anyOf", "oneOf"] {
-            let members = kept[wrapper].as_array().map_or(&[][..], Vec::as_slice);
-            let adds = |only: &Value| {
-                object(&kept).is_ok_and(|kept| {
-                    kept.iter()
-                        .any(|(name, value)| name != wrapper && only.get(name) != Some(value))
-                })
-            };
-            match members {
-                [only] if !adds(only) => return Ok(only.clone()),
-                [] if wrapper == "allOf" && kept.get(wrapper).is_some() => {
-                    kept.as_object_mut().map(|kept| kept.remove(wrapper));
-                }
-                _ => {}
+            if let Some([only]) = kept[wrapper].as_array().map(Vec::as_slice)
+                && object(&kept)?
+                    .iter()
+                    .all(|(name, value)| name == wrapper || only.get(name) == Some(value))
+            {
+                return Ok(only.clone());
             }
         }
         Ok(kept)
@@ -217,6 +210,7 @@ fn keep(kept: &mut Value, name: &str, value: Value) {
         "required" => value == json!(false) || value == json!([]),
         "minLength" | "minItems" | "minProperties" => value.as_f64() == Some(0.0),
         "properties" | "headers" | "links" | "callbacks" | "encoding" => value == json!({}),
+        "allOf" => value == json!([]),
         "style" => value == "simple",
         _ => name.starts_with("x-"),
     };
