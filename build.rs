@@ -403,26 +403,26 @@ fn constructors(schemas: &Schemas) -> Result<Vec<TokenStream>> {
             continue;
         }
         let (mut params, mut fields, mut setters) = (Vec::new(), Vec::new(), Vec::new());
+        // Where a property stands, its schema, and its name in Rust.
+        let look_up = |property: &str| -> Result<_> {
+            let at = format!("components.schemas.{name}.properties.{property}");
+            let schema = object.properties.get(property);
+            let schema = schema.ok_or(format!("{at}: is required, but missing"))?.clone().unbox();
+            let field = rust_name(&property.to_snake_case(), &at)?;
+            Ok((at, schema, field))
+        };
         for required in &object.required {
-            let at = format!("components.schemas.{name}.properties.{required}");
-            let schema =
-                object.properties.get(required).ok_or(format!("{at}: is required, but missing"))?;
-            let field = rust_name(&required.to_snake_case(), &at)?;
-            let (argument, value) = argument(&schema.clone().unbox(), &field, &at)?;
+            let (at, schema, field) = look_up(required)?;
+            let (argument, value) = argument(&schema, &field, &at)?;
             params.push(quote!(#field: #argument));
             fields.push(quote!(#field: #value));
         }
-        for (property, schema) in &object.properties {
-            if object.required.contains(property) {
-                continue;
-            }
-            let at = format!("components.schemas.{name}.properties.{property}");
-            let schema = schema.clone().unbox();
+        for property in object.properties.keys().filter(|name| !object.required.contains(name)) {
+            let (at, schema, field) = look_up(property)?;
             let doc = match &schema {
                 ReferenceOr::Item(schema) => description(schema, &at)?,
                 ReferenceOr::Reference { .. } => return Err(format!("{at}: has no description")),
             };
-            let field = rust_name(&property.to_snake_case(), &at)?;
             let (argument, value) = argument(&schema, &field, &at)?;
             fields.push(quote!(#field: None));
             setters.push(quote! {

@@ -112,7 +112,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config), which names the setting that is missing or unusable.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), which names the setting that is missing or
+    /// unusable.
     pub fn build(self) -> Result<Client, Error> {
         let base_url = self.setting(&self.base_url, "BP_API_URL")?;
         let base_url = parse_base_url(base_url.as_deref().unwrap_or(BASE_URL))?;

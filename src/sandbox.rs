@@ -72,7 +72,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use crate::builder;
+use crate::builder::{self, BEARER};
 use crate::client::Client;
 use crate::generated::types::{
     Direction, ErrorType, GetOrCreateMessageBody, Message, Origin, TagName,
@@ -298,7 +298,7 @@ impl Endpoint {
 
     fn check_headers(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let token = header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
+        let token = header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix(BEARER));
         if token != Some(&self.settings.token) {
             return Err(refusal(401, ErrorType::Unauthorized, "the token is missing or not valid"));
         }
