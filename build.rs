@@ -138,7 +138,7 @@ fn progenitor<'a>(
         .with_map_type("::std::collections::BTreeMap") // equal messages are equal bytes
         .with_derive("PartialEq")
         .with_hooks(HooksMode::Expected)
-        .with_inner_type(quote!(crate::hooks::Call))
+        .with_inner_type(quote!(crate::attempt::Attempt))
         // As f64, a delay of 0 would be sent as 0.0.
         .with_replacement("ScheduleDelay", "::serde_json::Number", [].into_iter());
     for name in provided {

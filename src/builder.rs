@@ -12,13 +12,14 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
 
-use crate::client::{Client, Settings};
+use crate::client::{Client, Settings, Shared};
 use crate::error::{ConfigError, Error};
 use crate::generated::BASE_URL;
-use crate::retry::{Gate, Retry};
+use crate::retry::Retry;
 
 /// The settings of a [`Client`].
 #[derive(Clone, Default)]
+#[must_use]
 pub struct Builder {
     env: bool,
     token: Option<String>,
@@ -30,8 +31,10 @@ pub struct Builder {
     timeout: Option<Duration>,
     retry: Retry,
     headers: Vec<(String, String)>,
-    http: Option<reqwest::Client>,
+    http: Option<HttpSettings>,
 }
+
+type HttpSettings = Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>;
 
 impl Builder {
     /// Takes what is not set explicitly from the environment, when the client is built: `BP_TOKEN`,
@@ -98,13 +101,23 @@ impl Builder {
         self
     }
 
-    /// Sends through a client of the caller's own, with its proxies, TLS and connection timeout.
+    /// Sets up the HTTP client beneath: proxies, certificates, a resolver, TLS.
     ///
-    /// Set it up to follow no redirects and to use no proxy for a plain http URL, as the crate's own
-    /// client is: either would show the token to another server. An answer after a redirect is an error
-    /// in any case, and the message itself is not sent again by it.
-    pub fn http_client(mut self, client: reqwest::Client) -> Self {
-        self.http = Some(client);
+    /// ```
+    /// # use botpress_messages::Client;
+    /// let builder = Client::builder().http(|http| http.tcp_nodelay(true).https_only(true));
+    /// ```
+    ///
+    /// Some things it keeps for itself, since a message could be lost or stored twice by them, or the
+    /// token be shown: it follows no redirects, repeats nothing, and uses no proxy for plain http.
+    /// Connections are given up after 4 seconds without use, before common servers do (5 seconds), and
+    /// over HTTP/2 a ping that is not answered within 5 seconds ends the connection; the function may
+    /// set other times.
+    pub fn http<F>(mut self, settings: F) -> Self
+    where
+        F: Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
+    {
+        self.http = Some(Arc::new(settings));
         self
     }
 
@@ -132,14 +145,14 @@ impl Builder {
         }
 
         let settings = Settings {
-            http: self.http(&base_url)?,
+            http: self.http_client(&base_url)?,
             base_url: base_url.as_str().trim_end_matches('/').to_owned(),
             bot_id,
             integration_id,
             headers: self.headers(&token)?,
             timeout: self.timeout.unwrap_or(Duration::from_secs(20)),
             retry: self.retry,
-            gate: Gate::default(),
+            shared: Shared::default(),
             integration_alias: self.integration_alias,
         };
         Ok(Client { settings: Arc::new(settings) })
@@ -199,25 +212,24 @@ impl Builder {
         Ok(headers)
     }
 
-    fn http(&self, base_url: &Url) -> Result<reqwest::Client, ConfigError> {
-        if let Some(http) = &self.http {
-            return match self.connect_timeout {
-                None => Ok(http.clone()),
-                Some(_) => Err(ConfigError::new(
-                    "connect_timeout has no effect on a client of your own: set it there",
-                )),
-            };
-        }
+    fn http_client(&self, base_url: &Url) -> Result<reqwest::Client, ConfigError> {
         let mut builder = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(self.connect_timeout.unwrap_or(Duration::from_secs(10)));
+            .connect_timeout(self.connect_timeout.unwrap_or(Duration::from_secs(10)))
+            .pool_idle_timeout(Duration::from_secs(4))
+            .http2_keep_alive_interval(Duration::from_secs(5))
+            .http2_keep_alive_timeout(Duration::from_secs(5));
+        if let Some(settings) = &self.http {
+            builder = settings(builder);
+        } else if base_url.scheme() == "https"
+            && !cfg!(any(feature = "rustls", feature = "native-tls"))
+        {
+            return Err(ConfigError::new("https needs the feature `rustls` or `native-tls`"));
+        }
+        builder =
+            builder.redirect(reqwest::redirect::Policy::none()).retry(reqwest::retry::never());
         if base_url.scheme() == "http" {
             // Through a proxy, the token would leave the machine in clear text.
             builder = builder.no_proxy();
-        } else if !cfg!(any(feature = "rustls", feature = "native-tls")) {
-            return Err(ConfigError::new(
-                "https needs the feature `rustls` or `native-tls`, or a client of your own",
-            ));
         }
         builder.build().map_err(|e| ConfigError::because("the HTTP client cannot be set up", e))
     }

@@ -5,11 +5,10 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
 use crate::generated::types::ErrorType;
-use crate::hooks::Answer;
 use crate::validate::Violation;
 
 /// Why a message was not delivered, or why that is not known.
@@ -36,6 +35,11 @@ pub enum ErrorKind {
     /// The rate limit is used up, by what another call heard, for longer than this one may take: it
     /// was not sent. This is how long.
     RateLimit(Duration),
+    /// The call had too little time left for a first attempt: its deadline is too short, or another
+    /// call for the same message was under way for as long. It was not sent.
+    Deadline,
+    /// The client was [closed](crate::Client::close) before the first attempt. It was not sent.
+    Closed,
     /// The API answered with an error of its own.
     Api(Box<ApiError>),
     /// The answer is not one of the API's: a gateway's page, an empty or a truncated body.
@@ -128,9 +132,11 @@ impl Error {
         refused || matches!(self.kind, ErrorKind::RateLimit(_))
     }
 
-    /// The time for the attempt was up, before or while the answer came.
+    /// The time for the attempt was up, before or while the answer came, or that for the call before
+    /// the first attempt.
     pub fn is_timeout(&self) -> bool {
         let cause = match &self.kind {
+            ErrorKind::Deadline => return true,
             ErrorKind::Transport(e) => Some(&e.source),
             ErrorKind::Answer(e) => e.source.as_ref().and_then(|source| source.downcast_ref()),
             _ => None,
@@ -143,12 +149,32 @@ impl ErrorKind {
     /// Whether the attempt that failed like this may have stored the message.
     pub(crate) fn maybe_stored(&self) -> bool {
         match self {
-            Self::Config(_) | Self::Invalid(_) | Self::RateLimit(_) => false,
+            Self::Config(_)
+            | Self::Invalid(_)
+            | Self::RateLimit(_)
+            | Self::Deadline
+            | Self::Closed => false,
             // The API refuses with 4xx what it does not store, and 5xx says nothing about it.
             Self::Api(e) => !e.status.is_client_error(),
-            // Who answers is unknown, so only "too many requests" is believed.
-            Self::Answer(e) => e.status != StatusCode::TOO_MANY_REQUESTS,
+            // Who answers is unknown, so only those are believed who by HTTP did not process it.
+            Self::Answer(e) => !UNPROCESSED.contains(&e.status),
             Self::Transport(e) => e.sent,
+        }
+    }
+
+    /// Whether the same request may fare better later.
+    pub(crate) fn may_heal(&self) -> bool {
+        match self {
+            Self::Transport(_) => true,
+            Self::Api(e) => {
+                let locked = e.type_ == ErrorType::ResourceLockedConflict;
+                e.status.is_server_error() || UNPROCESSED.contains(&e.status) || locked
+            }
+            Self::Answer(e) => {
+                let cut = e.status.is_success() && e.cut;
+                e.status.is_server_error() || UNPROCESSED.contains(&e.status) || cut
+            }
+            _ => false,
         }
     }
 
@@ -174,35 +200,133 @@ impl ErrorKind {
     pub(crate) fn from_answer(
         answer: Answer,
         undecodable: Option<serde_json::Error>,
-        secrets: &[&str],
+        secrets: &Secrets,
     ) -> Self {
         let Answer { status, headers, body, broken } = answer;
-        let hide = |text: &str| {
-            secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
-        };
         let failed = status.is_client_error() || status.is_server_error();
-        if let Some(error) = serde_json::from_slice(&body).ok().filter(|_| failed)
-            && let Some(error) = ApiError::read(status, &headers, &error, hide)
+        if failed
+            && let Ok(mut error) = serde_json::from_slice(&body)
+            && let Some(error) = ApiError::read(status, &headers, secrets.hide_in_json(&mut error))
         {
             return Self::Api(Box::new(error));
         }
-        let repeats = |value: &HeaderValue| {
-            let text = String::from_utf8_lossy(value.as_bytes());
-            secrets.iter().any(|secret| text.contains(secret))
-        };
-        let undecodable = undecodable.map(|error| hide(&error.to_string()).into());
-        let body = &body[..body.len().min(8 * AnswerError::SHOWN)];
-        let body = hide(&String::from_utf8_lossy(body));
+        let cut = broken.is_some();
+        let undecodable = undecodable.map(|error| without_values(&error).into());
+        let body = secrets.hide(&String::from_utf8_lossy(&body), cut);
         Self::Answer(Box::new(AnswerError {
             status,
             headers: headers
                 .iter()
-                .filter(|(_, value)| !repeats(value))
+                .filter(|(_, value)| !secrets.stand_in(value))
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
             body_start: body.chars().take(AnswerError::SHOWN).collect(),
+            cut,
             source: broken.or(undecodable),
         }))
+    }
+}
+
+/// By these, nothing was processed, whoever says so: the request did not arrive, came too early, or was
+/// one too many.
+const UNPROCESSED: [StatusCode; 3] =
+    [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+
+/// What came back from the server, as far as it came.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    /// Why the body ends early.
+    pub(crate) broken: Option<BoxError>,
+}
+
+/// Why an answer cannot be decoded, without anything of the message that it holds.
+fn without_values(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!("line {} column {}", error.line(), error.column());
+    match text.rsplit_once(", expected ") {
+        _ if text.starts_with("missing field ") || error.is_syntax() || error.is_eof() => text,
+        Some((_, expected)) => format!("something else than {expected}"),
+        None => format!("cannot be decoded at {place}"),
+    }
+}
+
+/// What no error may show. A value of less than eight characters is no secret, and would be found in
+/// any text.
+pub(crate) struct Secrets(Vec<String>);
+
+impl Secrets {
+    const SHORTEST: usize = 8;
+    const HIDDEN: &str = "[secret]";
+
+    pub(crate) fn new<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
+        Self(texts.filter(|text| text.len() >= Self::SHORTEST).map(str::to_owned).collect())
+    }
+
+    /// A text without the secrets, also if it is JSON that spells them in its own way.
+    fn hide(&self, text: &str, cut: bool) -> String {
+        let mut hidden = self.hide_plain(text);
+        if let Ok(mut json) = serde_json::from_str::<Value>(&hidden) {
+            let before = json.clone();
+            if *self.hide_in_json(&mut json) != before {
+                hidden = json.to_string();
+            }
+        }
+        // The start of a secret is one too, where the text was cut within it.
+        for secret in self.spellings().filter(|_| cut) {
+            let mut starts =
+                (Self::SHORTEST..secret.len()).rev().filter_map(|end| secret.get(..end));
+            if let Some(start) = starts.find(|start| hidden.ends_with(start)) {
+                hidden.truncate(hidden.len() - start.len());
+                hidden.push_str(Self::HIDDEN);
+            }
+        }
+        hidden
+    }
+
+    fn hide_plain(&self, text: &str) -> String {
+        self.spellings().fold(text.to_owned(), |text, secret| text.replace(&*secret, Self::HIDDEN))
+    }
+
+    fn hide_in_json<'a>(&self, json: &'a mut Value) -> &'a Value {
+        match json {
+            Value::String(text) => *text = self.hide_plain(text),
+            Value::Array(items) => {
+                for item in items {
+                    self.hide_in_json(item);
+                }
+            }
+            Value::Object(object) => {
+                *object = std::mem::take(object)
+                    .into_iter()
+                    .map(|(key, mut value)| {
+                        self.hide_in_json(&mut value);
+                        (self.hide_plain(&key), value)
+                    })
+                    .collect();
+            }
+            _ => {}
+        }
+        json
+    }
+
+    /// Each secret as it is, and as JSON escapes it.
+    fn spellings(&self) -> impl Iterator<Item = String> {
+        self.0.iter().flat_map(|secret| {
+            let json = Value::from(secret.as_str()).to_string();
+            [
+                secret.clone(),
+                json.get(1..json.len() - 1).unwrap_or_default().to_owned(),
+                secret.replace('/', "\\/"),
+            ]
+        })
+    }
+
+    fn stand_in(&self, value: &HeaderValue) -> bool {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        self.hide_plain(&text) != text
     }
 }
 
@@ -230,6 +354,10 @@ impl fmt::Display for ErrorKind {
             Self::RateLimit(wait) => {
                 write!(f, "the rate limit is used up, so it was not sent; try again in {wait:.0?}")
             }
+            Self::Deadline => {
+                write!(f, "the call had too little time left for an attempt, so it was not sent")
+            }
+            Self::Closed => write!(f, "the client was closed, so it was not sent"),
             Self::Api(e) => write!(f, "{e}"),
             Self::Answer(e) => write!(f, "{e}"),
             Self::Transport(e) => write!(f, "{e}"),
@@ -241,7 +369,11 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.kind {
             ErrorKind::Config(e) => e.source(),
-            ErrorKind::Invalid(_) | ErrorKind::RateLimit(_) | ErrorKind::Api(_) => None,
+            ErrorKind::Invalid(_)
+            | ErrorKind::RateLimit(_)
+            | ErrorKind::Deadline
+            | ErrorKind::Closed
+            | ErrorKind::Api(_) => None,
             ErrorKind::Answer(e) => e.source(),
             ErrorKind::Transport(e) => e.source(),
         }
@@ -306,22 +438,14 @@ pub struct ApiError {
 impl ApiError {
     /// Reads either form of the API's errors. Only type and text make one: an odd `metadata`, say,
     /// must not hide that the API refused the request.
-    fn read(
-        status: StatusCode,
-        headers: &HeaderMap,
-        error: &Value,
-        hide: impl Fn(&str) -> String,
-    ) -> Option<Self> {
-        let text = |key: &str| error.get(key).and_then(Value::as_str).map(&hide);
-        let metadata = error.get("metadata").map(|metadata| hide(&metadata.to_string()));
+    fn read(status: StatusCode, headers: &HeaderMap, error: &Value) -> Option<Self> {
+        let text = |key: &str| error.get(key).and_then(Value::as_str).map(str::to_owned);
         Some(Self {
             status,
             type_: text("type")?.into(),
             message: text("message").or_else(|| text("description"))?,
             id: text("id"),
-            metadata: metadata
-                .and_then(|json| serde_json::from_str(&json).ok())
-                .unwrap_or_default(),
+            metadata: error.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default(),
             retry_after: hint(status, headers),
         })
     }
@@ -363,8 +487,11 @@ pub struct AnswerError {
     pub status: StatusCode,
     /// The headers of the answer.
     pub headers: HeaderMap,
-    /// The first characters of the body, as far as it came.
+    /// The first characters of the body, as far as it came. The text of the error shows them only if
+    /// the answer is not a 2xx: that one may hold a message.
     pub body_start: String,
+    /// Whether it did not come to its end.
+    cut: bool,
     /// Why it could not be read to the end, or not be understood.
     source: Option<BoxError>,
 }
@@ -384,9 +511,10 @@ impl fmt::Display for AnswerError {
         if let Some(location) = self.headers.get(http::header::LOCATION) {
             write!(f, ", to {location:?} (redirects are not followed; check the base URL)")?;
         }
-        match self.body_start.is_empty() {
-            true => write!(f, ", with an empty body")?,
-            false => write!(f, ", \"{}\"", OneLine(&self.body_start))?,
+        match &*self.body_start {
+            "" => write!(f, ", with an empty body")?,
+            _ if self.status.is_success() => {}
+            body => write!(f, ", \"{}\"", OneLine(body))?,
         }
         match &self.source {
             Some(source) => write!(f, " ({})", innermost(&**source)),
@@ -456,21 +584,46 @@ fn hint(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
 
 /// `Retry-After`, in seconds or as a date.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let date = |name| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok();
-    seconds(headers, RETRY_AFTER.as_str()).or_else(|| {
-        // By the server's own clock, if it says what it shows.
-        let now = date(DATE).unwrap_or_else(SystemTime::now);
-        Some(date(RETRY_AFTER)?.duration_since(now).unwrap_or_default())
+    let seconds = number(headers, RETRY_AFTER.as_str()).map(duration);
+    seconds.or_else(|| {
+        let date = date(headers, &RETRY_AFTER)?;
+        Some(date.duration_since(server_time(headers)).unwrap_or_default())
     })
 }
 
-/// How long until the window of the rate limit starts anew.
+/// How long until the window of the rate limit starts anew. Some servers count from now, others from
+/// 1970, in seconds or milliseconds: what is too large for the one is the other.
 pub(crate) fn window_reset(headers: &HeaderMap) -> Option<Duration> {
-    seconds(headers, "ratelimit-reset").or_else(|| seconds(headers, "x-ratelimit-reset"))
+    /// Near the window that the API documents, a second: no wrong figure may close a client for long.
+    const LONGEST: Duration = Duration::from_secs(2);
+    let reset = number(headers, "ratelimit-reset");
+    let reset = reset.or_else(|| number(headers, "x-ratelimit-reset"))?;
+    let date = match reset {
+        1e12.. => Some(reset / 1e3),
+        1e9.. => Some(reset),
+        _ => None,
+    };
+    let now = server_time(headers).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let seconds = date.map_or(reset, |date| date - now.as_secs_f64());
+    Some(duration(seconds).min(LONGEST))
 }
 
-fn seconds(headers: &HeaderMap, name: &str) -> Option<Duration> {
-    let seconds: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
-    // What is too long for a `Duration` is for ever.
-    (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+/// What the server's clock shows, or else ours.
+fn server_time(headers: &HeaderMap) -> SystemTime {
+    date(headers, &DATE).unwrap_or_else(SystemTime::now)
+}
+
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
+}
+
+/// A figure of zero or more.
+fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
+    let number: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
+    (number >= 0.0).then_some(number)
+}
+
+/// What is too long for a `Duration` is for ever, and what lies in the past is over.
+fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }

@@ -47,15 +47,17 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod attempt;
 mod builder;
 mod client;
 mod error;
 mod generated;
-mod hooks;
+mod limit;
 mod message;
 mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+mod turn;
 mod validate;
 
 /// What a message can say, by type: each is one `Content`.
@@ -67,9 +69,10 @@ pub mod content {
 }
 
 pub use builder::Builder;
-pub use client::{Client, RateLimit, Stored};
+pub use client::{Client, Stored};
 pub use error::{AnswerError, ApiError, ConfigError, Error, ErrorKind, TransportError};
 pub use generated::types::{Direction, ErrorType, Message, Origin};
+pub use limit::RateLimit;
 pub use message::{NewMessage, Schedule};
 pub use retry::Retry;
 pub use validate::{Rule, Violation};

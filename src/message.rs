@@ -1,9 +1,10 @@
 //! The message to deliver: built by type or taken from JSON, checked before it leaves.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, ErrorKind};
@@ -35,8 +36,8 @@ use crate::validate::{Rule, Violation, join};
 /// It serialises to the body that the endpoint receives and deserialises from one, such as a recorded
 /// request. Nothing is checked until [`validate`](Self::validate) or
 /// [`Client::get_or_create`](crate::Client::get_or_create), which does so before it sends anything.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(from = "Value", into = "Value")]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(from = "Value")]
 pub struct NewMessage {
     body: Value,
     /// What the caller gave and JSON cannot express.
@@ -116,8 +117,8 @@ impl NewMessage {
         }
     }
 
-    /// Sets a tag. An empty value unsets it in a message that is stored already, and does not
-    /// identify the message.
+    /// Sets a tag. An empty value unsets it in a message that is stored already, and identifies
+    /// nothing.
     pub fn tag(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags([(name, value)])
     }
@@ -161,16 +162,30 @@ impl NewMessage {
     }
 
     /// Whether the endpoint can find this message again, so that sending it twice stores it once:
-    /// whether a tag by which it looks for it has a value. Tags with empty values are taken to be
-    /// passed over in that search, as they are when they are stored.
+    /// whether each tag by which it looks for it has a value, and there is one. Nobody knows whether the
+    /// endpoint passes over tags with empty values in that search, so none of them may.
     pub fn is_identified(&self) -> bool {
-        let tags = self.body.get("tags").and_then(Value::as_object);
+        self.identity().is_some()
+    }
+
+    /// What is the same in two messages that the endpoint takes for one: the conversation, and the tags
+    /// by which it looks for the message.
+    pub(crate) fn identity(&self) -> Option<String> {
+        let tags = self.body.get("tags").and_then(Value::as_object)?;
         let names = self.body.get("discriminateByTags").and_then(Value::as_array);
         let listed = names.filter(|names| !names.is_empty());
-        tags.into_iter().flatten().any(|(name, value)| {
-            let counts = listed.is_none_or(|names| names.iter().any(|listed| listed == name));
-            counts && value.as_str().is_some_and(|value| !value.is_empty())
-        })
+        let wanted: BTreeMap<&str, Option<&Value>> = match listed {
+            Some(names) => names
+                .iter()
+                .map(|name| name.as_str().map(|name| (name, tags.get(name))))
+                .collect::<Option<_>>()?,
+            None => tags.iter().map(|(name, value)| (name.as_str(), Some(value))).collect(),
+        };
+        let has_value = |value: &Option<&Value>| {
+            value.and_then(Value::as_str).is_some_and(|value| !value.is_empty())
+        };
+        let identified = !wanted.is_empty() && wanted.values().all(has_value);
+        identified.then(|| json!([self.body.get("conversationId"), wanted]).to_string())
     }
 
     /// Checks the message against the contract.
@@ -180,6 +195,14 @@ impl NewMessage {
     /// [`ErrorKind::Invalid`] with every violation there is.
     pub fn validate(&self) -> Result<(), Error> {
         self.to_body().map(|_| ())
+    }
+
+    /// The body, if JSON can express what the caller gave.
+    fn expressed(&self) -> Result<&Value, Error> {
+        match self.unexpressed.is_empty() {
+            true => Ok(&self.body),
+            false => Err(Error::unsent(ErrorKind::Invalid(self.unexpressed.clone()))),
+        }
     }
 
     /// The message as the generated client takes it.
@@ -268,10 +291,20 @@ impl From<Value> for NewMessage {
     }
 }
 
+/// The body as it will be sent. A message that JSON cannot express does not serialise: read again, it
+/// would be another one.
+impl Serialize for NewMessage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.expressed().map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
 /// The body as it will be sent.
-impl From<NewMessage> for Value {
-    fn from(message: NewMessage) -> Self {
-        message.body
+impl TryFrom<NewMessage> for Value {
+    type Error = Error;
+
+    fn try_from(message: NewMessage) -> Result<Self, Error> {
+        message.expressed().cloned()
     }
 }
 

@@ -1,14 +1,13 @@
-//! When another attempt is safe, and how long to wait before it.
+//! When another attempt is safe, how long to wait before it, and when it would make an outage worse.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::client::RateLimit;
-use crate::error::{ErrorKind, retry_after, window_reset};
+use crate::error::ErrorKind;
 
 /// How a call that failed is repeated.
 ///
@@ -16,31 +15,35 @@ use crate::error::{ErrorKind, retry_after, window_reset};
 ///
 /// | what happened | is repeated |
 /// | --- | --- |
-/// | it was not sent (no connection), or refused before processing (429) | always |
-/// | it may be stored (reset, timeout, 5xx, an answer that is cut or not the API's) | if the message is [identified](crate::NewMessage::is_identified) |
-/// | it was refused (any other 4xx), or led elsewhere (3xx) | never |
+/// | it was not sent (no connection), or the server did not process it (429, 408, 425, a locked resource, HTTP/2's REFUSED_STREAM and GOAWAY) | always |
+/// | it may be stored (reset, timeout, 5xx, an answer that is cut off) | if the message is [identified](crate::NewMessage::is_identified) |
+/// | it was refused (any other 4xx), led elsewhere (3xx), or has a whole answer that is not the API's (200) | never |
 ///
 /// The repetition of an identified message finds the first one. From API version 1.80 on it then
 /// updates that message's tags and payload with its own. They are the same, unless somebody else has
 /// changed the message in between: then a late repetition undoes that change.
 ///
-/// Before another attempt it waits 0.1 to 0.2 seconds, then twice as long each time up to 4 to 8, and
-/// not less than the answer [asks for](crate::Error::retry_after). If the deadline comes before the
-/// end of that time, the call ends at once.
+/// Before another attempt a call waits 0.1 to 0.2 seconds, then twice as long each time up to 4 to 8,
+/// and not less than the answer [asks for](crate::Error::retry_after). After an attempt that may have
+/// stored the message it waits at least 1 to 1.5 seconds, so that the server is done with it. An attempt
+/// starts only if it has a second left (less if the timeout or a quarter of the deadline is less); where
+/// no more can, the call ends at once.
 ///
-/// The rate limit is the matter of all clones of a client: when an answer says that it is used up,
-/// none of their calls starts before the window does, be it for a first attempt or another, which then
-/// counts for nothing but the deadline. They believe such an answer for ten minutes at most.
+/// Clones of a client share what they know. Calls for the same message take turns. No more requests
+/// start than the rate limit's window has left. And when nearly nothing has succeeded for two minutes,
+/// most repetitions are left out, so that an outage is not made worse: each then waits another turn,
+/// which is no attempt.
+#[must_use]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Retry {
-    max_attempts: usize,
+    pub(crate) max_attempts: usize,
     pub(crate) deadline: Duration,
 }
 
 impl Default for Retry {
-    /// At most 10 attempts within 60 seconds.
+    /// At most 20 attempts within 60 seconds.
     fn default() -> Self {
-        Self { max_attempts: 10, deadline: Duration::from_secs(60) }
+        Self { max_attempts: 20, deadline: Duration::from_secs(60) }
     }
 }
 
@@ -50,21 +53,17 @@ impl Retry {
         Self::default().max_attempts(1)
     }
 
-    /// How many attempts a call may make, the first one included; none is taken for one.
+    /// How many attempts a call may make, the first one included; none is taken for one. Each is one
+    /// request at most.
     pub fn max_attempts(mut self, attempts: usize) -> Self {
         self.max_attempts = attempts.max(1);
         self
     }
 
-    /// How long a call may take, with all its attempts and waits.
+    /// How long a call may take, with all its attempts and waits. Zero leaves no time for an attempt.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
-    }
-
-    /// Whether there may be a second attempt.
-    pub(crate) fn repeats(&self) -> bool {
-        self.max_attempts > 1
     }
 
     /// The waits before the second attempt, the third and so on.
@@ -72,7 +71,7 @@ impl Retry {
         ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(100))
             .with_max_delay(Duration::from_secs(4))
-            .with_max_times(self.max_attempts - 1)
+            .without_max_times()
             .with_jitter()
             .build()
     }
@@ -80,61 +79,61 @@ impl Retry {
 
 /// Whether another attempt can do no harm, and some good.
 pub(crate) fn is_safe(error: &ErrorKind, identified: bool) -> bool {
-    let harmless = identified || !error.maybe_stored();
-    match error {
-        ErrorKind::Config(_) | ErrorKind::Invalid(_) | ErrorKind::RateLimit(_) => false,
-        ErrorKind::Transport(_) => harmless,
-        ErrorKind::Api(_) | ErrorKind::Answer(_) => error.status().is_some_and(|status| {
-            let may_heal = status.is_success() || status.is_server_error();
-            status == StatusCode::TOO_MANY_REQUESTS || (may_heal && harmless)
-        }),
-    }
+    error.may_heal() && (identified || !error.maybe_stored())
 }
 
-/// What the clones of a client share: no call starts while the API's rate limit is used up.
+/// How many requests were made lately and how many of them were accepted: the rule by which Google's
+/// SRE book has clients throttle themselves, here for repetitions alone.
 #[derive(Debug, Default)]
-pub(crate) struct Gate {
-    window: Mutex<Window>,
+pub(crate) struct Budget(Mutex<Option<Recent>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    requests: f64,
+    accepted: f64,
+    at: Instant,
 }
 
-#[derive(Debug, Default)]
-struct Window {
-    /// When the current window ends at the latest, by what its answers say. The figure is in whole
-    /// seconds, so the first answer of a window tells it best.
-    ends: Option<Instant>,
-    /// Until when no call starts.
-    closed: Option<Instant>,
-}
+impl Budget {
+    /// What happened longer ago counts for less and less.
+    const LATELY: Duration = Duration::from_secs(120);
+    /// So many requests are made for each that is accepted,
+    const FOR_ACCEPTED: f64 = 2.0;
+    /// and so many in any case: of a few failures nothing follows.
+    const FREE: f64 = 20.0;
 
-impl Gate {
-    /// Longer than this the gate stays closed for no answer: a wrong figure must not end a client.
-    const LONGEST: Duration = Duration::from_secs(600);
-
-    /// Closes if an answer says that the window is used up, until it starts anew.
-    pub(crate) fn learn(&self, status: StatusCode, headers: &HeaderMap) {
-        let now = Instant::now();
-        let after = |wait: Duration| now + wait.min(Self::LONGEST);
-        let refused = status == StatusCode::TOO_MANY_REQUESTS;
-        let mut window = self.window();
-        // Less than a second is sent as one or, by some, as none.
-        let reset = window_reset(headers).map(|reset| after(reset.max(Duration::from_secs(1))));
-        if let Some(reset) = reset {
-            let known = window.ends.filter(|ends| *ends > now);
-            window.ends = Some(known.map_or(reset, |ends| ends.min(reset)));
-        }
-        let asked = retry_after(headers).filter(|_| refused).map(after);
-        let used_up = refused || RateLimit::read(headers).remaining == Some(0);
-        let until = window.ends.filter(|_| used_up && reset.is_some()).max(asked);
-        window.closed = window.closed.max(until);
+    /// Counts a request, unless it failed for the rate limit: that is no outage.
+    pub(crate) fn count(&self, result: Result<(), &ErrorKind>) {
+        let accepted = match result {
+            Ok(()) => true,
+            Err(error) if error.status() == Some(StatusCode::TOO_MANY_REQUESTS) => return,
+            Err(error) => error.status().is_some_and(|status| status.is_client_error()),
+        };
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Recent { requests, accepted: before, at } = Self::recent(*recent);
+        *recent = Some(Recent {
+            requests: requests + 1.0,
+            accepted: before + f64::from(u8::from(accepted)),
+            at,
+        });
     }
 
-    /// How long it stays closed, if it is.
-    pub(crate) fn closed_for(&self) -> Option<Duration> {
-        let wait = self.window().closed.map(|end| end.saturating_duration_since(Instant::now()));
-        wait.filter(|wait| !wait.is_zero())
+    /// Whether a repetition has to wait another turn.
+    pub(crate) fn holds_back(&self) -> bool {
+        let recent = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Recent { requests, accepted, .. } = Self::recent(recent);
+        let excess = requests - Self::FOR_ACCEPTED * accepted - Self::FREE;
+        fastrand::f64() < excess / (requests + 1.0)
     }
 
-    fn window(&self) -> MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The figures as they count now.
+    fn recent(recent: Option<Recent>) -> Recent {
+        let at = Instant::now();
+        let Some(Recent { requests, accepted, at: before }) = recent else {
+            return Recent { requests: 0.0, accepted: 0.0, at };
+        };
+        let age = (at - before).as_secs_f64() / Self::LATELY.as_secs_f64();
+        let weight = (-age).exp();
+        Recent { requests: requests * weight, accepted: accepted * weight, at }
     }
 }

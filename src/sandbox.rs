@@ -74,9 +74,7 @@ use ulid::Ulid;
 
 use crate::builder::{self, BEARER};
 use crate::client::Client;
-use crate::generated::types::{
-    Direction, ErrorType, GetOrCreateMessageBody, Message, Origin, TagName,
-};
+use crate::generated::types::{Direction, ErrorType, GetOrCreateMessageBody, Message, Origin};
 use crate::generated::{BODY, PATH};
 use crate::validate::{Rule, Violation};
 
@@ -99,6 +97,7 @@ pub struct Builder {
     requests_per_second: Option<u64>,
     storm: Option<(u64, f64)>,
     latency: Duration,
+    lookup_gap: Duration,
 }
 
 impl Sandbox {
@@ -125,6 +124,7 @@ impl Sandbox {
             requests_per_second: None,
             storm: None,
             latency: Duration::ZERO,
+            lookup_gap: Duration::ZERO,
         }
     }
 
@@ -194,6 +194,13 @@ impl Builder {
         self
     }
 
+    /// Lets so much time pass between looking for a message and storing it, as a server without
+    /// transactions would: two requests at once may both find nothing.
+    pub fn lookup_gap(mut self, gap: Duration) -> Self {
+        self.lookup_gap = gap;
+        self
+    }
+
     /// Has each request fail with this probability, between 0 and 1, by a [`Fault`] drawn at random.
     /// The same seed gives the same faults in the same order.
     pub fn storm(mut self, seed: u64, probability: f64) -> Self {
@@ -238,6 +245,17 @@ async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Resp
             Err(refusal(429, ErrorType::RateLimited, message))
         }
         (true, None) => endpoint.get_or_create(request).await,
+        (true, Some(fault @ Fault::Late(after))) => {
+            let endpoint = Arc::clone(&endpoint);
+            // The body has to be read before the connection closes.
+            let (head, body) = request.into_parts();
+            let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                endpoint.get_or_create(Request::from_parts(head, body.into())).await.is_ok()
+            });
+            Ok(fault.instead_of(None).await)
+        }
         (true, Some(fault)) if !fault.stores() => Ok(fault.instead_of(None).await),
         (true, Some(fault)) => match endpoint.get_or_create(request).await {
             Ok(answer) => Ok(fault.instead_of(Some(answer)).await),
@@ -290,9 +308,17 @@ impl Endpoint {
         }
         let new = GetOrCreateMessageBody::deserialize(&body).map_err(|e| invalid(e.to_string()))?;
 
-        let mut store = self.store();
-        store.requests.push(body);
-        let (message, created) = store.get_or_create(new, &self.settings.bot_id);
+        self.store().requests.push(body);
+        let bot_id = &self.settings.bot_id;
+        let (message, created) = if self.settings.lookup_gap.is_zero() {
+            let mut store = self.store();
+            let found = store.find(&new);
+            store.put(found, new, bot_id)
+        } else {
+            let found = self.store().find(&new);
+            tokio::time::sleep(self.settings.lookup_gap).await;
+            self.store().put(found, new, bot_id)
+        };
         Ok(Json(json!({ "message": message, "meta": { "created": created } })).into_response())
     }
 
@@ -379,13 +405,16 @@ struct Store {
 }
 
 impl Store {
-    fn get_or_create(&mut self, new: GetOrCreateMessageBody, bot_id: &str) -> (Message, bool) {
-        let tags: Tags = new.tags.into_iter().map(|(name, value)| (name, value.into())).collect();
+    /// Updates the message that was found, or creates one.
+    fn put(
+        &mut self,
+        found: Option<usize>,
+        new: GetOrCreateMessageBody,
+        bot_id: &str,
+    ) -> (Message, bool) {
         let now =
             DateTime::from_timestamp_millis(Utc::now().timestamp_millis()).unwrap_or_default();
-        let (index, created) = match self
-            .find(&tags, new.discriminate_by_tags.as_deref().map_or(&[], Vec::as_slice))
-        {
+        let (index, created) = match found {
             Some(index) => {
                 let message = &mut self.messages[index];
                 message.payload = new.payload;
@@ -414,7 +443,8 @@ impl Store {
             }
         };
         let message = &mut self.messages[index];
-        for (name, value) in tags {
+        for (name, value) in new.tags {
+            let value = String::from(value);
             if value.is_empty() {
                 message.tags.remove(&name);
             } else {
@@ -427,14 +457,16 @@ impl Store {
 
     /// The message with all of these tags and no others, or with those among them that discriminate.
     /// Empty values unset a tag, so they identify nothing.
-    fn find(&self, tags: &Tags, discriminators: &[TagName]) -> Option<usize> {
+    fn find(&self, new: &GetOrCreateMessageBody) -> Option<usize> {
+        let discriminators = new.discriminate_by_tags.as_deref().map_or(&[][..], Vec::as_slice);
         let listed = |name: &String| discriminators.iter().any(|tag| **tag == *name);
-        let wanted: Tags = tags
+        let wanted: Tags = new
+            .tags
             .iter()
             .filter(|(name, value)| {
                 !value.is_empty() && (discriminators.is_empty() || listed(name))
             })
-            .map(|(name, value)| (name.clone(), value.clone()))
+            .map(|(name, value)| (name.clone(), value.to_string()))
             .collect();
         // The rarest tag leaves the fewest messages to look at.
         let candidates = wanted

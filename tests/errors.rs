@@ -36,7 +36,7 @@ async fn refusals_of_the_api() {
         ("415 Unsupported Media Type", "UnsupportedMediaType", "", false, None),
         ("429 Too Many Requests", "RateLimited", "", false, None),
         ("429 Too Many Requests", "RateLimited", "RateLimit-Reset: 2\r\n", false, Some(2)),
-        ("429 Too Many Requests", "RateLimited", "X-RateLimit-Reset: 3\r\n", false, Some(3)),
+        ("429 Too Many Requests", "RateLimited", "X-RateLimit-Reset: 1\r\n", false, Some(1)),
         (
             "429 Too Many Requests",
             "RateLimited",
@@ -128,11 +128,11 @@ async fn answers_that_are_not_the_apis() {
         (page("503 Service Unavailable"), true, "503, text/html"),
         (page("404 Not Found"), true, "404, text/html"),
         (page("429 Too Many Requests"), false, "429, text/html"),
-        (page("200 OK"), true, "200, text/html"),
+        (page("200 OK"), true, "200, text/html (expected value"),
         (http("503 Service Unavailable", "", ""), true, "503, with an empty body"),
         (http("200 OK", "", ""), true, "200, with an empty body"),
         (http("204 No Content", "", ""), true, "204, with an empty body"),
-        (cut(r#"{"message":{"id":"ms"#), true, r#"200, "{"message":{"id":"ms""#),
+        (cut(r#"{"message":{"id":"ms"#), true, "200 (end of file before message length reached)"),
         (json("200 OK", "", "{}"), true, "missing field `message`"),
         (
             json("200 OK", "", r#"{"type":"Internal","message":"no"}"#),

@@ -48,16 +48,16 @@ async fn a_call_is_a_span_and_each_attempt_an_event() {
     let ours: Vec<_> =
         ours.filter(|event| event["target"].as_str().unwrap().starts_with("botpress")).collect();
     let fields: Vec<_> = ours.iter().map(|event| event["fields"].clone()).collect();
-    let expected = [(1, Some(429), true), (1, None, true), (2, None, true), (3, Some(200), false)];
+    let expected = [(1, Some(429), true), (2, None, true), (3, Some(200), false)];
     assert_eq!(fields.len(), expected.len(), "{log}");
     for (index, (attempt, status, waits)) in expected.into_iter().enumerate() {
         let fields = &fields[index];
         assert_eq!(fields["operation"], "get_or_create_message");
         assert_eq!((&fields["attempt"], fields["status"].as_u64()), (&attempt.into(), status));
-        assert_eq!(fields["wait_ms"].is_u64(), waits, "{fields}");
+        assert_eq!((fields["wait_ms"].is_u64(), fields["error"].is_string()), (waits, waits));
         assert_eq!(ours[index]["span"]["name"], "get_or_create_message");
     }
-    assert!(fields[1]["wait_ms"].as_u64().unwrap() >= 2999, "the gate's");
+    assert_eq!(fields[0]["wait_ms"], 3000, "what the answer asks for");
     let seen = format!("{ours:?}");
     assert!(
         !seen.contains(Sandbox::TOKEN) && !seen.contains("5ecret") && !seen.contains("Hello"),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::{Html, IntoResponse, Response};
@@ -23,6 +24,8 @@ pub enum Fault {
         /// Whether the message is stored.
         stored: bool,
     },
+    /// The connection closes without an answer, and the message is stored so long afterwards.
+    Late(Duration),
     /// The connection stays open without an answer.
     Silence {
         /// Whether the message is stored.
@@ -56,14 +59,14 @@ impl Fault {
             | Self::Page { stored, .. }
             | Self::Error { stored, .. } => stored,
             Self::Truncated => true,
-            Self::Limited(_) => false,
+            Self::Late(_) | Self::Limited(_) => false,
         }
     }
 
     /// What comes back instead of `answer`, which is there if the message is stored.
     pub(super) async fn instead_of(self, answer: Option<Response>) -> Response {
         match self {
-            Self::Reset { .. } => Response::new(cut(None)),
+            Self::Reset { .. } | Self::Late(_) => Response::new(cut(None)),
             Self::Silence { .. } => std::future::pending().await,
             Self::Page { status, .. } => {
                 (code(status), Html("<html>\n<h1>Gateway</h1>\n</html>")).into_response()

@@ -1647,7 +1647,7 @@ Version: 1.108.0*/
 pub struct Client {
     pub(crate) baseurl: String,
     pub(crate) client: reqwest::Client,
-    pub(crate) inner: crate::hooks::Call,
+    pub(crate) inner: crate::attempt::Attempt,
 }
 impl Client {
     /// Create a new client.
@@ -1655,7 +1655,7 @@ impl Client {
     /// `baseurl` is the base URL provided to the internal
     /// `reqwest::Client`, and should include a scheme and hostname,
     /// as well as port and a path stem if applicable.
-    pub fn new(baseurl: &str, inner: crate::hooks::Call) -> Self {
+    pub fn new(baseurl: &str, inner: crate::attempt::Attempt) -> Self {
         #[cfg(not(target_arch = "wasm32"))]
         let client = {
             let dur = ::std::time::Duration::from_secs(15u64);
@@ -1674,7 +1674,7 @@ impl Client {
     pub fn new_with_client(
         baseurl: &str,
         client: reqwest::Client,
-        inner: crate::hooks::Call,
+        inner: crate::attempt::Attempt,
     ) -> Self {
         Self {
             baseurl: baseurl.to_string(),
@@ -1683,7 +1683,7 @@ impl Client {
         }
     }
 }
-impl ClientInfo<crate::hooks::Call> for Client {
+impl ClientInfo<crate::attempt::Attempt> for Client {
     fn api_version() -> &'static str {
         "1.108.0"
     }
@@ -1693,7 +1693,7 @@ impl ClientInfo<crate::hooks::Call> for Client {
     fn client(&self) -> &reqwest::Client {
         &self.client
     }
-    fn inner(&self) -> &crate::hooks::Call {
+    fn inner(&self) -> &crate::attempt::Attempt {
         &self.inner
     }
 }
@@ -1701,7 +1701,7 @@ const _: () = {
     #[allow(dead_code)]
     fn assert_client_hooks()
     where
-        Client: ClientHooks<crate::hooks::Call>,
+        Client: ClientHooks<crate::attempt::Attempt>,
     {}
 };
 #[allow(clippy::all)]

@@ -1,0 +1,90 @@
+//! One call at a time for each identity: what two at once would do, the API does not promise.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::{Instant, sleep_until};
+
+/// What is under way in the clones of a client, by identity.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(Mutex<Places>);
+
+#[derive(Debug, Default)]
+struct Places {
+    by_identity: HashMap<String, Place>,
+    /// From this size on, those that nobody needs any more are looked for.
+    full: usize,
+}
+
+/// Locked by the call whose turn it is. Holds until when the request of an earlier one may go on at the
+/// server.
+type Place = Arc<tokio::sync::Mutex<Instant>>;
+
+/// How long a request may go on at the server after the call has lost sight of it.
+pub(crate) const SETTLES: Duration = Duration::from_secs(1);
+
+impl Turns {
+    /// Waits until no other call of this identity is under way, first come first served.
+    pub(crate) async fn take(&self, identity: String) -> Turn<'_> {
+        let place = self.places().get(&identity);
+        let until = place.lock_owned().await;
+        let turn = Turn { turns: self, identity, until, under_way: false };
+        if *turn.until > Instant::now() {
+            sleep_until(*turn.until).await;
+        }
+        turn
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    fn get(&mut self, identity: &str) -> Place {
+        if self.by_identity.len() >= self.full {
+            let now = Instant::now();
+            self.by_identity.retain(|_, place| is_needed(place, now));
+            self.full = 2 * self.by_identity.len() + 64;
+        }
+        match self.by_identity.get(identity) {
+            Some(place) => Arc::clone(place),
+            None => {
+                let place = Place::new(tokio::sync::Mutex::new(Instant::now()));
+                self.by_identity.insert(identity.to_owned(), Arc::clone(&place));
+                place
+            }
+        }
+    }
+}
+
+/// Whether a call uses the place or waits for it, or has to wait for what it tells.
+fn is_needed(place: &Place, now: Instant) -> bool {
+    Arc::strong_count(place) > 1 || place.try_lock().is_ok_and(|until| *until > now)
+}
+
+/// The turn of a call, until it is dropped.
+pub(crate) struct Turn<'a> {
+    turns: &'a Turns,
+    identity: String,
+    until: OwnedMutexGuard<Instant>,
+    /// Whether a request may go on at the server.
+    pub(crate) under_way: bool,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        if self.under_way {
+            *self.until = now + SETTLES;
+        }
+        // The map has the place and so has the turn; any more are calls that wait for it.
+        let mut places = self.turns.places();
+        let waited_for = Arc::strong_count(OwnedMutexGuard::mutex(&self.until)) > 2;
+        if *self.until <= now && !waited_for {
+            places.by_identity.remove(&self.identity);
+        }
+    }
+}
