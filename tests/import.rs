@@ -2,12 +2,18 @@
 
 mod support;
 
-use std::io::Write;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use botpress_messages::sandbox::{Fault, Sandbox};
+use botpress_messages::{NewMessage, content::Text};
 use serde_json::{Value, json};
 use support::*;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Child;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 fn import(url: &str, token: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(example("import"));
@@ -67,11 +73,9 @@ async fn a_bad_line_is_an_error_of_its_own() {
     let good = serde_json::to_string(&hello()).unwrap();
     let input =
         [b"\xef\xbb\xbf{}\n\n  \r\nnot json\n\xff\n", long.as_bytes(), good.as_bytes()].concat();
-    let mut import = import(&sandbox.url(), Sandbox::TOKEN, &["-"]);
-    let mut import =
-        import.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    import.stdin.take().unwrap().write_all(&input).unwrap();
-    let output = import.wait_with_output().unwrap();
+    let mut import = spawn(import(&sandbox.url(), Sandbox::TOKEN, &["-"]));
+    import.stdin.take().unwrap().write_all(&input).await.unwrap();
+    let output = import.wait_with_output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
 
     let results = results(&output);
@@ -148,7 +152,8 @@ async fn each_kind_of_failure_is_told() {
         std::fs::write(&input, line).unwrap();
         sandbox.fail_next(fault.map(Some));
         let output = import(url, token, &["--failed", &failed, &input]).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let code = if token == "wrong" { 2 } else { 1 };
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
         let error = &results(&output)[0]["error"];
         assert_eq!(
             (&error["kind"], &error["maybe_stored"]),
@@ -200,57 +205,349 @@ fn what_cannot_start_says_why() {
     }
 }
 
-/// The first interrupt lets what is under way finish, the second leaves it.
+/// The first signal lets what is under way finish, the second leaves it.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn interrupts_are_heard_while_the_server_is_silent() {
-    use tokio::io::AsyncReadExt;
+async fn signals_are_heard_while_the_server_is_silent() {
+    for (signal, word, code) in [("-INT", "interrupted", 130), ("-TERM", "terminated", 143)] {
+        let (url, mut requests) = server().await;
+        let mut import = spawn(import(&url, "t", &["--concurrency", "2", "-"]));
+        let lines = line(1, 1) + &line(2, 1) + &line(3, 1);
+        import.stdin.as_mut().unwrap().write_all(lines.as_bytes()).await.unwrap();
+        // Both places are taken, by requests that get no answer.
+        let _silent = [requests.recv().await.unwrap(), requests.recv().await.unwrap()];
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let mut import = tokio::process::Command::from(import(&url, "t", &["--concurrency", "2", "-"]));
-    let mut import =
-        import.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = import.stdin.take().unwrap();
-    let line = serde_json::to_string(&hello()).unwrap() + "\n";
-    tokio::io::AsyncWriteExt::write_all(&mut stdin, line.repeat(9).as_bytes()).await.unwrap();
-    // Both places are taken, by requests that get no answer.
-    let _silent = [listener.accept().await.unwrap(), listener.accept().await.unwrap()];
+        kill(&import, signal);
+        let mut report = import.stderr.take().unwrap();
+        let mut told = vec![0; word.len()];
+        report.read_exact(&mut told).await.unwrap();
+        assert_eq!(String::from_utf8(told).unwrap(), word);
+        kill(&import, signal);
+        assert_eq!(import.wait().await.unwrap().code(), Some(code));
+    }
+}
 
-    let id = import.id().unwrap().to_string();
-    let interrupt = || Command::new("kill").args(["-INT", &id]).status();
-    assert!(interrupt().unwrap().success());
-    let mut report = import.stderr.take().unwrap();
-    let mut told = [0; 11];
-    report.read_exact(&mut told).await.unwrap();
-    assert_eq!(&told, b"interrupted");
-    assert!(interrupt().unwrap().success());
-    assert_eq!(import.wait().await.unwrap().code(), Some(130));
+/// What is under way is reported, and the rest of the file can be imported.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_leaves_the_rest_of_the_file() {
+    for signal in ["-INT", "-TERM"] {
+        let (url, mut requests) = server().await;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let rest = line(1, 2) + &line(2, 1) + &line(2, 2);
+        std::fs::write(path("input"), line(1, 1) + &rest).unwrap();
+        let arguments = ["--concurrency", "1", "--failed", &path("failed"), &path("input")];
+        let mut import = spawn(import(&url, "t", &arguments));
+        let (_, connection) = requests.recv().await.unwrap();
+
+        kill(&import, signal);
+        import.stderr.as_mut().unwrap().read_u8().await.unwrap(); // it has heard that
+        answer(connection).await;
+        let output = import.wait_with_output().await.unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let results = results(&output);
+        assert_eq!((results.len(), &results[0]["created"]), (1, &json!(true)));
+        assert_eq!(std::fs::read_to_string(path("failed")).unwrap(), rest);
+    }
+}
+
+/// The server asks to wait longer than the call may take, and there is an interrupt.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Client::close"]
+async fn an_interrupt_ends_the_wait_for_another_attempt() {
+    let (url, mut requests) = server().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("input"), line(1, 1) + &line(2, 1)).unwrap();
+    let arguments = ["--concurrency", "1", "--failed", &path("failed"), &path("input")];
+    let mut import = spawn(import(&url, "t", &arguments));
+    let (_, mut connection) = requests.recv().await.unwrap();
+    let error = json!({ "code": 429, "type": "RateLimited", "message": "later", "id": "err_1" });
+    let headers = "content-type: application/json\r\nretry-after: 50\r\nconnection: close\r\n";
+    let refusal = http("429 Too Many Requests", headers, &error.to_string());
+    connection.write_all(&refusal).await.unwrap();
+    drop(connection);
+
+    kill(&import, "-INT");
+    let mut stderr = import.stderr.take().unwrap();
+    stderr.read_u8().await.unwrap();
+    assert!(requests.try_recv().is_err(), "no other attempt");
+    let output = import.wait_with_output();
+    let output = timeout(Duration::from_secs(30), output).await.expect("50 s").unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let results = results(&output);
+    assert_eq!((results.len(), &results[0]["error"]["kind"]), (1, &json!("api")));
+    assert_eq!(results[0]["error"]["maybe_stored"], false);
+    assert_eq!(lines_of(&path("failed")), lines_of(&path("input")));
 }
 
 /// The input is open and may bring more; an interrupt ends the import all the same.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_ends_an_endless_input() {
-    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-
     let sandbox = Sandbox::start().await.unwrap();
-    let mut import = tokio::process::Command::from(import(&sandbox.url(), Sandbox::TOKEN, &["-"]));
-    import.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut import = import.spawn().unwrap();
+    let mut import = spawn(import(&sandbox.url(), Sandbox::TOKEN, &["-"]));
     let mut stdin = import.stdin.take().unwrap();
-    let line = serde_json::to_string(&hello()).unwrap() + "\n";
-    stdin.write_all(line.as_bytes()).await.unwrap();
+    stdin.write_all(line(1, 1).as_bytes()).await.unwrap();
     let mut results = BufReader::new(import.stdout.take().unwrap()).lines();
     assert!(results.next_line().await.unwrap().is_some());
 
-    let id = import.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    let mut report = String::new();
-    let mut stderr = import.stderr.take().unwrap();
-    let end = async { (stderr.read_to_string(&mut report).await, import.wait().await) };
-    let (_, status) = tokio::time::timeout(std::time::Duration::from_secs(30), end).await.unwrap();
-    assert_eq!(status.unwrap().code(), Some(1), "not all of the input was tried");
+    kill(&import, "-INT");
+    let end = timeout(Duration::from_secs(30), import.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(end.status.code(), Some(1), "not all of the input was tried");
+    let report = String::from_utf8(end.stderr).unwrap();
     assert!(report.contains("1 stored") && report.contains("stopped before the end"), "{report}");
     drop(stdin);
+}
+
+/// As many at once as there are conversations, and each conversation's lines one after the other;
+/// `--unordered` takes the lines as they come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_keeps_its_order() {
+    let input: String = [1, 2, 3].iter().flat_map(|c| [1, 2, 3].map(|id| line(*c, id))).collect();
+    for unordered in [false, true] {
+        let (url, mut requests) = server().await;
+        let mut arguments = vec!["--concurrency", "3", "-"];
+        arguments.extend(unordered.then_some("--unordered"));
+        let mut import = spawn(import(&url, "t", &arguments));
+        import.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+        for round in [1, 2, 3] {
+            let mut seen = Vec::new();
+            let mut connections = Vec::new();
+            for _ in 0..3 {
+                let (body, connection) = requests.recv().await.unwrap();
+                seen.push(place(&body));
+                connections.push(connection);
+            }
+            seen.sort();
+            let expected = [1, 2, 3].map(|n| if unordered { (round, n) } else { (n, round) });
+            assert_eq!(seen, expected);
+            for connection in connections {
+                answer(connection).await;
+            }
+        }
+        assert_eq!(import.wait_with_output().await.unwrap().status.code(), Some(0));
+    }
+}
+
+/// One conversation brings more than what may wait: reading pauses. What was read is kept, in order.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_ahead_is_bounded() {
+    let (url, mut requests) = server().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("failed").to_str().unwrap().to_owned();
+    let mut import = spawn(import(&url, "t", &["--failed", &path, "-"]));
+    let mut stdin = import.stdin.take().unwrap();
+    let input: String = (1..=1000).map(|id| long_line(1, id, 50_000)).collect();
+    let write = timeout(Duration::from_secs(2), stdin.write_all(input.as_bytes()));
+    assert!(write.await.is_err(), "50 MB were read while one message is under way");
+
+    let (_, connection) = requests.recv().await.unwrap();
+    kill(&import, "-INT");
+    import.stderr.as_mut().unwrap().read_u8().await.unwrap();
+    answer(connection).await;
+    let output = import.wait_with_output().await.unwrap();
+    assert_eq!((output.status.code(), results(&output).len()), (Some(1), 1), "{output:?}");
+    let kept = std::fs::read_to_string(path).unwrap();
+    assert!(input.starts_with(&(line_1(&input) + &kept)) && kept.lines().count() > 300);
+}
+
+/// Nobody reads the results for as long as it takes to get many more messages through than a pipe
+/// holds, and some of them only at the second attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_costs_nothing() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let input: String = (1..=400).map(|id| long_line(id, 1, 20_000)).collect();
+    std::fs::write(file.path(), input).unwrap();
+    let script = [None; 100].into_iter().chain([Some(Fault::Reset { stored: true }); 50]);
+    sandbox.fail_next(script);
+    let path = file.path().to_str().unwrap();
+    let import = spawn(import(&sandbox.url(), Sandbox::TOKEN, &[path]));
+    let sent = async {
+        while sandbox.messages().len() < 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), sent).await.expect("the results hold the messages up");
+    let output = import.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{:?}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!((results(&output).len(), sandbox.messages().len()), (400, 400));
+}
+
+/// The token or the bot is wrong: a few requests show it, and the rest can be imported later.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_credentials_end_the_import() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let input: String = (1..=500).map(|n| line(n % 20, n)).collect();
+    for (name, wrong, cause) in [
+        ("BP_TOKEN", "wrong", "the API answered 401 Unauthorized"),
+        ("BP_BOT_ID", "another", "the API answered 403 Forbidden"),
+    ] {
+        for from_file in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+            std::fs::write(path("input"), &input).unwrap();
+            let source = if from_file { path("input") } else { "-".to_owned() };
+            let arguments = ["--failed", &path("failed"), &source];
+            let mut import = import(&sandbox.url(), Sandbox::TOKEN, &arguments);
+            import.env(name, wrong).stdin(std::fs::File::open(path("input")).unwrap());
+            let output = import.output().unwrap();
+            let report = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{report}");
+            assert!(report.contains(&format!("error: {cause}")), "{report}");
+            assert!(results(&output).len() < 40, "{report}");
+
+            let (mut kept, mut lines) = (lines_of(&path("failed")), lines_of(&path("input")));
+            let conversation = |line: &String| place(&serde_json::from_str(line).unwrap()).0;
+            kept.sort_by_key(conversation);
+            lines.sort_by_key(conversation);
+            assert_eq!(kept, lines, "each conversation in its order");
+        }
+    }
+    assert!(sandbox.messages().is_empty());
+}
+
+/// It is not the credentials that are refused: some line is, or a gateway does not let through.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_refusals_end_nothing() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let input: String = (1..=20).map(|n| line(n, 1)).collect();
+    std::fs::write(file.path(), input).unwrap();
+    let line = Some(Fault::Error { status: 403, stored: false });
+    let gateway = Some(Fault::Page { status: 403, stored: false });
+    sandbox.fail_next([None, line, line, None, line, None]);
+    sandbox.fail_next([gateway; 5]);
+    let arguments = ["--concurrency", "1", file.path().to_str().unwrap()];
+    let output = import(&sandbox.url(), Sandbox::TOKEN, &arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let stored = results(&output).iter().filter(|result| result["created"] == true).count();
+    assert_eq!((results(&output).len(), stored), (20, 12));
+}
+
+/// What a person at a terminal sees.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_shows_how_far_it_is() {
+    let sandbox = Sandbox::start().await.unwrap();
+    sandbox.fail_next([None, Some(Fault::Limited(1))]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), line(1, 1) + &line(1, 2)).unwrap();
+    let path = file.path().to_str().unwrap();
+    let Some(mut import) = at_a_terminal(&sandbox.url(), path) else { return };
+    let seen = seen(&mut import, "2 stored (2 created").await;
+    for part in ["1 stored, 0 failed", "50% of", "trying again: "] {
+        assert!(seen.contains(part), "{part}: {seen}");
+    }
+    assert_eq!(import.wait().await.unwrap().code(), Some(0), "{seen}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the field `error` of the events"]
+async fn a_terminal_shows_what_it_waits_for() {
+    // Nobody listens on a port that was free just now.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), line(1, 1)).unwrap();
+    let path = file.path().to_str().unwrap();
+    let Some(mut import) = at_a_terminal(&url, path) else { return };
+    let cause = format!("trying again: no connection to the API at {url}: Connection refused");
+    seen(&mut import, &cause).await;
+}
+
+/// Imports a file where standard error is a terminal, which `script` makes.
+#[cfg(target_os = "linux")]
+fn at_a_terminal(url: &str, file: &str) -> Option<Child> {
+    let program = format!("{} {file} >/dev/null", example("import").display());
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &program, "/dev/null"]).env_clear();
+    script.envs([("BP_API_URL", url), ("BP_TOKEN", Sandbox::TOKEN)]);
+    script.envs([("BP_BOT_ID", Sandbox::BOT_ID), ("TERM", "xterm"), ("PATH", "/usr/bin:/bin")]);
+    let mut script = tokio::process::Command::from(script);
+    let script = script.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+    script.inspect_err(|error| eprintln!("SKIPPED: `script`: {error}")).ok()
+}
+
+/// Reads the terminal until it shows this.
+#[cfg(target_os = "linux")]
+async fn seen(import: &mut Child, text: &str) -> String {
+    let stdout = import.stdout.as_mut().unwrap();
+    let mut seen = Vec::new();
+    let shown = async {
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            assert_ne!(stdout.read_buf(&mut seen).await.unwrap(), 0, "{text}: {seen:?}");
+        }
+    };
+    timeout(Duration::from_secs(30), shown).await.expect("it does not come");
+    String::from_utf8_lossy(&seen).into_owned()
+}
+
+/// A message of some conversation, with the newline.
+fn line(conversation: u32, id: u32) -> String {
+    long_line(conversation, id, 1)
+}
+
+fn long_line(conversation: u32, id: u32, length: usize) -> String {
+    let conversation = format!("conv_{conversation:026}");
+    let message = NewMessage::new(conversation.clone(), USER, Text::new("x".repeat(length)));
+    serde_json::to_string(&message.tag("id", id.to_string()).tag("in", conversation)).unwrap()
+        + "\n"
+}
+
+/// The conversation and the id of what [`line`] made.
+fn place(body: &Value) -> (u32, u32) {
+    let number = |value: &Value| value.as_str().unwrap().replace("conv_", "").parse().unwrap();
+    (number(&body["conversationId"]), number(&body["tags"]["id"]))
+}
+
+fn line_1(input: &str) -> String {
+    input.split_inclusive('\n').next().unwrap().to_owned()
+}
+
+fn lines_of(path: &str) -> Vec<String> {
+    std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// Hands each request to the test, with the connection on which it waits.
+async fn server() -> (String, mpsc::UnboundedReceiver<(Value, TcpStream)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, requests) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                let request = request(&mut connection).await;
+                let (_, body) = request.split_once("\r\n\r\n").unwrap();
+                let _ = sender.send((serde_json::from_str(body).unwrap(), connection));
+            });
+        }
+    });
+    (url, requests)
+}
+
+/// Says that the message is stored.
+async fn answer(mut connection: TcpStream) {
+    let headers = "content-type: application/json\r\nconnection: close\r\n";
+    let answer = http("200 OK", headers, &stored().to_string());
+    connection.write_all(&answer).await.unwrap();
+}
+
+fn spawn(import: Command) -> Child {
+    let mut import = tokio::process::Command::from(import);
+    import.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    import.kill_on_drop(true).spawn().unwrap()
+}
+
+#[cfg(unix)]
+fn kill(import: &Child, signal: &str) {
+    let id = import.id().unwrap().to_string();
+    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
 }
