@@ -29,6 +29,7 @@
 //! - [`Stored`] is the answer: the [`Message`], and whether this call created it.
 //! - [`Retry`] says which failures are repeated, and how often.
 //! - [`Error`] tells what went wrong, and whether the message may be stored all the same.
+//! - [`guarantees`] says what identifies a message, what two calls at once do, and what is not promised.
 #![cfg_attr(
     feature = "sandbox",
     doc = "- [`sandbox`] is the endpoint in your own process, for tests."
@@ -52,6 +53,7 @@ mod builder;
 mod client;
 mod error;
 mod generated;
+pub mod guarantees;
 mod limit;
 mod message;
 mod retry;

@@ -255,7 +255,6 @@ async fn a_signal_leaves_the_rest_of_the_file() {
 /// The server asks to wait longer than the call may take, and there is an interrupt.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs Client::close"]
 async fn an_interrupt_ends_the_wait_for_another_attempt() {
     let (url, mut requests) = server().await;
     let folder = tempfile::tempdir().unwrap();
@@ -448,7 +447,6 @@ async fn a_terminal_shows_how_far_it_is() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the field `error` of the events"]
 async fn a_terminal_shows_what_it_waits_for() {
     // Nobody listens on a port that was free just now.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

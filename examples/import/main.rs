@@ -311,10 +311,3 @@ async fn send(client: &Client, line: Vec<u8>) -> Result<Stored, Failure> {
     };
     client.get_or_create(&message).await.map_err(|error| Failure::new(error, &message, line))
 }
-
-// A stand-in until `Client` has a `close` of its own: remove it then.
-trait Close {
-    fn close(&self) {}
-}
-
-impl Close for Client {}

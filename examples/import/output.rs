@@ -36,6 +36,7 @@ impl Failure {
             // A used up rate limit is what the API said, if to another call.
             ErrorKind::Api(_) | ErrorKind::RateLimit(_) => "api",
             ErrorKind::Answer(_) => "answer",
+            ErrorKind::Closed => "closed",
             _ => "transport",
         };
         let maybe_stored = error.maybe_stored();
