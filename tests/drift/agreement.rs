@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::contract::ANNOUNCEMENTS;
+
 /// Where the contracts break and what breaks there.
 pub type Break = (String, String);
 
@@ -38,7 +40,10 @@ pub fn breaks(ours: &Value, theirs: &Value) -> Vec<Break> {
         }
         if !sent.is_null() {
             for other in entries(parameter).map(|(key, _)| key) {
-                if !["required", "schema", "deprecated"].contains(&other.as_str()) {
+                let other = other.as_str();
+                if !["required", "schema", "deprecated"].contains(&other)
+                    && !ANNOUNCEMENTS.contains(&other)
+                {
                     found.push(breaking(&at, format!("`{other}` is not understood")));
                 }
             }
@@ -48,10 +53,22 @@ pub fn breaks(ours: &Value, theirs: &Value) -> Vec<Break> {
     let [sent, taken] = [ours, theirs].map(|side| &side["requestBody"]["content"][JSON]["schema"]);
     found.extend(subset(sent, taken, "request"));
 
-    for (status, _) in entries(&theirs["responses"]) {
-        let error = status == "default" || status.starts_with(['4', '5']);
-        if status != "200" && !error {
-            found.push(breaking(&format!("responses.{status}"), "such an answer is not read"));
+    // `default` is left out: the vendor's repeats the success schema, which no error has.
+    let others = entries(&theirs["responses"])
+        .filter(|(status, _)| !["200", "default"].contains(&status.as_str()));
+    for (status, answer) in others {
+        let at = format!("responses.{status}");
+        if !status.starts_with(['4', '5']) {
+            found.push(breaking(&at, "such an answer is not read"));
+            continue;
+        }
+        for (media_type, content) in entries(&answer["content"]) {
+            let json = media_type == JSON || media_type.ends_with("+json");
+            if !json || !subset(&content["schema"], &readable_error(), &at).is_empty() {
+                let what =
+                    "is no JSON object with texts for `type`, and `message` or `description`";
+                found.push(breaking(&at, format!("{media_type} {what}")));
+            }
         }
     }
     let [read, given] =
@@ -59,6 +76,18 @@ pub fn breaks(ours: &Value, theirs: &Value) -> Vec<Break> {
     found.extend(subset(given, read, "response"));
     found.dedup();
     found
+}
+
+/// What `ApiError` reads.
+fn readable_error() -> Value {
+    let with = |text: &str| {
+        json!({
+            "type": "object",
+            "required": ["type", text],
+            "properties": { "type": { "type": "string" }, text: { "type": "string" } },
+        })
+    };
+    json!({ "anyOf": [with("message"), with("description")] })
 }
 
 /// Whether the rules below know this keyword in this form.
@@ -73,7 +102,7 @@ fn understood(keyword: &str, value: &Value) -> bool {
         "allOf" | "anyOf" | "oneOf" => value.as_array().is_some_and(|members| !members.is_empty()),
         "properties" | "items" | "discriminator" => value.is_object(),
         "additionalProperties" => value.is_boolean() || value.is_object(),
-        keyword => keyword == "default",
+        keyword => keyword == "default" || ANNOUNCEMENTS.contains(&keyword),
     }
 }
 

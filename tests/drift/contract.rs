@@ -1,19 +1,27 @@
 //! The contract of one operation, in a form that does not depend on layout or wording.
 //!
-//! It keeps OpenAPI's own names and shape. References are inlined, and gone is what no message
-//! depends on: texts, examples, extensions, names of components, order, and defaults spelled out.
+//! It keeps the names and the shape of OpenAPI 3.0, into which it brings those of 3.1. References are
+//! inlined, and gone is what no message depends on: texts, examples, most extensions, names of
+//! components, order, and defaults spelled out.
 
 use serde_json::{Map, Value, json};
 
 type Result<T> = std::result::Result<T, String>;
 
-/// The contract of `method path` in an OpenAPI 3.0 document; the error says why there is none.
+/// Extensions that announce something, and are kept.
+pub const ANNOUNCEMENTS: [&str; 3] = ["x-sunset", "x-stability-level", "x-extensible-enum"];
+
+/// The contract of `method path` in an OpenAPI 3 document; the error says why there is none.
 pub fn contract(document: &Value, method: &str, path: &str) -> Result<Value> {
-    match document["openapi"].as_str() {
-        Some(version) if version.starts_with("3.0.") => {}
-        other => return Err(format!("not an OpenAPI 3.0 document (openapi: {other:?})")),
+    let is_3_1 = match document["openapi"].as_str() {
+        Some(version) if version.starts_with("3.0.") => false,
+        Some(version) if version.starts_with("3.1.") => true,
+        other => return Err(format!("not an OpenAPI 3.0 or 3.1 document (openapi: {other:?})")),
+    };
+    if is_3_1 && document.get("jsonSchemaDialect").is_some() {
+        return Err("`jsonSchemaDialect` may change what its schemas mean".into());
     }
-    let doc = Document(document);
+    let doc = Document { root: document, is_3_1 };
     let missing = || format!("lacks the operation {method} {path}");
     let item = doc.follow(document["paths"].get(path).ok_or_else(missing)?)?;
     let operation = item.get(method).ok_or_else(missing)?;
@@ -32,7 +40,8 @@ pub fn contract(document: &Value, method: &str, path: &str) -> Result<Value> {
     if let Some(body) = operation.get("requestBody") {
         contract["requestBody"] = doc.part(body)?;
     }
-    for (name, value) in object(operation)? {
+    let announced = object(item)?.iter().filter(|(name, _)| name.starts_with("x-"));
+    for (name, value) in object(operation)?.iter().chain(announced) {
         if contract.get(name).is_none() {
             keep(&mut contract, name, value.clone());
         }
@@ -40,24 +49,30 @@ pub fn contract(document: &Value, method: &str, path: &str) -> Result<Value> {
     Ok(contract)
 }
 
-struct Document<'a>(&'a Value);
+struct Document<'a> {
+    root: &'a Value,
+    is_3_1: bool,
+}
 
 impl<'a> Document<'a> {
     /// What a chain of references leads to.
-    fn follow(&self, value: &'a Value) -> Result<&'a Value> {
-        self.follow_from(value, &mut Vec::new())
+    fn follow(&self, mut value: &'a Value) -> Result<&'a Value> {
+        let mut trail = Vec::new();
+        while let Some(reference) = value.get("$ref") {
+            value = self.target(reference, &mut trail)?;
+        }
+        Ok(value)
     }
 
-    /// The same, after the references of the trail.
-    fn follow_from(&self, value: &'a Value, trail: &mut Vec<&'a str>) -> Result<&'a Value> {
-        let Some(reference) = value.get("$ref") else { return Ok(value) };
+    /// What a reference leads to, after those of the trail.
+    fn target(&self, reference: &'a Value, trail: &mut Vec<&'a str>) -> Result<&'a Value> {
         let reference = reference.as_str().ok_or("a $ref is not a string")?;
         if trail.contains(&reference) {
             return Err(format!("circular reference {reference}"));
         }
         trail.push(reference);
-        let target = reference.strip_prefix('#').and_then(|pointer| self.0.pointer(pointer));
-        self.follow_from(target.ok_or_else(|| format!("dangling reference {reference}"))?, trail)
+        let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
+        target.ok_or_else(|| format!("dangling reference {reference}"))
     }
 
     fn responses(&self, responses: &'a Value) -> Result<Value> {
@@ -88,7 +103,7 @@ impl<'a> Document<'a> {
         for alternative in security.as_array().ok_or("security is not a list")? {
             let mut schemes = Vec::new();
             for (name, scopes) in object(alternative)? {
-                let scheme = self.0["components"]["securitySchemes"].get(name);
+                let scheme = self.root["components"]["securitySchemes"].get(name);
                 let scheme =
                     self.follow(scheme.ok_or(format!("dangling security scheme {name}"))?)?;
                 let mut kept = json!({ "scopes": sorted(scopes) });
@@ -150,34 +165,57 @@ impl<'a> Document<'a> {
 
     /// A schema with everything that it refers to; `outer` are the references that led to it.
     fn schema(&self, schema: &'a Value, outer: &[&'a str]) -> Result<Value> {
+        let Some(reference) = schema.get("$ref") else {
+            return self.rules(object(schema)?.iter(), outer);
+        };
         let mut trail = outer.to_vec();
-        let schema = object(self.follow_from(schema, &mut trail)?)?;
+        let target = self.schema(self.target(reference, &mut trail)?, &trail)?;
+        if !self.is_3_1 {
+            return Ok(target); // whatever stands beside a reference is ignored
+        }
+        let beside = object(schema)?.iter().filter(|(name, _)| *name != "$ref");
+        let beside = self.rules(beside, outer)?;
+        if beside == json!({}) {
+            return Ok(target);
+        }
+        Ok(json!({ "allOf": sorted(&json!([target, beside])) }))
+    }
+
+    /// The same for a schema's keywords, without a reference.
+    fn rules(
+        &self,
+        keywords: impl Iterator<Item = (&'a String, &'a Value)>,
+        trail: &[&'a str],
+    ) -> Result<Value> {
         let list = |value: &'a Value| -> Result<Vec<Value>> {
             let members = value.as_array().ok_or("a list of schemas is not a list")?;
-            let members = members.iter().map(|member| self.schema(member, &trail));
+            let members = members.iter().map(|member| self.schema(member, trail));
             let mut members = members.collect::<Result<Vec<_>>>()?;
             members.sort_by_key(Value::to_string);
             Ok(members)
         };
         let mut kept = json!({});
-        for (name, value) in schema {
+        for (name, value) in keywords {
             let value = match name.as_str() {
                 "properties" => {
                     let properties = object(value)?.iter();
                     properties
-                        .map(|(name, property)| Ok((name.clone(), self.schema(property, &trail)?)))
+                        .map(|(name, property)| Ok((name.clone(), self.schema(property, trail)?)))
                         .collect::<Result<Value>>()?
                 }
-                "items" => self.schema(value, &trail)?,
-                "additionalProperties" if value.is_object() => self.schema(value, &trail)?,
+                "items" => self.schema(value, trail)?,
+                "additionalProperties" if value.is_object() => self.schema(value, trail)?,
                 // A member that says nothing is one too many only here.
                 "allOf" => without_repetition(list(value)?.into_iter().filter(|m| *m != json!({}))),
                 "anyOf" => without_repetition(list(value)?),
                 "oneOf" => Value::Array(list(value)?),
-                "required" | "enum" => sorted(value),
+                "required" | "enum" | "x-extensible-enum" => sorted(value),
                 _ => value.clone(),
             };
             keep(&mut kept, name, value);
+        }
+        if let (true, Value::Object(kept)) = (self.is_3_1, &mut kept) {
+            in_3_0(kept);
         }
         let texts =
             kept["enum"].as_array().is_some_and(|values| values.iter().all(Value::is_string));
@@ -198,6 +236,66 @@ impl<'a> Document<'a> {
     }
 }
 
+/// Brings the keywords of an OpenAPI 3.1 schema to the form that 3.0 has for them. What has none
+/// stays, and the rules do not understand it.
+fn in_3_0(schema: &mut Map<String, Value>) {
+    // These forms mean something in 3.0 alone.
+    for keyword in ["nullable", "exclusiveMinimum", "exclusiveMaximum"] {
+        if schema.get(keyword) == Some(&json!(true)) {
+            schema.insert(keyword.into(), json!("not of OpenAPI 3.1"));
+        }
+    }
+    if !schema.contains_key("enum")
+        && let Some(value) = schema.remove("const")
+    {
+        schema.insert("enum".into(), json!([value]));
+    }
+    if let Some(Value::Array(types)) = schema.get("type") {
+        let (null, others): (Vec<_>, Vec<_>) = types.iter().partition(|kind| **kind == "null");
+        if let ([only], is_nullable) = (others.as_slice(), !null.is_empty()) {
+            let only = (*only).clone();
+            schema.insert("type".into(), only);
+            if is_nullable {
+                schema.insert("nullable".into(), json!(true));
+            }
+        }
+    }
+    if schema.get("type") == Some(&json!("null")) && !schema.contains_key("enum") {
+        schema.remove("type");
+        schema.insert("enum".into(), json!([null]));
+    }
+    for (keyword, exclusive, sign) in
+        [("minimum", "exclusiveMinimum", 1.0), ("maximum", "exclusiveMaximum", -1.0)]
+    {
+        let Some(strict) = schema.get(exclusive).and_then(Value::as_f64) else { continue };
+        let tighter = |loose: &Value| loose.as_f64().is_some_and(|n| sign * strict >= sign * n);
+        if schema.get(keyword).is_none_or(tighter) {
+            let bound = schema.insert(exclusive.into(), json!(true)).unwrap_or_default();
+            schema.insert(keyword.into(), bound);
+        } else {
+            schema.remove(exclusive);
+        }
+    }
+    // What is of one schema or null is that schema, nullable.
+    for wrapper in ["anyOf", "oneOf"] {
+        let Some(Value::Array(members)) = schema.get(wrapper) else { continue };
+        let null = json!({ "enum": [null] });
+        let others: Vec<_> = members.iter().filter(|member| **member != null).collect();
+        if let ([Value::Object(only)], 1, 2) = (others.as_slice(), schema.len(), members.len())
+            && only.get("type").is_some_and(Value::is_string)
+            && !["allOf", "anyOf", "oneOf", "nullable"].iter().any(|key| only.contains_key(*key))
+        {
+            let mut whole = only.clone();
+            whole.insert("nullable".into(), json!(true));
+            if let Some(Value::Array(values)) = whole.get_mut("enum") {
+                values.push(Value::Null);
+                values.sort_by_key(Value::to_string);
+            }
+            *schema = whole;
+        }
+    }
+}
+
 /// Keeps a keyword, unless it is wording or says what holds without it.
 fn keep(kept: &mut Value, name: &str, value: Value) {
     let says_nothing = match name {
@@ -212,7 +310,7 @@ fn keep(kept: &mut Value, name: &str, value: Value) {
         "properties" | "headers" | "links" | "callbacks" | "encoding" => value == json!({}),
         "allOf" => value == json!([]),
         "style" => value == "simple",
-        _ => name.starts_with("x-"),
+        _ => name.starts_with("x-") && !ANNOUNCEMENTS.contains(&name),
     };
     if !says_nothing {
         kept[name] = match value.as_f64() {

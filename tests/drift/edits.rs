@@ -61,17 +61,63 @@ fn edit(document: &mut Value, pointer: &str, value: Option<Value>) {
 type Edit = (&'static str, &'static str, Option<Value>);
 
 fn edited(edits: &[Edit]) -> Value {
-    let mut document = document();
+    with(edits, document())
+}
+
+fn with(edits: &[Edit], mut document: Value) -> Value {
     for (base, place, value) in edits {
         edit(&mut document, &format!("{base}{place}"), value.clone());
     }
     document
 }
 
+/// What a check says of an edited document.
 fn verdict(edits: &[Edit]) -> (Vec<String>, String) {
-    let (mut lines, _) = compare(Ok(&edited(edits)));
+    of_document(&edited(edits))
+}
+
+fn of_document(document: &Value) -> (Vec<String>, String) {
+    let (mut lines, _) = compare(Ok(document));
     let verdict = lines.pop().unwrap_or("none".into());
     (lines, verdict)
+}
+
+/// An edited document in 3.0, and as OpenAPI 3.1 says it.
+fn renditions(edits: &[Edit]) -> [Value; 2] {
+    let document = edited(edits);
+    let mut other = document.clone();
+    in_3_1(&mut other);
+    if other["openapi"] == "3.0.0" {
+        other["openapi"] = json!("3.1.0");
+    }
+    [document, other]
+}
+
+fn in_3_1(value: &mut Value) {
+    if let Value::Object(schema) = value {
+        if schema.get("nullable") == Some(&json!(true)) && schema.contains_key("type") {
+            schema.remove("nullable");
+            let kind = schema["type"].take();
+            schema["type"] = json!([kind, "null"]);
+        }
+        for (bound, exclusive) in [("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")]
+        {
+            if schema.get(exclusive) == Some(&json!(true)) {
+                let bound = schema.remove(bound).unwrap();
+                schema.insert(exclusive.into(), bound);
+            }
+        }
+        if let Some([only]) = schema.get("enum").and_then(Value::as_array).map(Vec::as_slice) {
+            let only = only.clone();
+            schema.remove("enum");
+            schema.insert("const".into(), only);
+        }
+    }
+    match value {
+        Value::Object(object) => object.values_mut().for_each(in_3_1),
+        Value::Array(list) => list.iter_mut().for_each(in_3_1),
+        _ => {}
+    }
 }
 
 #[test]
@@ -189,9 +235,18 @@ fn what_does_not_change_the_contract_is_no_difference() {
         vec![("", "/servers/-", Some(json!({ "url": "https://api.botpress.cloud" })))],
     ];
     for edits in cases {
-        let (lines, verdict) = verdict(&edits);
-        assert_eq!(verdict, "none", "{edits:?}: {lines:?}");
+        for document in renditions(&edits) {
+            let (lines, verdict) = of_document(&document);
+            assert_eq!(verdict, "none", "{} {edits:?}: {lines:?}", document["openapi"]);
+        }
     }
+}
+
+/// Declares an answer of objects with these texts, all required.
+fn answer(place: &'static str, media_type: &str, texts: &[&str]) -> Vec<Edit> {
+    let properties: Value = texts.iter().map(|text| (*text, json!({ "type": "string" }))).collect();
+    let schema = json!({ "type": "object", "required": texts, "properties": properties });
+    vec![(OPERATION, place, Some(json!({ "content": { media_type: { "schema": schema } } })))]
 }
 
 /// What is relaxed or offered, and where.
@@ -384,6 +439,43 @@ fn notices() -> Vec<(&'static str, Vec<Edit>)> {
             )],
         ),
         (
+            "responses.4XX",
+            vec![(OPERATION, "/responses/4XX", Some(ours()["responses"]["4XX"].clone()))],
+        ),
+        (
+            "responses.503",
+            answer("/responses/503", "application/problem+json", &["type", "description", "title"]),
+        ),
+        ("x-sunset", vec![(OPERATION, "/x-sunset", Some(json!("2027-01-01")))]),
+        (
+            "x-stability-level",
+            vec![(
+                "/paths/~1v1~1chat~1messages~1get-or-create",
+                "/x-stability-level",
+                Some(json!("beta")),
+            )],
+        ),
+        (
+            "request.origin.x-sunset",
+            vec![(BODY, "/properties/origin/x-sunset", Some(json!("2027-01-01")))],
+        ),
+        (
+            "parameters.header x-bot-id.x-sunset",
+            vec![(OPERATION, "/parameters/0/x-sunset", Some(json!("2027-01-01")))],
+        ),
+        (
+            "response.message.type.x-extensible-enum",
+            vec![(MESSAGE, "/properties/type/x-extensible-enum", Some(json!(["text"])))],
+        ),
+        (
+            "document: version 1.108.0 is pinned",
+            vec![
+                ("", "/info/version", Some(json!("1.108.0"))),
+                (BODY, "/properties/later", Some(string.clone())),
+            ],
+        ),
+        ("document: version 1.82.0 is pinned", vec![("", "/info/version", Some(json!("1.82.0")))]),
+        (
             "response.message.anyOf",
             vec![(
                 MESSAGE,
@@ -410,7 +502,8 @@ fn broken() -> Vec<(&'static str, Vec<Edit>)> {
                 (OPERATION, "", None),
             ],
         ),
-        ("document", set("", "/openapi", json!("3.1.0"))),
+        ("document", set("", "/openapi", json!("3.2.0"))),
+        ("document", set("", "/openapi", json!("2.0"))),
         ("document", gone("/components/schemas", "/Message")),
         ("document", gone("/components/securitySchemes", "/token")),
         ("document", set(MESSAGE, "", json!({ "$ref": "#/components/schemas/Message" }))),
@@ -564,6 +657,42 @@ fn broken() -> Vec<(&'static str, Vec<Edit>)> {
             set(OPERATION, "/responses/2XX", json!({ "$ref": "#/components/responses/Answer" })),
         ),
         ("responses.202", set(OPERATION, "/responses/202", json!({ "description": "later" }))),
+        (
+            "responses.404",
+            answer("/responses/404", "application/json", &["message", "description"]),
+        ),
+        (
+            "responses.403",
+            vec![
+                answer("/responses/403", "application/json", &["type", "message"]).remove(0),
+                (
+                    OPERATION,
+                    "/responses/403/content/application~1json/schema/required",
+                    Some(json!(["message"])),
+                ),
+            ],
+        ),
+        ("responses.429", answer("/responses/429", "application/json", &["type", "error"])),
+        ("responses.5XX", answer("/responses/5XX", "text/html", &["type", "message"])),
+        (
+            "responses.500",
+            set(OPERATION, "/responses/500", json!({ "content": { "application/json": {} } })),
+        ),
+        (
+            "responses.400",
+            set(OPERATION, "/responses/400", json!({ "$ref": "#/components/responses/Answer" })),
+        ),
+        (
+            "responses.400",
+            vec![
+                answer("/responses/400", "application/json", &["type", "message"]).remove(0),
+                (
+                    OPERATION,
+                    "/responses/400/content/application~1json/schema/properties/type",
+                    Some(json!({ "type": "integer" })),
+                ),
+            ],
+        ),
         ("response.message", gone(ANSWER, "/properties/message")),
         ("response.message", set(ANSWER, "/required", json!(["meta"]))),
         (
@@ -740,12 +869,124 @@ fn broken() -> Vec<(&'static str, Vec<Edit>)> {
 fn each_edit_is_a_break_or_a_notice_at_its_place() {
     for (kind, cases) in [("NOTICE", notices()), ("BREAK", broken())] {
         for (place, edits) in cases {
-            let (lines, verdict) = verdict(&edits);
-            assert_eq!(verdict, format!("drift: {}", kind.to_lowercase()), "{edits:?}: {lines:?}");
-            let line = format!("{kind} {place}");
-            assert!(lines.iter().any(|found| found.starts_with(&line)), "{line}: {lines:?}");
+            for document in renditions(&edits) {
+                is_told(kind, place, &edits, of_document(&document));
+            }
         }
     }
+}
+
+fn is_told(kind: &str, place: &str, edits: &[Edit], (lines, verdict): (Vec<String>, String)) {
+    assert_eq!(verdict, format!("drift: {}", kind.to_lowercase()), "{edits:?}: {lines:?}");
+    let line = format!("{kind} {place}");
+    assert!(lines.iter().any(|found| found.starts_with(&line)), "{line}: {edits:?}: {lines:?}");
+}
+
+/// What only OpenAPI 3.1 can say.
+#[test]
+fn a_document_of_3_1_is_compared() {
+    let id = json!({ "type": "string", "minLength": 28, "maxLength": 36 });
+    let beside = |sibling: Value| -> Vec<Edit> {
+        let mut reference = json!({ "$ref": "#/components/schemas/Id" });
+        reference.as_object_mut().unwrap().extend(sibling.as_object().unwrap().clone());
+        vec![
+            ("/components", "/schemas/Id", Some(id.clone())),
+            (BODY, "/properties/userId", Some(reference)),
+        ]
+    };
+    let request = |place: &'static str, value: Value| vec![(BODY, place, Some(value))];
+    let delay = |value| request("/properties/schedule/properties/delay", value);
+    let message = |value| vec![(ANSWER, "/properties/message", Some(value))];
+    let reference = json!({ "$ref": "#/components/schemas/Message" });
+    let nothing = json!({ "type": "null" });
+
+    let same = vec![
+        beside(json!({ "description": "x" })),
+        beside(json!({ "examples": ["x"], "title": "x" })),
+        request("/properties/userId/type", json!(["string"])),
+        request("/properties/userId/examples", json!(["x"])),
+        request("/properties/origin", json!({ "const": "synthetic" })),
+        request(
+            "/properties/tags/additionalProperties",
+            json!({ "anyOf": [{ "type": "string", "maxLength": 500 }, nothing] }),
+        ),
+        vec![("", "/webhooks", Some(json!({ "later": { "$ref": "#/nowhere" } })))],
+    ];
+    let notices = vec![
+        ("request.userId", beside(json!({ "deprecated": true }))),
+        ("request.userId.nullable", request("/properties/userId/type", json!(["null", "string"]))),
+        (
+            "request.origin.enum: now enum null",
+            request("/properties/origin", json!({ "anyOf": [{ "const": "synthetic" }, nothing] })),
+        ),
+        (
+            "request.schedule.delay.minimum: new, 0",
+            delay(json!({ "type": "number", "minimum": 0, "exclusiveMinimum": -1 })),
+        ),
+        (
+            "request.schedule.delay.exclusiveMinimum: new, true",
+            delay(json!({ "type": "number", "minimum": -1, "exclusiveMinimum": -1 })),
+        ),
+        ("response.message.type.enum", vec![(MESSAGE, "/properties/type/const", Some(json!("a")))]),
+    ];
+    let broken = vec![
+        ("request.userId", beside(json!({ "maxLength": 35 }))),
+        ("request.userId", beside(json!({ "if": {} }))),
+        ("request.type", request("/properties/type/type", json!(["string", "integer"]))),
+        ("request.type", request("/properties/type/type", json!([]))),
+        ("request.type", request("/properties/type/type", json!("null"))),
+        ("request.type: `nullable`", request("/properties/type/nullable", json!(true))),
+        ("request.origin: `const`", request("/properties/origin/enum", json!(["synthetic"]))),
+        (
+            "request.schedule.delay: `minimum` 0 is tighter",
+            delay(json!({ "type": "number", "exclusiveMinimum": 0, "minimum": -1 })),
+        ),
+        (
+            "request.schedule.delay: `maximum` 1 is tighter",
+            delay(json!({ "type": "number", "exclusiveMaximum": 2, "maximum": 1 })),
+        ),
+        (
+            "request.schedule.delay: `exclusiveMinimum`",
+            delay(json!({ "type": "number", "minimum": 0, "exclusiveMinimum": true })),
+        ),
+        (
+            "request.schedule.delay: `maximum`",
+            delay(json!({ "type": "number", "maximum": "1", "exclusiveMaximum": 2 })),
+        ),
+        (
+            "request.discriminateByTags",
+            request("/properties/discriminateByTags/prefixItems", json!([{}])),
+        ),
+        ("request.tags", request("/properties/tags/patternProperties", json!({}))),
+        ("request.tags", request("/properties/tags/propertyNames", json!({}))),
+        ("request.type", request("/properties/type/contentEncoding", json!("base64"))),
+        ("request", request("/unevaluatedProperties", json!(false))),
+        ("request", request("/dependentRequired", json!({ "origin": ["schedule"] }))),
+        ("response", vec![(ANSWER, "/$defs", Some(json!({})))]),
+        ("response", vec![(ANSWER, "/$dynamicRef", Some(json!("#a")))]),
+        (
+            "response.message.id",
+            vec![(MESSAGE, "/properties/id/type", Some(json!(["string", "null"])))],
+        ),
+        ("response.message: may be null", message(json!({ "anyOf": [reference, nothing] }))),
+        ("response.message: may be null", message(json!({ "oneOf": [reference, nothing] }))),
+        ("document", request("/properties/payload", json!(true))),
+        ("document", vec![("", "/jsonSchemaDialect", Some(json!("a dialect")))]),
+        ("document", beside(json!({ "$ref": "#/components/schemas/None" }))),
+    ];
+    let [_, document] = renditions(&[]);
+    let of_3_1 = |edits: &[Edit]| of_document(&with(edits, document.clone()));
+    for edits in same {
+        let (lines, verdict) = of_3_1(&edits);
+        assert_eq!(verdict, "none", "{edits:?}: {lines:?}");
+    }
+    for (kind, cases) in [("NOTICE", notices), ("BREAK", broken)] {
+        for (place, edits) in cases {
+            is_told(kind, place, &edits, of_3_1(&edits));
+        }
+    }
+    // In 3.0, nothing beside a reference counts.
+    assert_eq!(verdict(&beside(json!({ "maxLength": 35 }))).1, "none");
 }
 
 /// The `jsonschema` crate knows nothing of the rules: whatever one side generates and it refuses on
@@ -781,7 +1022,7 @@ fn a_file_that_is_no_document_is_a_break_in_one_line() {
     let circular = json!({ "openapi": "3.0.0", "paths": { PATH: { "$ref": format!("#/paths/{}", PATH.replace('/', "~1")) } } });
     let cases = [
         (Err("not JSON: expected value at line 1 column 1".to_owned()), "not JSON"),
-        (Ok(json!([])), "not an OpenAPI 3.0 document"),
+        (Ok(json!([])), "not an OpenAPI 3.0 or 3.1 document"),
         (
             Ok(json!({ "openapi": "3.0.0", "paths": {} })),
             "lacks the operation post /v1/chat/messages/get-or-create",

@@ -33,15 +33,18 @@ fn file(version: &str) -> String {
     format!("spec/vendor/{version}.json")
 }
 
+/// The parts of a version, which are compared as numbers.
+fn numbers(version: &str) -> Option<Vec<u32>> {
+    version.split('.').map(|number| number.parse().ok()).collect()
+}
+
 /// The pinned contracts, oldest first.
 fn pinned() -> Vec<(String, Value)> {
     let files = fs::read_dir("spec/vendor").unwrap().map(|entry| entry.unwrap().file_name());
     let versions =
         files.map(|name| name.into_string().unwrap().strip_suffix(".json").unwrap().to_owned());
     let mut versions: Vec<_> = versions.collect();
-    versions.sort_by_key(|version| {
-        version.split('.').map(|n| n.parse().unwrap()).collect::<Vec<u32>>()
-    });
+    versions.sort_by_key(|version| numbers(version).unwrap());
     let read = |version: String| {
         let contract = serde_json::from_str(&fs::read_to_string(file(&version)).unwrap()).unwrap();
         (version, contract)
@@ -95,20 +98,28 @@ fn a_fresh_document_has_the_contract_of_a_pinned_one() {
 
 /// Every difference and the verdict, a line each; none if the contract is a pinned one.
 fn compare(document: Result<&Value, String>) -> (Vec<String>, Option<Value>) {
-    let fresh = match document.and_then(|document| contract(document, METHOD, PATH)) {
-        Ok(fresh) => fresh,
+    let read = document.and_then(|document| Ok((document, contract(document, METHOD, PATH)?)));
+    let (document, fresh) = match read {
+        Ok(read) => read,
         Err(cause) => {
             return (vec![format!("BREAK document: {cause}"), "drift: break".into()], None);
         }
     };
-    let pinned = pinned();
-    let differences = pinned.iter().rev().map(|(_, pinned)| differences(pinned, &fresh));
-    let nearest = differences.min_by_key(Vec::len).unwrap();
-    if nearest.is_empty() {
+    let pinned = pinned().into_iter().rev();
+    let pinned: Vec<_> =
+        pinned.map(|(version, pinned)| (version, differences(&pinned, &fresh))).collect();
+    let silent = pinned.iter().find(|(version, differences)| {
+        document["info"]["version"] == **version && !differences.is_empty()
+    });
+    let (_, nearest) = pinned.iter().min_by_key(|(_, differences)| differences.len()).unwrap();
+    if nearest.is_empty() && silent.is_none() {
         return (Vec::new(), Some(fresh));
     }
     let breaks = breaks(&ours(), &fresh);
     let mut lines: Vec<_> = breaks.iter().map(|(at, what)| format!("BREAK {at}: {what}")).collect();
+    lines.extend(silent.map(|(version, _)| {
+        format!("NOTICE document: version {version} is pinned with another contract")
+    }));
     let within = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}."));
     let told = |at: &str| breaks.iter().any(|(broken, _)| within(at, broken) || within(broken, at));
     let notices = nearest.iter().filter(|(at, _)| !told(at));
