@@ -77,7 +77,11 @@ fn verdict(edits: &[Edit]) -> (Vec<String>, String) {
 }
 
 fn of_document(document: &Value) -> (Vec<String>, String) {
-    let (mut lines, _) = compare(Ok(document));
+    of_view(document, whole)
+}
+
+fn of_view(document: &Value, view: View) -> (Vec<String>, String) {
+    let (mut lines, _) = compare(Ok(document), view);
     let verdict = lines.pop().unwrap_or("none".into());
     (lines, verdict)
 }
@@ -1030,7 +1034,7 @@ fn a_file_that_is_no_document_is_a_break_in_one_line() {
         (Ok(circular), "circular reference #/paths/"),
     ];
     for (document, cause) in cases {
-        let (lines, fresh) = compare(document.as_ref().map_err(String::clone));
+        let (lines, fresh) = compare(document.as_ref(), whole);
         assert_eq!((lines.len(), lines[1].as_str(), fresh), (2, "drift: break", None));
         assert!(
             lines[0].starts_with("BREAK document: ") && lines[0].contains(cause),
@@ -1038,4 +1042,113 @@ fn a_file_that_is_no_document_is_a_break_in_one_line() {
             lines[0]
         );
     }
+}
+
+#[test]
+fn types_are_compared_by_what_they_tell() {
+    let string = json!({ "type": "string" });
+    let set = |base, place, value| -> Vec<Edit> { vec![(base, place, Some(value))] };
+    let gone = |base, place| -> Vec<Edit> { vec![(base, place, None)] };
+    let header = |required| {
+        let header =
+            json!({ "in": "header", "name": "x-later", "required": required, "schema": string });
+        set(OPERATION, "/parameters/-", header)
+    };
+    let same = vec![
+        vec![],
+        gone(BODY, "/properties/userId/maxLength"),
+        set(BODY, "/properties/userId/minLength", json!(30)),
+        set(BODY, "/properties/userId/pattern", json!("^user_")),
+        set(BODY, "/properties/tags/maxProperties", json!(1)),
+        set(BODY, "/properties/tags/additionalProperties/maxLength", json!(1)),
+        set(BODY, "/properties/discriminateByTags/items/maxLength", json!(1)),
+        set(BODY, "/properties/type/deprecated", json!(true)),
+        gone(MESSAGE, "/properties/createdAt/format"),
+        set(MESSAGE, "/properties/type/x-extensible-enum", json!(["text"])),
+        set(BODY, "/properties/schedule/properties/delay/type", json!("integer")),
+        gone("", "/servers"),
+        gone("", "/security"),
+        gone(OPERATION, "/parameters"),
+        gone(OPERATION, "/responses/default"),
+        set(OPERATION, "/responses/500", json!({ "content": { "text/html": {} } })),
+    ];
+    let notices = vec![
+        ("request.later", set(BODY, "/properties/later", string.clone())),
+        ("request.tags", set(BODY, "/required", json!(["userId", "type", "conversationId"]))),
+        ("request.type.nullable", set(BODY, "/properties/type/nullable", json!(true))),
+        (
+            "request.origin.enum",
+            set(BODY, "/properties/origin/enum", json!(["human", "synthetic"])),
+        ),
+        ("request.*", gone(BODY, "/additionalProperties")),
+        ("response.message.later", set(MESSAGE, "/properties/later", string.clone())),
+        (
+            "response.message.direction.enum",
+            set(MESSAGE, "/properties/direction/enum/-", json!("up")),
+        ),
+        ("response.meta", set(ANSWER, "/required", json!(["message"]))),
+        ("parameters.header x-later", header(false)),
+        ("document: version 1.82.0 is pinned", set("", "/info/version", json!("1.82.0"))),
+    ];
+    let broken = vec![
+        ("request.schedule", set(BODY, "/required/-", json!("schedule"))),
+        ("request.origin", gone(BODY, "/properties/origin")),
+        ("request.userId", set(BODY, "/properties/userId/type", json!("number"))),
+        ("request.userId", set(BODY, "/properties/userId/not", json!({}))),
+        (
+            "request.discriminateByTags",
+            set(BODY, "/properties/discriminateByTags/minItems", json!(1)),
+        ),
+        (
+            "request.discriminateByTags.items",
+            set(BODY, "/properties/discriminateByTags/items/enum", json!(["id"])),
+        ),
+        (
+            "request.tags.*",
+            set(BODY, "/properties/tags/additionalProperties/type", json!("boolean")),
+        ),
+        ("response.message.id", set(MESSAGE, "/properties/id/nullable", json!(true))),
+        (
+            "response.message.id",
+            set(MESSAGE, "/properties/id", json!({ "oneOf": [string, { "type": "number" }] })),
+        ),
+        ("response.meta.created", set(ANSWER, "/properties/meta/required", json!([]))),
+        ("response.message", gone(ANSWER, "/properties/message")),
+        ("parameters.header x-later", header(true)),
+        ("document", gone("/paths", "/~1v1~1chat~1messages~1get-or-create")),
+    ];
+    let of_types = |document: &Value| of_view(document, types::told);
+    for edits in same {
+        for document in renditions(&edits) {
+            let (lines, verdict) = of_types(&document);
+            assert_eq!(verdict, "none", "{edits:?}: {lines:?}");
+        }
+    }
+    for (kind, cases) in [("NOTICE", notices), ("BREAK", broken)] {
+        for (place, edits) in cases {
+            for document in renditions(&edits) {
+                is_told(kind, place, &edits, of_types(&document));
+            }
+        }
+    }
+}
+
+#[test]
+fn an_old_document_is_told_aloud() {
+    let (newest, _) = pinned().pop().unwrap();
+    let cases = [
+        ("0.79.0", true),
+        ("1.9.0", true),
+        (&newest, false),
+        ("1.10000.0", false),
+        ("10.0.0", false),
+        ("1", true),
+        ("today", true),
+    ];
+    for (version, aloud) in cases {
+        let age = age(&edited(&[("", "/info/version", Some(json!(version)))]));
+        assert_eq!(age.starts_with("WARNING "), aloud, "{age}");
+        assert!(age.contains(version) && age.contains(&newest), "{age}");
+    }
+    assert!(age(&json!({})).starts_with("WARNING "));
 }

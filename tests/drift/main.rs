@@ -7,12 +7,16 @@
 //! and pinned with
 //!
 //!     BOTPRESS_OPENAPI=path/to/openapi.json BOTPRESS_PIN=VERSION cargo test --test drift a_fresh
+//!
+//! A second witness is the vendor's client: `BOTPRESS_TYPES` names a document that `.ci/witness.mjs`
+//! makes of its types.
 
 mod agreement;
 mod contract;
 mod edits;
 #[path = "../support/mod.rs"]
 mod support;
+mod types;
 mod witness;
 
 use std::{env, fs};
@@ -75,57 +79,110 @@ fn a_fresh_document_has_the_contract_of_a_pinned_one() {
     let Ok(path) = env::var("BOTPRESS_OPENAPI") else {
         return println!("BOTPRESS_OPENAPI is not set, so there is no document to compare");
     };
-    let document = fs::read_to_string(&path)
-        .map_err(|e| e.to_string())
-        .and_then(|text| serde_json::from_str(&text).map_err(|e| format!("not JSON: {e}")));
-    let (lines, fresh) = compare(document.as_ref().map_err(String::clone));
-    if let (Some(fresh), Ok(version)) = (&fresh, env::var("BOTPRESS_PIN")) {
+    let document = document(&path);
+    let comparison = compare(document.as_ref(), whole);
+    if let (Some((fresh, _)), Ok(version)) = (&comparison.1, env::var("BOTPRESS_PIN")) {
         let text = serde_json::to_string_pretty(fresh).unwrap();
         fs::write(file(&version), text + "\n").unwrap();
         return println!("pinned as {}", file(&version));
     }
-    if !lines.is_empty() {
-        lines.iter().for_each(|line| println!("{line}"));
-        if fresh.is_some() {
-            println!("Change the spec until no BREAK is left, then pin the document:");
-            println!(
-                "BOTPRESS_OPENAPI={path} BOTPRESS_PIN=VERSION cargo test --test drift a_fresh"
-            );
-        }
+    tell(document.as_ref(), &comparison, "pin the document:");
+    if !comparison.0.is_empty() {
+        println!("BOTPRESS_OPENAPI={path} BOTPRESS_PIN=VERSION cargo test --test drift a_fresh");
         panic!("the contract is not a pinned one");
     }
 }
 
-/// Every difference and the verdict, a line each; none if the contract is a pinned one.
-fn compare(document: Result<&Value, String>) -> (Vec<String>, Option<Value>) {
-    let read = document.and_then(|document| Ok((document, contract(document, METHOD, PATH)?)));
+#[test]
+fn the_types_of_a_client_have_the_contract_of_a_pinned_one() {
+    let Ok(path) = env::var("BOTPRESS_TYPES") else {
+        return println!("BOTPRESS_TYPES is not set, so there are no types to compare");
+    };
+    let document = document(&path);
+    let comparison = compare(document.as_ref(), types::told);
+    tell(document.as_ref(), &comparison, "pin what is new by hand, since types have no bounds.");
+    assert!(comparison.0.is_empty(), "the contract is not a pinned one");
+}
+
+fn document(path: &str) -> Result<Value, String> {
+    let text = fs::read_to_string(path).map_err(|e| e.to_string())?;
+    serde_json::from_str(&text).map_err(|e| format!("not JSON: {e}"))
+}
+
+/// Prints a comparison in one piece, since tests run side by side.
+fn tell(document: Result<&Value, &String>, (lines, fresh): &Comparison, next: &str) {
+    let mut text = document.map(age).unwrap_or_default();
+    for line in lines {
+        text += &format!("\n{line}");
+    }
+    match fresh {
+        Some((_, pin)) if lines.is_empty() => text += &format!("\nIt agrees with the pin {pin}."),
+        Some(_) => text += &format!("\nChange the spec until no BREAK is left, then {next}"),
+        None => {}
+    }
+    println!("\n{text}");
+}
+
+/// Of which version a document is, aloud if it proves little.
+fn age(document: &Value) -> String {
+    let text = |key: &str| document["info"][key].as_str().unwrap_or("unknown");
+    let (title, version) = (text("title"), text("version"));
+    let (newest, _) = pinned().pop().unwrap();
+    let old = match numbers(version) {
+        None => "is no version that can be compared with",
+        version if version < numbers(&newest) => "is older than",
+        _ => return format!("INFO {title}: version {version}; the newest pin is {newest}."),
+    };
+    format!(
+        "WARNING {title}: version {version} {old} the newest pin, {newest}. It shows only that the \
+         past has not changed, not what the vendor serves today."
+    )
+}
+
+/// What a comparison looks at of a contract; the other one is that of the document.
+type View = fn(&Value, &Value) -> Value;
+
+fn whole(contract: &Value, _: &Value) -> Value {
+    contract.clone()
+}
+
+/// Every difference and the verdict, a line each, none if the contract is a pinned one; and the
+/// document's contract with the version of the pin that is nearest.
+type Comparison = (Vec<String>, Option<(Value, String)>);
+
+fn compare(document: Result<&Value, &String>, view: View) -> Comparison {
+    let read = document
+        .map_err(String::clone)
+        .and_then(|document| Ok((document, contract(document, METHOD, PATH)?)));
     let (document, fresh) = match read {
         Ok(read) => read,
         Err(cause) => {
             return (vec![format!("BREAK document: {cause}"), "drift: break".into()], None);
         }
     };
+    let seen = view(&fresh, &fresh);
     let pinned = pinned().into_iter().rev();
-    let pinned: Vec<_> =
-        pinned.map(|(version, pinned)| (version, differences(&pinned, &fresh))).collect();
+    let pinned = pinned.map(|(version, pin)| (version, differences(&view(&pin, &fresh), &seen)));
+    let pinned: Vec<_> = pinned.collect();
     let silent = pinned.iter().find(|(version, differences)| {
         document["info"]["version"] == **version && !differences.is_empty()
     });
-    let (_, nearest) = pinned.iter().min_by_key(|(_, differences)| differences.len()).unwrap();
-    if nearest.is_empty() && silent.is_none() {
-        return (Vec::new(), Some(fresh));
+    let (pin, nearest) = pinned.iter().min_by_key(|(_, differences)| differences.len()).unwrap();
+    let mut lines = Vec::new();
+    if !nearest.is_empty() || silent.is_some() {
+        let breaks = breaks(&view(&ours(), &fresh), &seen);
+        lines.extend(breaks.iter().map(|(at, what)| format!("BREAK {at}: {what}")));
+        lines.extend(silent.map(|(version, _)| {
+            format!("NOTICE document: version {version} is pinned with another contract")
+        }));
+        let within = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}."));
+        let told =
+            |at: &str| breaks.iter().any(|(broken, _)| within(at, broken) || within(broken, at));
+        let notices = nearest.iter().filter(|(at, _)| !told(at));
+        lines.extend(notices.map(|(at, what)| format!("NOTICE {at}: {what}")));
+        lines.push(format!("drift: {}", if breaks.is_empty() { "notice" } else { "break" }));
     }
-    let breaks = breaks(&ours(), &fresh);
-    let mut lines: Vec<_> = breaks.iter().map(|(at, what)| format!("BREAK {at}: {what}")).collect();
-    lines.extend(silent.map(|(version, _)| {
-        format!("NOTICE document: version {version} is pinned with another contract")
-    }));
-    let within = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}."));
-    let told = |at: &str| breaks.iter().any(|(broken, _)| within(at, broken) || within(broken, at));
-    let notices = nearest.iter().filter(|(at, _)| !told(at));
-    lines.extend(notices.map(|(at, what)| format!("NOTICE {at}: {what}")));
-    lines.push(format!("drift: {}", if breaks.is_empty() { "notice" } else { "break" }));
-    (lines, Some(fresh))
+    (lines, Some((fresh, pin.clone())))
 }
 
 /// What changed between two contracts, each with the place that the rules give to it.

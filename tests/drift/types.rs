@@ -1,0 +1,70 @@
+//! What TypeScript's types tell of a contract: properties and their JSON types, literals, and what
+//! may be missing or null. They know no bounds but those of lists (as tuples), no formats, and
+//! nothing of servers, security and errors.
+
+use serde_json::{Value, json};
+
+use crate::contract::ANNOUNCEMENTS;
+
+/// Keywords for which types have no form.
+const UNTOLD: [&str; 17] = [
+    "minLength",
+    "maxLength",
+    "minProperties",
+    "maxProperties",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "format",
+    "pattern",
+    "multipleOf",
+    "uniqueItems",
+    "default",
+    "deprecated",
+    "readOnly",
+    "writeOnly",
+    "discriminator",
+];
+
+/// So much of a contract as `types`, the contract that was made of types, could tell of it. What
+/// parameters these leave out, the client sends on its own.
+pub fn told(contract: &Value, types: &Value) -> Value {
+    let json = |part: &Value| {
+        let schema = shape(&part["content"]["application/json"]["schema"]);
+        json!({ "content": { "application/json": { "schema": schema } } })
+    };
+    let parameters = contract["parameters"].as_object().into_iter().flatten();
+    let parameters = parameters.filter(|(name, _)| !types["parameters"][name].is_null());
+    let parameters = parameters.map(|(name, parameter)| {
+        let mut parameter = parameter.clone();
+        parameter["schema"] = shape(&parameter["schema"]);
+        (name.clone(), parameter)
+    });
+    json!({
+        "parameters": parameters.collect::<Value>(),
+        "requestBody": json(&contract["requestBody"]),
+        "responses": { "200": json(&contract["responses"]["200"]) },
+    })
+}
+
+fn shape(schema: &Value) -> Value {
+    let Value::Object(keywords) = schema else { return schema.clone() };
+    let told = keywords.iter().filter(|(keyword, _)| {
+        let keyword = keyword.as_str();
+        !UNTOLD.contains(&keyword) && !ANNOUNCEMENTS.contains(&keyword)
+    });
+    let each = |members: &Value| members.as_array().into_iter().flatten().map(shape).collect();
+    told.map(|(keyword, value)| match (keyword.as_str(), value) {
+        ("properties", Value::Object(properties)) => {
+            let properties = properties.iter().map(|(name, schema)| (name.clone(), shape(schema)));
+            (keyword.clone(), properties.collect())
+        }
+        ("items" | "additionalProperties", schema) => (keyword.clone(), shape(schema)),
+        ("allOf", members) => (keyword.clone(), each(members)),
+        ("anyOf" | "oneOf", members) => ("anyOf".into(), each(members)),
+        ("type", kind) if kind == "integer" => (keyword.clone(), json!("number")),
+        _ => (keyword.clone(), value.clone()),
+    })
+    .collect()
+}
