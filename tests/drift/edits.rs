@@ -450,6 +450,10 @@ fn notices() -> Vec<(&'static str, Vec<Edit>)> {
             "responses.503",
             answer("/responses/503", "application/problem+json", &["type", "description", "title"]),
         ),
+        (
+            "responses.default",
+            answer("/responses/default", "application/json", &["type", "message"]),
+        ),
         ("x-sunset", vec![(OPERATION, "/x-sunset", Some(json!("2027-01-01")))]),
         (
             "x-stability-level",
@@ -676,6 +680,7 @@ fn broken() -> Vec<(&'static str, Vec<Edit>)> {
                 ),
             ],
         ),
+        ("responses.default", answer("/responses/default", "application/json", &["error"])),
         ("responses.429", answer("/responses/429", "application/json", &["type", "error"])),
         ("responses.5XX", answer("/responses/5XX", "text/html", &["type", "message"])),
         (
