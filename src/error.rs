@@ -312,15 +312,12 @@ impl Secrets {
         json
     }
 
-    /// Each secret as it is, and as JSON escapes it.
+    /// Each secret as it is, and as JSON escapes it, which may escape slashes too.
     fn spellings(&self) -> impl Iterator<Item = String> {
         self.0.iter().flat_map(|secret| {
             let json = Value::from(secret.as_str()).to_string();
-            [
-                secret.clone(),
-                json.get(1..json.len() - 1).unwrap_or_default().to_owned(),
-                secret.replace('/', "\\/"),
-            ]
+            let escaped = json.get(1..json.len() - 1).unwrap_or_default();
+            [secret.clone(), escaped.to_owned(), escaped.replace('/', "\\/")]
         })
     }
 

@@ -7,6 +7,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use botpress_messages::{Client, Error, ErrorKind, ErrorType, Retry};
+use serde_json::json;
 use support::*;
 use tokio::net::TcpListener;
 
@@ -15,7 +16,7 @@ async fn fails_with(answer: Vec<u8>) -> Error {
     once(&url).get_or_create(&hello()).await.unwrap_err()
 }
 
-fn json(status: &str, headers: &str, body: &str) -> Vec<u8> {
+fn json_answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
     http(status, &format!("content-type: application/json\r\n{headers}"), body)
 }
 
@@ -63,7 +64,7 @@ async fn refusals_of_the_api() {
         );
         let documented = format!(r#"{{"type":"{kind}","description":"so it is","status":{code}}}"#);
         for body in [sent, documented] {
-            let error = fails_with(json(status, headers, &body)).await;
+            let error = fails_with(json_answer(status, headers, &body)).await;
             assert!(error.is_api(), "{status}: {error:?}");
             assert_eq!(error.status().unwrap().as_str(), code);
             assert_eq!(error.maybe_stored(), maybe_stored, "{status}");
@@ -97,7 +98,7 @@ async fn an_odd_detail_does_not_hide_a_refusal() {
     for detail in details {
         for text in ["message", "description"] {
             let body = format!(r#"{{"type":"InvalidPayload","{text}":"no",{detail}}}"#);
-            let error = fails_with(json("400 Bad Request", "", &body)).await;
+            let error = fails_with(json_answer("400 Bad Request", "", &body)).await;
             assert!(error.is_api() && !error.maybe_stored(), "{body}: {error:?}");
         }
     }
@@ -133,13 +134,17 @@ async fn answers_that_are_not_the_apis() {
         (http("200 OK", "", ""), true, "200, with an empty body"),
         (http("204 No Content", "", ""), true, "204, with an empty body"),
         (cut(r#"{"message":{"id":"ms"#), true, "200 (end of file before message length reached)"),
-        (json("200 OK", "", "{}"), true, "missing field `message`"),
+        (json_answer("200 OK", "", "{}"), true, "missing field `message`"),
         (
-            json("200 OK", "", r#"{"type":"Internal","message":"no"}"#),
+            json_answer("200 OK", "", r#"{"type":"Internal","message":"no"}"#),
             true,
             "200, application/json",
         ),
-        (json("500 Internal Server Error", "", r#"{"error":"no"}"#), true, "500, application/json"),
+        (
+            json_answer("500 Internal Server Error", "", r#"{"error":"no"}"#),
+            true,
+            "500, application/json",
+        ),
     ];
     for (answer, maybe_stored, text) in cases {
         let raw = String::from_utf8_lossy(&answer).into_owned();
@@ -224,10 +229,14 @@ async fn a_token_that_the_server_repeats_is_shown_nowhere() {
     );
     let answers = [
         http("502 Bad Gateway", &echo, TOKEN),
-        json("401 Unauthorized", &echo, &error),
-        json("403 Forbidden", &echo, &format!(r#"{{"type":"{TOKEN}","description":"{TOKEN}"}}"#)),
-        json("200 OK", &echo, &format!(r#"{{"message":"{TOKEN}"}}"#)),
-        json("200 OK", &echo, &format!(r#"{{"message":{{"id":"{TOKEN}"}}}}"#)),
+        json_answer("401 Unauthorized", &echo, &error),
+        json_answer(
+            "403 Forbidden",
+            &echo,
+            &format!(r#"{{"type":"{TOKEN}","description":"{TOKEN}"}}"#),
+        ),
+        json_answer("200 OK", &echo, &format!(r#"{{"message":"{TOKEN}"}}"#)),
+        json_answer("200 OK", &echo, &format!(r#"{{"message":{{"id":"{TOKEN}"}}}}"#)),
     ];
     for answer in answers {
         let error = fails_with(answer).await;
@@ -238,5 +247,67 @@ async fn a_token_that_the_server_repeats_is_shown_nowhere() {
             source = cause.source();
         }
         assert!(!shown.contains(TOKEN), "{shown}");
+    }
+}
+
+/// A token that JSON spells in its own way, or that stands where the text is cut.
+#[tokio::test]
+async fn no_spelling_of_a_token_is_shown() {
+    const TOKEN: &str = r#"bp"pat\\5/ecret"#;
+    let spelled = serde_json::to_string(TOKEN).unwrap();
+    let slashes = spelled.replace('/', "\\/");
+    let unicode: String = TOKEN.chars().map(|c| format!("\\u{:04x}", c as u32)).collect();
+    let error = |token: &str| {
+        format!(r#"{{"type":"X","message":{token},"metadata":{{"m":[{token}],{token}:1}}}}"#)
+    };
+    let long = |kept: usize| format!("{}{TOKEN}", "x".repeat(kept));
+    let cut = format!("HTTP/1.1 502 x\r\ncontent-length: 999\r\n\r\n{}", &TOKEN[..10]);
+    let answers = [
+        json_answer("400 Bad Request", "", &error(&spelled)),
+        json_answer("400 Bad Request", "", &error(&slashes)),
+        json_answer("400 Bad Request", "", &error(&format!("\"{unicode}\""))),
+        json_answer("502 Bad Gateway", "", &format!("[{spelled}]")),
+        json_answer("502 Bad Gateway", "", &format!("[{slashes}")),
+        json_answer("502 Bad Gateway", "", &format!("[\"{unicode}\"]")),
+        http("502 Bad Gateway", "", &long(990)),
+        http("502 Bad Gateway", "", &long(7_990)),
+        cut.into_bytes(),
+    ];
+    for answer in answers {
+        let (url, _) = script(vec![answer]).await;
+        let client = Client::builder().base_url(url).token(TOKEN).bot_id("bot");
+        let client = client.retry(Retry::off()).build().unwrap();
+        let error = client.get_or_create(&hello()).await.unwrap_err();
+        let shown = match error.kind() {
+            ErrorKind::Api(api) => format!("{error} {:?} {}", api, json!(api.metadata)),
+            ErrorKind::Answer(answer) => format!("{error} {}", answer.body_start),
+            other => unreachable!("{other:?}"),
+        };
+        let shown = shown.replace("\\u", "").replace('\\', "");
+        assert!(!shown.contains("bp\"pat") && !shown.contains("5/ecret"), "{shown}");
+        assert!(!shown.contains("00620070"), "{shown}");
+    }
+}
+
+/// What a 2xx holds is somebody's message: an error's text and its causes show none of it.
+#[tokio::test]
+async fn no_text_of_a_message_is_shown() {
+    let bodies = [
+        r#"{"message":{"text":"Dear diary"}}"#,
+        r#"{"message":"Dear diary, expected nothing"}"#,
+        r#"{"message":{"id":"1","createdAt":"Dear diary"}}"#,
+        r#"{"text":"Dear diary"#,
+    ];
+    for body in bodies {
+        let error = fails_with(json_answer("200 OK", "", body)).await;
+        let mut shown = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            shown += &cause.to_string();
+            source = cause.source();
+        }
+        assert!(!shown.contains("diary"), "{shown}");
+        let ErrorKind::Answer(answer) = error.kind() else { panic!("{error:?}") };
+        assert_eq!(answer.body_start, body);
     }
 }

@@ -235,7 +235,12 @@ fn a_place_that_is_not_finite_is_refused() {
         let [latitude, longitude] = ["latitude", "longitude"].map(|name| format!("{path}/{name}"));
         let expected =
             [(latitude.as_str(), Rule::Finite, "NaN"), (&longitude, Rule::Finite, "inf")];
-        expect(&NewMessage::new(CONVERSATION, USER, content), &expected);
+        let message = NewMessage::new(CONVERSATION, USER, content);
+        expect(&message, &expected);
+        // Nor does it become a message of nulls on its way through a queue.
+        let cause = serde_json::to_string(&message).unwrap_err().to_string();
+        assert!(cause.contains("/latitude has to be a finite number"), "{cause}");
+        assert!(Value::try_from(message).unwrap_err().is_invalid());
     }
 }
 

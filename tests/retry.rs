@@ -274,9 +274,10 @@ async fn the_rate_limit_is_kept_without_losing_time() {
         assert!(results.iter().all(Result::is_ok));
         assert_eq!(sandbox.messages().len(), 3000);
         let seconds = start.elapsed().as_secs_f64();
-        assert!((29.0..33.0).contains(&seconds), "{seconds} at {latency} ms");
         let refused = sandbox.refused();
-        assert!(refused < (3000 + refused) / 6, "{refused} more were answered 429");
+        println!("{refused} refused, {seconds} s at {latency} ms");
+        assert!((29.0..30.45).contains(&seconds), "{seconds} at {latency} ms");
+        assert!(refused < 30, "{refused} more were answered 429");
     }
 }
 
@@ -304,6 +305,22 @@ async fn the_gate_believes_what_can_be() {
         let start = Instant::now();
         client.clone().get_or_create(&hello()).await.unwrap();
         assert_eq!(start.elapsed().as_secs(), seconds, "{headers}");
+    }
+}
+
+/// Nothing was stored by a conflict with a lock that somebody else holds for a moment.
+#[tokio::test(start_paused = true)]
+async fn a_locked_resource_is_asked_for_again() {
+    for (type_, attempts) in [("ResourceLockedConflict", 2), ("AlreadyExists", 1)] {
+        let body = format!(r#"{{"type":"{type_}","message":"no"}}"#);
+        let refused = http("409 Conflict", "Retry-After: 3\r\n", &body);
+        let (url, _) = script(vec![refused, ok(&stored())]).await;
+        let start = Instant::now();
+        match client(&url).get_or_create(&unidentified()).await {
+            Ok(stored) => assert_eq!((stored.created, attempts), (Some(true), 2)),
+            Err(error) => assert_eq!((error.attempts(), error.maybe_stored()), (attempts, false)),
+        }
+        assert_eq!(start.elapsed().as_secs(), if attempts == 2 { 3 } else { 0 }, "{type_}");
     }
 }
 
