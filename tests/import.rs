@@ -333,6 +333,23 @@ async fn a_conversation_keeps_its_order() {
 
 /// One conversation brings more than what may wait: reading pauses. What was read is kept, in order.
 #[cfg(unix)]
+/// Each message stands in two lines, one after the other, and the server looks up and stores in two steps.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_line_stores_nothing_twice() {
+    let input: String = (0..200).map(|number| line(number % 20, number).repeat(2)).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), input).unwrap();
+    let path = file.path().to_str().unwrap();
+    for arguments in [&[path][..], &["--unordered", path]] {
+        let gap = Duration::from_millis(30);
+        let sandbox = Sandbox::builder().lookup_gap(gap).start().await.unwrap();
+        let output = import(&sandbox.url(), Sandbox::TOKEN, arguments).output().unwrap();
+        let report = String::from_utf8(output.stderr).unwrap();
+        assert!(report.starts_with("400 stored (200 created, 200 found)"), "{report}");
+        assert_eq!(sandbox.messages().len(), 200);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_ahead_is_bounded() {
     let (url, mut requests) = server().await;
