@@ -239,25 +239,25 @@ struct Endpoint {
 async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
     let (allowed, figures) = endpoint.count();
     let fault = allowed.then(|| lock(&endpoint.faults).next()).flatten();
+    let gap = endpoint.settings.lookup_gap;
     let result = match (allowed, fault) {
         (false, _) => {
             let message = "too many requests, wait for the next window";
             Err(refusal(429, ErrorType::RateLimited, message))
         }
-        (true, None) => endpoint.get_or_create(request).await,
+        (true, None) => endpoint.get_or_create(request, gap).await,
         (true, Some(fault @ Fault::Late(after))) => {
             let endpoint = Arc::clone(&endpoint);
             // The body has to be read before the connection closes.
             let (head, body) = request.into_parts();
             let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
             tokio::spawn(async move {
-                tokio::time::sleep(after).await;
-                endpoint.get_or_create(Request::from_parts(head, body.into())).await.is_ok()
+                endpoint.get_or_create(Request::from_parts(head, body.into()), after).await.is_ok()
             });
             Ok(fault.instead_of(None).await)
         }
         (true, Some(fault)) if !fault.stores() => Ok(fault.instead_of(None).await),
-        (true, Some(fault)) => match endpoint.get_or_create(request).await {
+        (true, Some(fault)) => match endpoint.get_or_create(request, gap).await {
             Ok(answer) => Ok(fault.instead_of(Some(answer)).await),
             refusal => refusal,
         },
@@ -282,7 +282,8 @@ impl Endpoint {
         }
     }
 
-    async fn get_or_create(&self, request: Request) -> Result<Response, Refusal> {
+    /// Looks a message up and, if there is a gap, stores it as much later.
+    async fn get_or_create(&self, request: Request, gap: Duration) -> Result<Response, Refusal> {
         let (head, body) = request.into_parts();
         let (method, path) = (head.method, head.uri.path());
         if path != PATH {
@@ -310,13 +311,13 @@ impl Endpoint {
 
         self.store().requests.push(body);
         let bot_id = &self.settings.bot_id;
-        let (message, created) = if self.settings.lookup_gap.is_zero() {
+        let (message, created) = if gap.is_zero() {
             let mut store = self.store();
             let found = store.find(&new);
             store.put(found, new, bot_id)
         } else {
             let found = self.store().find(&new);
-            tokio::time::sleep(self.settings.lookup_gap).await;
+            tokio::time::sleep(gap).await;
             self.store().put(found, new, bot_id)
         };
         Ok(Json(json!({ "message": message, "meta": { "created": created } })).into_response())

@@ -24,7 +24,8 @@ pub enum Fault {
         /// Whether the message is stored.
         stored: bool,
     },
-    /// The connection closes without an answer, and the message is stored so long afterwards.
+    /// The connection closes without an answer. The message is looked for then, and stored so long
+    /// afterwards.
     Late(Duration),
     /// The connection stays open without an answer.
     Silence {
