@@ -52,17 +52,17 @@ async fn quickstart() -> Result<(), Box<dyn Error>> {
         .tag("id", webhook_id)
         .discriminate_by(["id"]);
     let first = client.get_or_create(&message).await?;
-    println!("   {}: {}", first.message.id, outcome(first.created));
+    println!("   {}: {}", first.record.id, outcome(first.created));
 
     println!("2. The channel repeats the webhook: same tag, same message.");
     let second = client.get_or_create(&message).await?;
-    println!("   {}: {}", second.message.id, outcome(second.created));
-    if first.message.id != second.message.id {
+    println!("   {}: {}", second.record.id, outcome(second.created));
+    if first.record.id != second.record.id {
         return Err("the API stored the message twice".into());
     }
 
     println!("3. What is stored can be read back by its type:");
-    println!("   {:?}", second.message.content());
+    println!("   {:?}", second.record.content());
 
     println!(
         "4. A message that breaks the contract is not sent. Everything wrong with it is told:"

@@ -1,20 +1,131 @@
-//! One request: its headers, whether it left, and what came back.
+//! One request: who makes it, its headers, whether it left, and what came back.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::HeaderMap;
-use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
+use http::{HeaderMap, StatusCode};
+use progenitor_client::{ClientHooks, ClientInfo, OperationInfo, ResponseValue};
+use serde::de::DeserializeOwned;
 
-use crate::error::{Answer, BoxError, ErrorKind, TransportError};
-use crate::generated;
+use crate::error::{Answer, BoxError, ConfigError, ErrorKind, Secrets, TransportError};
+use crate::generated::Operation;
+
+/// The generated methods, as `tests/snapshots/client.rs` shows them.
+#[allow(dead_code, unused_imports, clippy::all)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/client.rs"));
+}
+
+/// What the endpoints store: a [`Message`](crate::Message) or a [`User`](crate::User). Only this crate
+/// implements it, as the spec says.
+pub trait Record: Sized + Send + Sync + 'static {
+    #[doc(hidden)]
+    const OPERATION: &'static Operation;
+    #[doc(hidden)]
+    type Body: DeserializeOwned + Send + Sync;
+    #[doc(hidden)]
+    type Answer: Send;
+
+    /// Calls the generated method.
+    #[doc(hidden)]
+    fn call(
+        client: &generated::Client,
+        caller: &Caller,
+        body: &Self::Body,
+    ) -> impl Future<Output = Result<ResponseValue<Self::Answer>, generated::Error<()>>> + Send;
+
+    /// The record, and whether the call created it.
+    #[doc(hidden)]
+    fn read(answer: Self::Answer) -> (Self, Option<bool>);
+}
+
+/// Who calls the API, and how.
+pub struct Caller {
+    pub(crate) http: reqwest::Client,
+    pub(crate) base_url: String,
+    pub(crate) bot_id: String,
+    pub(crate) integration_id: Option<String>,
+    pub(crate) integration_alias: Option<String>,
+    /// What every request carries beside the headers that the generated method sets.
+    pub(crate) headers: HeaderMap,
+}
+
+/// What stands before the token in its header.
+pub(crate) const BEARER: &str = "Bearer ";
+
+/// A record, whether the request created it, and the headers of the answer.
+pub(crate) struct Answered<T> {
+    pub(crate) record: T,
+    pub(crate) created: Option<bool>,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Caller {
+    /// Makes one request. `answered` hears of an answer, whatever it says.
+    pub(crate) async fn attempt<T: Record>(
+        &self,
+        body: &T::Body,
+        timeout: Duration,
+        answered: impl FnOnce(StatusCode, &HeaderMap),
+    ) -> Result<Answered<T>, ErrorKind> {
+        let mut attempt = Attempt::new(self.headers.clone(), timeout);
+        let _guard = attempt.guard();
+        let client =
+            generated::Client::new_with_client(&self.base_url, self.http.clone(), attempt.clone());
+        let result = T::call(&client, self, body).await;
+        drop(client);
+
+        let error = match (result, attempt.take_answer()) {
+            (Ok(response), _) => {
+                answered(response.status(), response.headers());
+                let headers = response.headers().clone();
+                let (record, created) = T::read(response.into_inner());
+                return Ok(Answered { record, created, headers });
+            }
+            (Err(error), Some(answer)) => {
+                answered(answer.status, &answer.headers);
+                let undecodable = match error {
+                    generated::Error::InvalidResponsePayload(_, cause) => Some(cause),
+                    _ => None,
+                };
+                ErrorKind::from_answer(answer, undecodable, &self.secrets())
+            }
+            (Err(generated::Error::CommunicationError(source)), None) => attempt.unanswered(source),
+            // No header or URL can be at fault, the builder has checked them; but if so, it is told.
+            (Err(other), None) => {
+                ErrorKind::Config(ConfigError::new(format!("no request can be made: {other}")))
+            }
+        };
+        Err(error)
+    }
+
+    fn secrets(&self) -> Secrets {
+        let values = self.headers.values().filter(|value| value.is_sensitive());
+        let texts = values.filter_map(|value| value.to_str().ok());
+        Secrets::new(texts.map(|text| text.strip_prefix(BEARER).unwrap_or(text)))
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the HTTP client: its default headers may be secrets.
+        f.debug_struct("Caller")
+            .field("base_url", &self.base_url)
+            .field("bot_id", &self.bot_id)
+            .field("integration_id", &self.integration_id)
+            .field("integration_alias", &self.integration_alias)
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
+}
 
 /// What the hooks of the generated client need to know of a request, and what they learn of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Attempt {
+pub struct Attempt {
     headers: HeaderMap,
     timeout: Duration,
     answer: Arc<OnceLock<Answer>>,
@@ -23,23 +134,23 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// A request with these headers, beside those that the generated method sets.
-    pub(crate) fn new(headers: HeaderMap, timeout: Duration) -> Self {
+    fn new(headers: HeaderMap, timeout: Duration) -> Self {
         Self { headers, timeout, answer: Arc::default(), body: Arc::default() }
     }
 
     /// What came back, once the generated client is gone.
-    pub(crate) fn take_answer(&mut self) -> Option<Answer> {
+    fn take_answer(&mut self) -> Option<Answer> {
         Arc::get_mut(&mut self.answer).and_then(OnceLock::take)
     }
 
     /// What the lack of an answer means. After this, not a byte of the body leaves any more.
-    pub(crate) fn unanswered(&self, source: reqwest::Error) -> ErrorKind {
+    fn unanswered(&self, source: reqwest::Error) -> ErrorKind {
         let sent = !self.body.give_up() && !was_refused(&source);
         ErrorKind::Transport(TransportError { source, sent })
     }
 
     /// Has the body watched until the guard is dropped: what has not left by then never does.
-    pub(crate) fn guard(&self) -> Guard {
+    fn guard(&self) -> Guard {
         Guard(Arc::clone(&self.body))
     }
 }
@@ -127,7 +238,7 @@ impl Handover {
 }
 
 /// Gives up when it is dropped, as a future is that nobody waits for any more.
-pub(crate) struct Guard(Arc<Handover>);
+struct Guard(Arc<Handover>);
 
 impl Drop for Guard {
     fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! The settings of a client, and what they may not be.
+//! The settings of a client, what they may not be, and what clients share.
 
 use std::env::VarError;
 use std::fmt;
@@ -11,13 +11,15 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
+use tokio::sync::Semaphore;
 
-use crate::client::{Client, Settings, Shared};
-use crate::error::{ConfigError, Error};
+use crate::attempt::{BEARER, Caller};
+use crate::error::ConfigError;
 use crate::generated::BASE_URL;
 use crate::retry::Retry;
+use crate::turn::Turns;
 
-/// The settings of a [`Client`].
+/// The settings of a [`Client`](crate::Client).
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Builder {
@@ -26,12 +28,22 @@ pub struct Builder {
     bot_id: Option<String>,
     integration_id: Option<String>,
     integration_alias: Option<String>,
+    no_integration: bool,
     base_url: Option<String>,
     connect_timeout: Option<Duration>,
     timeout: Option<Duration>,
     retry: Retry,
     headers: Vec<(String, String)>,
     http: Option<HttpSettings>,
+    shared: Option<Arc<Shared>>,
+}
+
+/// What the clients share that are made from one another.
+pub(crate) struct Shared {
+    pub(crate) http: reqwest::Client,
+    pub(crate) turns: Turns,
+    /// Has no permits: whoever waits for one waits until it is closed.
+    pub(crate) open: Semaphore,
 }
 
 type HttpSettings = Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>;
@@ -57,8 +69,8 @@ impl Builder {
         self
     }
 
-    /// The integration that delivers the messages. The contract leaves it out; in practice the API
-    /// refuses a call that names none, here or by its [alias](Self::integration_alias).
+    /// The integration that delivers the messages. Its id, its [alias](Self::integration_alias) or the
+    /// word that there is [none](Self::no_integration) has to be given.
     pub fn integration_id(mut self, id: impl Into<String>) -> Self {
         self.integration_id = Some(id.into());
         self
@@ -70,16 +82,22 @@ impl Builder {
         self
     }
 
+    /// Calls without an integration. The contract allows it; in practice the API refuses such calls.
+    pub fn no_integration(mut self) -> Self {
+        self.no_integration = true;
+        self
+    }
+
     /// Where the API is, if not at Botpress Cloud: an https URL, or http on a loopback address.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
-        self
+        self.apart()
     }
 
     /// How long connecting may take; 10 seconds by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
-        self
+        self.apart()
     }
 
     /// How long an attempt may take, from connecting to the end of the answer; 20 seconds by default,
@@ -118,23 +136,29 @@ impl Builder {
         F: Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
     {
         self.http = Some(Arc::new(settings));
+        self.apart()
+    }
+
+    /// Shares nothing with the client that these settings were taken from.
+    fn apart(mut self) -> Self {
+        self.shared = None;
         self
     }
 
-    /// Checks the settings and makes the client. Nothing is sent.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config), which names the setting that is missing or
-    /// unusable.
-    pub fn build(self) -> Result<Client, Error> {
+    /// The settings of a client that was built with these, for another one that shares what it can.
+    pub(crate) fn sharing(&self, shared: &Arc<Shared>) -> Self {
+        Self { shared: Some(Arc::clone(shared)), ..self.clone() }
+    }
+
+    /// Takes the environment's values for what is not set, and checks everything.
+    pub(crate) fn check(mut self) -> Result<Checked, ConfigError> {
         let base_url = self.setting(&self.base_url, "BP_API_URL")?;
-        let base_url = parse_base_url(base_url.as_deref().unwrap_or(BASE_URL))?;
+        let url = parse_base_url(base_url.as_deref().unwrap_or(BASE_URL))?;
         let token = self.required(&self.token, "BP_TOKEN", "token")?;
         let bot_id = self.required(&self.bot_id, "BP_BOT_ID", "bot_id")?;
-        let integration_id = match self.integration_alias {
-            Some(_) => self.integration_id.clone(),
-            None => self.setting(&self.integration_id, "BP_INTEGRATION_ID")?,
+        let integration_id = match self.integration_alias.is_some() || self.no_integration {
+            true => self.integration_id.clone(),
+            false => Some(self.required(&self.integration_id, "BP_INTEGRATION_ID", INTEGRATION)?),
         };
         header_value("the bot id", &bot_id)?;
         for (what, id) in [
@@ -143,19 +167,27 @@ impl Builder {
         ] {
             id.as_ref().map(|id| header_value(what, id)).transpose()?;
         }
-
-        let settings = Settings {
-            http: self.http_client(&base_url)?,
-            base_url: base_url.as_str().trim_end_matches('/').to_owned(),
-            bot_id,
-            integration_id,
-            headers: self.headers(&token)?,
-            timeout: self.timeout.unwrap_or(Duration::from_secs(20)),
-            retry: self.retry,
-            shared: Shared::default(),
-            integration_alias: self.integration_alias,
+        let headers = self.headers(&token)?;
+        let shared = match self.shared.take() {
+            Some(shared) => shared,
+            None => Arc::new(Shared {
+                http: self.http_client(&url)?,
+                turns: Turns::default(),
+                open: Semaphore::new(0),
+            }),
         };
-        Ok(Client { settings: Arc::new(settings) })
+        let caller = Caller {
+            http: shared.http.clone(),
+            base_url: url.as_str().trim_end_matches('/').to_owned(),
+            bot_id: bot_id.clone(),
+            integration_id: integration_id.clone(),
+            integration_alias: self.integration_alias.clone(),
+            headers,
+        };
+        let timeout = self.timeout.unwrap_or(Duration::from_secs(20));
+        let (env, token, bot_id) = (false, Some(token), Some(bot_id));
+        let settings = Self { env, token, bot_id, integration_id, base_url, ..self };
+        Ok(Checked { retry: settings.retry, settings, caller, timeout, shared })
     }
 
     /// The explicit value, or else the variable's where the environment counts.
@@ -235,14 +267,25 @@ impl Builder {
     }
 }
 
+/// What a client is made of.
+pub(crate) struct Checked {
+    /// The settings, without the environment.
+    pub(crate) settings: Builder,
+    pub(crate) caller: Caller,
+    /// For an attempt.
+    pub(crate) timeout: Duration,
+    pub(crate) retry: Retry,
+    pub(crate) shared: Arc<Shared>,
+}
+
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("bot_id", &self.bot_id).finish_non_exhaustive()
     }
 }
 
-/// What stands before the token in its header.
-pub(crate) const BEARER: &str = "Bearer ";
+/// How an integration is named, in an error.
+const INTEGRATION: &str = "integration_id, integration_alias or no_integration";
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// What the contract and HTTP leave to the client.

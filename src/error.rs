@@ -1,4 +1,4 @@
-//! What went wrong, whether the message may be stored all the same, and how long to wait.
+//! What went wrong, whether the record may be stored all the same, and what to do about it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,17 +11,20 @@ use serde_json::{Map, Value};
 use crate::generated::types::ErrorType;
 use crate::validate::Violation;
 
-/// Why a message was not delivered, or why that is not known.
+/// Why a record was not stored, or why that is not known.
 ///
-/// What to do depends on [`maybe_stored`](Self::maybe_stored): if it is `false`, the message is not
-/// stored, and nothing was lost but the call. If it is `true`, a message that its tags
-/// [identify](crate::NewMessage::is_identified) can be sent again without harm, since the endpoint
-/// then finds the first one.
+/// What to do depends on [`maybe_stored`](Self::maybe_stored): if it is `false`, the record is not
+/// stored, and nothing was lost but the call. If it is `true`, one that its tags
+/// [identify](crate::New::is_identified) can be sent again without harm, since the endpoint then finds
+/// the first one. A webhook need not know more than whether it [`should_repeat`](Self::should_repeat).
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     attempts: u32,
     maybe_stored: bool,
+    /// Whether the endpoint can find the record again.
+    identified: bool,
+    step: Option<&'static str>,
 }
 
 /// What went wrong, in the last attempt of a call.
@@ -30,13 +33,14 @@ pub struct Error {
 pub enum ErrorKind {
     /// The client is not set up right; correct the setting that the text names.
     Config(ConfigError),
-    /// The message breaks the contract and was not sent; correct what each violation names.
+    /// The request breaks the contract and was not sent; correct what each violation names.
     Invalid(Vec<Violation>),
     /// The rate limit is used up, by what another call heard, for longer than this one may take: it
     /// was not sent. This is how long.
     RateLimit(Duration),
     /// The call had too little time left for a first attempt: its deadline is too short, or another
-    /// call for the same message was under way for as long. It was not sent.
+    /// call for the same record was under way for as long. It was not
+    /// sent.
     Deadline,
     /// The client was [closed](crate::Client::close) before the first attempt. It was not sent.
     Closed,
@@ -51,12 +55,22 @@ pub enum ErrorKind {
 impl Error {
     /// An error before the first attempt.
     pub(crate) fn unsent(kind: ErrorKind) -> Self {
-        Self::after(0, kind, false)
+        Self::after(0, kind, false, false)
     }
 
-    /// An error after some attempts, of which one may have stored the message.
-    pub(crate) fn after(attempts: u32, kind: ErrorKind, maybe_stored: bool) -> Self {
-        Self { kind, attempts, maybe_stored }
+    /// An error after some attempts, of which one may have stored the record.
+    pub(crate) fn after(
+        attempts: u32,
+        kind: ErrorKind,
+        maybe_stored: bool,
+        identified: bool,
+    ) -> Self {
+        Self { kind, attempts, maybe_stored, identified, step: None }
+    }
+
+    /// The error of the call for this record.
+    pub(crate) fn at(self, step: &'static str) -> Self {
+        Self { step: Some(step), ..self }
     }
 
     /// What went wrong, in the last attempt if there were several.
@@ -64,20 +78,50 @@ impl Error {
         &self.kind
     }
 
-    /// How many attempts were made: none if the message was never sent.
+    /// How many attempts the call made that failed: none if nothing was sent.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// Whether the message may be stored although the call failed, by any of its attempts.
+    /// Whether the record may be stored although the call failed, by any of its attempts.
     pub fn maybe_stored(&self) -> bool {
         self.maybe_stored
+    }
+
+    /// Whether the webhook should be sent again: the message is not lost by that nor stored twice, and
+    /// another try may fare better. A program that takes webhooks answers by it:
+    ///
+    /// | what happened | `should_repeat` | what to do | answer |
+    /// | --- | --- | --- | --- |
+    /// | the request breaks the contract, or the API refused it for good | `false` | log it, or keep it to be looked at | 200 |
+    /// | it may be stored, and no tag identifies it | `false` | log it; sent again, it could be stored twice | 200 |
+    /// | it was not sent (no connection, deadline, rate limit, closed) | `true` | nothing | 503 |
+    /// | the API or a gateway failed (5xx, 408, 425, 429, a locked resource, no answer) | `true` | nothing | 503 |
+    /// | the token, the bot or the account was refused (401, 402, 403), or the settings cannot be | `true` | correct them, until when the channel keeps the message | 503 |
+    /// | the answer is not the API's | `true`, unless its status blames the request (400, 413, 415, 422) | check the base URL | 503 |
+    ///
+    /// ```
+    /// # use botpress_messages::Error;
+    /// fn answer(result: Result<(), Error>) -> u16 {
+    ///     match result {
+    ///         Err(error) if error.should_repeat() => 503,
+    ///         _ => 200,
+    ///     }
+    /// }
+    /// ```
+    pub fn should_repeat(&self) -> bool {
+        (self.identified || !self.maybe_stored) && self.kind.may_change()
+    }
+
+    /// Which call failed, that for the `user` or the `message`; `None` if none was made.
+    pub fn step(&self) -> Option<&'static str> {
+        self.step
     }
 
     /// How long to wait before another call, if that is known.
     ///
     /// This is what the last answer asks for: `Retry-After` in seconds or as a date; on a 429 also
-    /// `RateLimit-Reset` or `X-RateLimit-Reset`. Of a message that was not sent for the rate limit's
+    /// `RateLimit-Reset` or `X-RateLimit-Reset`. Of a request that was not sent for the rate limit's
     /// sake, it is how long the limit stays used up.
     pub fn retry_after(&self) -> Option<Duration> {
         self.kind.retry_after()
@@ -88,7 +132,7 @@ impl Error {
         self.kind.status()
     }
 
-    /// Every way in which the message breaks the contract, if that is what went wrong.
+    /// Every way in which the request breaks the contract, if that is what went wrong.
     pub fn violations(&self) -> &[Violation] {
         match &self.kind {
             ErrorKind::Invalid(violations) => violations,
@@ -101,7 +145,7 @@ impl Error {
         matches!(self.kind, ErrorKind::Config(_))
     }
 
-    /// The message breaks the contract and was not sent.
+    /// The request breaks the contract and was not sent.
     pub fn is_invalid(&self) -> bool {
         matches!(self.kind, ErrorKind::Invalid(_))
     }
@@ -146,7 +190,7 @@ impl Error {
 }
 
 impl ErrorKind {
-    /// Whether the attempt that failed like this may have stored the message.
+    /// Whether the attempt that failed like this may have stored the record.
     pub(crate) fn maybe_stored(&self) -> bool {
         match self {
             Self::Config(_)
@@ -175,6 +219,16 @@ impl ErrorKind {
                 e.status.is_server_error() || UNPROCESSED.contains(&e.status) || cut
             }
             _ => false,
+        }
+    }
+
+    /// Whether a later call may fare better, perhaps once somebody has corrected the settings.
+    fn may_change(&self) -> bool {
+        match self {
+            Self::Invalid(_) => false,
+            Self::Api(e) => self.may_heal() || [401, 402, 403].contains(&e.status.as_u16()),
+            Self::Answer(e) => ![400, 413, 415, 422].contains(&e.status.as_u16()),
+            _ => true,
         }
     }
 
@@ -329,11 +383,15 @@ impl Secrets {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = self.step.unwrap_or("message");
+        if step != "message" {
+            write!(f, "{step}: ")?;
+        }
         write!(f, "{}", self.kind)?;
         if self.attempts > 1 {
             write!(f, "; after {} attempts", self.attempts)?;
         }
-        if self.maybe_stored { write!(f, "; the message may be stored") } else { Ok(()) }
+        if self.maybe_stored { write!(f, "; the {step} may be stored") } else { Ok(()) }
     }
 }
 
@@ -342,7 +400,7 @@ impl fmt::Display for ErrorKind {
         match self {
             Self::Config(e) => write!(f, "{e}"),
             Self::Invalid(violations) => {
-                write!(f, "the message breaks the contract and was not sent")?;
+                write!(f, "the request breaks the contract and was not sent")?;
                 for (index, violation) in violations.iter().enumerate() {
                     write!(f, "{} {violation}", if index == 0 { ":" } else { ";" })?;
                 }
@@ -530,7 +588,7 @@ impl StdError for AnswerError {
 #[derive(Debug)]
 pub struct TransportError {
     pub(crate) source: reqwest::Error,
-    /// Whether any of the message left: not without a connection.
+    /// Whether any of the request left: not without a connection.
     pub(crate) sent: bool,
 }
 

@@ -1,5 +1,44 @@
-//! What build.rs generates from the spec; `tests/snapshots/client.rs` shows it.
+//! What build.rs makes of the spec: types, rules and operations. `tests/snapshots/types.rs` shows it.
 // Not all of it is used, and its style is the generator's.
 #![allow(dead_code, clippy::all)]
 
-include!(concat!(env!("OUT_DIR"), "/client.rs"));
+/// An operation that finds or creates a record.
+pub struct Operation {
+    /// Its name in Rust: `get_or_create_message`.
+    pub name: &'static str,
+    pub path: &'static str,
+    /// What the record is called in answers: `message`.
+    pub record: &'static str,
+    /// The properties of the body within which a record is looked up, besides its tags.
+    pub within: &'static [&'static str],
+    /// What the body of a request has to be.
+    pub body: Schema,
+}
+
+/// The part of JSON Schema that the spec uses for requests.
+pub enum Schema {
+    Any,
+    String {
+        /// In characters (Unicode code points), as JSON Schema counts them.
+        min: Option<usize>,
+        max: Option<usize>,
+        /// The only legal values, if there are any.
+        values: &'static [&'static str],
+        /// It has to be a date and time in ISO 8601.
+        date_time: bool,
+    },
+    Number {
+        min: Option<f64>,
+    },
+    Array(&'static Schema),
+    Object {
+        properties: &'static [(&'static str, Schema)],
+        required: &'static [&'static str],
+        /// The schema of every other property; without it there may be none.
+        others: Option<&'static Schema>,
+    },
+    /// An object with exactly one of these properties.
+    OneOf(&'static [(&'static str, Schema)]),
+}
+
+include!(concat!(env!("OUT_DIR"), "/types.rs"));

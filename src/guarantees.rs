@@ -1,35 +1,41 @@
-//! What identifies a message, for how long, what two calls at once do, and what nobody promises.
+//! What identifies a record, for how long, what two calls at once do, and what nobody promises.
 //!
-//! # What identifies a message
+//! # What identifies a record
 //!
 //! The tags by which the endpoint looks for it: those that
-//! [`discriminate_by`](crate::NewMessage::discriminate_by) lists, or else all of them. Each needs a
-//! value, since nobody knows whether the endpoint passes over an empty one.
-//! [`is_identified`](crate::NewMessage::is_identified) tells. Without tags every call creates a message.
+//! [`discriminate_by`](crate::New::discriminate_by) lists, or else all of them. Each needs a value, since
+//! nobody knows whether the endpoint passes over an empty one.
+//! [`is_identified`](crate::New::is_identified) tells. Without tags every call creates a record.
 //!
-//! The endpoint looks across conversations. Take what the channel guarantees to be unique there, such as
-//! the id of the message, and leave out what may change from one webhook to the next, such as a name.
+//! | record | is looked for | further tags of a stored one |
+//! | --- | --- | --- |
+//! | message | in the whole bot, across conversations | hinder, unless tags are listed |
+//! | user | within the integration | do not matter |
+//!
+//! Take what the channel guarantees to be unique there, such as the id of the message, and leave out what
+//! may change from one webhook to the next, such as a name: it would split a person in two. A message
+//! whose tags another conversation has already is refused.
 //!
 //! # For how long
 //!
-//! As long as the message is stored with these tags: the vendor names no time after which a message is
-//! not found any more. A message that is found is updated with the tags and the payload of the call, from
-//! API version 1.80 on.
+//! As long as the record is stored with these tags: the vendor names no time after which it is not found
+//! any more. From API version 1.80 on, a record that is found is updated with the tags of the call, a
+//! message also with its payload, a user with name and picture.
 //!
 //! # What two calls at once do
 //!
-//! Calls of one [`Client`](crate::Client) and its clones for the same message (the same conversation and
-//! the same identifying tags) take turns, in the order in which they came. The second finds what the first
-//! created. After a call that was dropped, or ended without knowing, the next one waits a second, so that
-//! the server is done with what it was sent.
+//! Calls of one [`Client`](crate::Client), its clones and the clients made from it take turns if they are
+//! for the same record (the same kind, bot and integration, and the same identifying tags), in the order in
+//! which they came. The second finds what the first created. After a call that was dropped, or ended
+//! without knowing, the next one waits a second, so that the server is done with what it was sent.
 //!
-//! Two processes, or two clients that are no clones, do not know of each other. The vendor does not promise
-//! that two simultaneous first calls create one message. Deliver a conversation from one process at a
-//! time where that matters.
+//! Two processes, or two clients that were not made from one another, do not know of each other. The vendor
+//! does not promise that two simultaneous first calls create one record. Deliver a conversation from one
+//! process at a time where that matters.
 //!
 //! # What a call says
 //!
-//! | result | the message |
+//! | result | the record |
 //! | --- | --- |
 //! | `Ok`, `created` is `Some(true)` | is stored, by this call |
 //! | `Ok`, `created` is `Some(false)` | is stored, and was before this call |
@@ -37,14 +43,14 @@
 //! | `Err`, [`maybe_stored`](crate::Error::maybe_stored) is `false` | is not stored by this call |
 //! | `Err`, `maybe_stored` is `true` | may be stored by this call |
 //!
-//! A call says "not stored" only if not a byte of the message left, or if the server's own word is that it
+//! A call says "not stored" only if not a byte of the record left, or if the server's own word is that it
 //! did not process it: a refusal by the API (4xx), 408, 425 or 429 by anyone, HTTP/2's REFUSED_STREAM, or
 //! a GOAWAY for a stream above its last one.
 //!
 //! # What is not promised
 //!
 //! - That the API still has in a week what it said is stored: that is the vendor's.
-//! - That a message that may be stored is, or is not: only a repetition finds out, if tags identify it.
+//! - That a record that may be stored is, or is not: only a repetition finds out, if tags identify it.
 //! - Order between conversations, and between calls that start at once.
-//! - Anything about a message whose payload somebody else changes meanwhile: a late repetition undoes it.
+//! - Anything about a record that somebody else changes meanwhile: a late repetition undoes it.
 //! - The rate limit's share of other processes: what they use is seen in answers, not before.

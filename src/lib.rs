@@ -15,27 +15,28 @@
 //!     Text::new("can someone restart **staging**?"),
 //! )
 //! .tag("ts", "1722441123.004619")
-//! .tag("channelId", "C05C6ACTLPQ")
-//! .discriminate_by(["ts", "channelId"]);
+//! .tag("channelId", "C05C6ACTLPQ");
 //!
 //! let stored = client.get_or_create(&message).await?;
-//! println!("{} was created: {:?}", stored.message.id, stored.created);
+//! println!("{} was created: {:?}", stored.record.id, stored.created);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! - [`Client`] holds the credentials and makes the call.
-//! - [`NewMessage`] is built from a [`content`] or from JSON, and checked before it leaves.
-//! - [`Stored`] is the answer: the [`Message`], and whether this call created it.
+//! - [`Client`] holds the credentials and makes the calls.
+//! - [`NewMessage`] and [`NewUser`] are built by type or from JSON, and checked before they leave;
+//!   [`content`] has what a message can say.
+//! - [`Stored`] is the answer: the [`Message`] or the [`User`], and whether this call created it.
 //! - [`Retry`] says which failures are repeated, and how often.
-//! - [`Error`] tells what went wrong, and whether the message may be stored all the same.
+//! - [`Error`] tells what went wrong, whether the message may be stored all the same, and whether the
+//!   channel [should repeat](Error::should_repeat) its webhook.
 //! - [`guarantees`] says what identifies a message, what two calls at once do, and what is not promised.
 #![cfg_attr(
     feature = "sandbox",
     doc = "- [`sandbox`] is the endpoint in your own process, for tests."
 )]
 //!
-//! Types, bounds and documentation come from `spec/messages.yaml`: build.rs generates the client
+//! Types, bounds and documentation come from `spec/botpress.yaml`: build.rs generates the client
 //! from it when the crate is compiled.
 //!
 //! # Features
@@ -56,10 +57,12 @@ mod generated;
 pub mod guarantees;
 mod limit;
 mod message;
+mod record;
 mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 mod turn;
+mod user;
 mod validate;
 
 /// What a message can say, by type: each is one `Content`.
@@ -70,12 +73,14 @@ pub mod content {
     };
 }
 
+pub use attempt::Record;
 pub use builder::Builder;
 pub use client::{Client, Stored};
 pub use error::{AnswerError, ApiError, ConfigError, Error, ErrorKind, TransportError};
-pub use generated::types::{Direction, ErrorType, Message, Origin};
+pub use generated::types::{Direction, ErrorType, Message, Origin, User};
 pub use limit::RateLimit;
-pub use message::{NewMessage, Schedule};
+pub use message::Schedule;
+pub use record::{New, NewMessage, NewUser};
 pub use retry::Retry;
 pub use validate::{Rule, Violation};
 

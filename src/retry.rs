@@ -16,20 +16,20 @@ use crate::error::ErrorKind;
 /// | what happened | is repeated |
 /// | --- | --- |
 /// | it was not sent (no connection), or the server did not process it (429, 408, 425, a locked resource, HTTP/2's REFUSED_STREAM and GOAWAY) | always |
-/// | it may be stored (reset, timeout, 5xx, an answer that is cut off) | if the message is [identified](crate::NewMessage::is_identified) |
+/// | it may be stored (reset, timeout, 5xx, an answer that is cut off) | if the record is [identified](crate::New::is_identified) |
 /// | it was refused (any other 4xx), led elsewhere (3xx), or has a whole answer that is not the API's (200) | never |
 ///
-/// The repetition of an identified message finds the first one. From API version 1.80 on it then
-/// updates that message's tags and payload with its own. They are the same, unless somebody else has
-/// changed the message in between: then a late repetition undoes that change.
+/// The repetition for an identified record finds the first one. From API version 1.80 on it then updates
+/// that record with the same values. If somebody else has changed it in between, a late repetition undoes
+/// that change.
 ///
 /// Before another attempt a call waits 0.1 to 0.2 seconds, then twice as long each time up to 4 to 8,
 /// and not less than the answer [asks for](crate::Error::retry_after). After an attempt that may have
-/// stored the message it waits at least 1 to 1.5 seconds, so that the server is done with it. An attempt
+/// stored the record it waits at least 1 to 1.5 seconds, so that the server is done with it. An attempt
 /// starts only if it has a second left (less if the timeout or a quarter of the deadline is less); where
 /// no more can, the call ends at once.
 ///
-/// Clones of a client share what they know. Calls for the same message take turns. No more requests
+/// Clones of a client share what they know. Calls for the same record take turns. No more requests
 /// start than the rate limit's window has left. And when nearly nothing has succeeded for two minutes,
 /// most repetitions are left out, so that an outage is not made worse: each then waits another turn,
 /// which is no attempt.

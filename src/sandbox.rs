@@ -1,5 +1,5 @@
-//! The endpoint in your own process, for tests: it checks, refuses, finds and stores as the API does
-//! from version 1.80 on, and shows what it stored.
+//! The endpoints in your own process, for tests: they check, refuse, find and store as the API does
+//! from version 1.80 on, and show what they stored.
 //!
 //! ```
 //! use botpress_messages::{NewMessage, content::Text, sandbox::Sandbox};
@@ -40,46 +40,49 @@
 //!
 //! sandbox.fail_next([Some(Fault::Reset { stored: true }), Some(Fault::Truncated)]);
 //! let message = message.tag("id", "1");
-//! assert_eq!(client.get_or_create(&message).await?.message.tags["id"], "1");
+//! assert_eq!(client.get_or_create(&message).await?.record.tags["id"], "1");
 //! assert_eq!(sandbox.messages().len(), 2);
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! It knows what the contract of this crate knows: `payload` is required, as in the oldest version
-//! that the client is for. What a bot defines (its tags, users and conversations) it takes as given,
-//! and it looks for messages in the whole bot.
+//! that the client is for. It looks for users within the integration that calls, for conversations
+//! within their channel as well, and for messages in the whole bot. What a bot defines, such as its tags
+//! and channels, it takes as given, and ids too unless it is [strict](Builder::strict).
 
 mod fault;
+mod store;
 
-use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::to_bytes;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use chrono::{DateTime, Utc};
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use chrono::Utc;
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use crate::builder::{self, BEARER};
+use crate::attempt::BEARER;
+use crate::builder;
 use crate::client::Client;
-use crate::generated::types::{Direction, ErrorType, GetOrCreateMessageBody, Message, Origin};
-use crate::generated::{BODY, PATH};
-use crate::validate::{Rule, Violation};
+use crate::generated::types::{ErrorType, Message, User};
+use crate::generated::{OPERATIONS, Operation};
+use crate::validate::{Rule, Violation, check};
 
 pub use fault::Fault;
 use fault::{Faults, code};
+use store::Store;
 
 /// A running sandbox. Dropping it stops it.
 pub struct Sandbox {
@@ -98,6 +101,19 @@ pub struct Builder {
     storm: Option<(u64, f64)>,
     latency: Duration,
     lookup_gap: Duration,
+    strict: bool,
+}
+
+/// A request that the sandbox accepted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Request {
+    /// What it was to find or create: `user` or `message`.
+    pub record: &'static str,
+    /// Its headers, without the token.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Value,
 }
 
 impl Sandbox {
@@ -105,6 +121,8 @@ impl Sandbox {
     pub const TOKEN: &str = "bp_sandbox_token";
     /// The bot that it serves, unless told otherwise.
     pub const BOT_ID: &str = "6f2f9e4e-5b0c-4c4e-9d3e-0a7c1b2d3e4f";
+    /// The integration as which its [clients](Self::client) call; it serves any.
+    pub const INTEGRATION_ID: &str = "intver_01KDF2QM9Z2CK5XYT0RD4E7J5K";
 
     /// Starts a sandbox on a free port of the loopback address, without a rate limit.
     ///
@@ -125,6 +143,7 @@ impl Sandbox {
             storm: None,
             latency: Duration::ZERO,
             lookup_gap: Duration::ZERO,
+            strict: false,
         }
     }
 
@@ -133,15 +152,31 @@ impl Sandbox {
         format!("http://{}", self.address)
     }
 
-    /// A client for it: URL, token and bot are set.
+    /// A client for it: URL, token, bot and integration are set.
     pub fn client(&self) -> builder::Builder {
         let Builder { token, bot_id, .. } = &self.endpoint.settings;
-        Client::builder().base_url(self.url()).token(token).bot_id(bot_id)
+        let client = Client::builder().base_url(self.url()).token(token).bot_id(bot_id);
+        client.integration_id(Self::INTEGRATION_ID)
     }
 
     /// The messages that it stored, in the order of their creation.
     pub fn messages(&self) -> Vec<Message> {
-        self.endpoint.store().messages.clone()
+        self.stored("message")
+    }
+
+    /// The users that it stored, in the order of their creation.
+    pub fn users(&self) -> Vec<User> {
+        self.stored("user")
+    }
+
+    fn stored<T: DeserializeOwned>(&self, record: &str) -> Vec<T> {
+        let store = self.endpoint.store();
+        store.all(record).filter_map(|record| T::deserialize(record).ok()).collect()
+    }
+
+    /// Deletes the user or the conversation with this id, as somebody could in the bot.
+    pub fn delete(&self, id: &str) {
+        self.endpoint.store().delete(id);
     }
 
     /// How many requests its rate limit refused.
@@ -156,8 +191,8 @@ impl Sandbox {
         lock(&self.endpoint.faults).script.extend(script);
     }
 
-    /// The bodies of the requests that it accepted, in the order of their arrival.
-    pub fn requests(&self) -> Vec<Value> {
+    /// The requests that it accepted, in the order of their arrival.
+    pub fn requests(&self) -> Vec<Request> {
         self.endpoint.store().requests.clone()
     }
 }
@@ -201,6 +236,12 @@ impl Builder {
         self
     }
 
+    /// Refuses messages of users and conversations that it did not give out.
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
     /// Has each request fail with this probability, between 0 and 1, by a [`Fault`] drawn at random.
     /// The same seed gives the same faults in the same order.
     pub fn storm(mut self, seed: u64, probability: f64) -> Self {
@@ -235,8 +276,11 @@ struct Endpoint {
     faults: Mutex<Faults>,
 }
 
-/// The endpoint's answer to any request.
-async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
+/// The answer to any request.
+async fn answer(
+    State(endpoint): State<Arc<Endpoint>>,
+    request: axum::extract::Request,
+) -> Response {
     let (allowed, figures) = endpoint.count();
     let fault = allowed.then(|| lock(&endpoint.faults).next()).flatten();
     let gap = endpoint.settings.lookup_gap;
@@ -252,7 +296,10 @@ async fn answer(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Resp
             let (head, body) = request.into_parts();
             let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
             tokio::spawn(async move {
-                endpoint.get_or_create(Request::from_parts(head, body.into()), after).await.is_ok()
+                endpoint
+                    .get_or_create(axum::extract::Request::from_parts(head, body.into()), after)
+                    .await
+                    .is_ok()
             });
             Ok(fault.instead_of(None).await)
         }
@@ -282,19 +329,15 @@ impl Endpoint {
         }
     }
 
-    /// Looks a message up and, if there is a gap, stores it as much later.
-    async fn get_or_create(&self, request: Request, gap: Duration) -> Result<Response, Refusal> {
+    /// Looks a record up and, if there is a gap, stores it as much later.
+    async fn get_or_create(
+        &self,
+        request: axum::extract::Request,
+        gap: Duration,
+    ) -> Result<Response, Refusal> {
         let (head, body) = request.into_parts();
-        let (method, path) = (head.method, head.uri.path());
-        if path != PATH {
-            let message = format!("no route for {method} {path}");
-            return Err(refusal(404, ErrorType::ResourceNotFound, message));
-        }
-        if method != Method::POST {
-            let message = format!("method {method} not allowed");
-            return Err(refusal(405, ErrorType::MethodNotFound, message));
-        }
-        self.check_headers(&head.headers)?;
+        let operation = route(&head.method, head.uri.path())?;
+        let integration = self.check_headers(&head.headers)?;
         let too_large = |_| refusal(413, ErrorType::PayloadTooLarge, "request entity too large");
         let body = to_bytes(body, BODY_LIMIT).await.map_err(too_large)?;
 
@@ -302,28 +345,38 @@ impl Endpoint {
         let body: Value = serde_json::from_slice(&body)
             .map_err(|e| invalid(format!("request/body must be JSON: {e}")))?;
         let mut violations = Vec::new();
-        BODY.check("", &body, &mut violations);
+        check(&operation.body, "", &body, &mut violations);
         if !violations.is_empty() {
             let words: Vec<_> = violations.iter().map(in_api_words).collect();
             return Err(invalid(words.join(", ")));
         }
-        let new = GetOrCreateMessageBody::deserialize(&body).map_err(|e| invalid(e.to_string()))?;
 
-        self.store().requests.push(body);
+        let mut headers = head.headers;
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("[secret]"));
+        let request = Request { record: operation.record, headers, body: body.clone() };
         let bot_id = &self.settings.bot_id;
-        let (message, created) = if gap.is_zero() {
+        let found = {
             let mut store = self.store();
-            let found = store.find(&new);
-            store.put(found, new, bot_id)
-        } else {
-            let found = self.store().find(&new);
-            tokio::time::sleep(gap).await;
-            self.store().put(found, new, bot_id)
+            if self.settings.strict {
+                store.check_ids(&body, bot_id)?;
+            }
+            store.requests.push(request);
+            store.find(operation, &body, &integration)
         };
-        Ok(Json(json!({ "message": message, "meta": { "created": created } })).into_response())
+        let (record, created) = if gap.is_zero() {
+            let mut store = self.store();
+            let found = store.find(operation, &body, &integration);
+            store.put(operation, found, body, &integration, bot_id)?
+        } else {
+            tokio::time::sleep(gap).await;
+            self.store().put(operation, found, body, &integration, bot_id)?
+        };
+        let answer = json!({ operation.record: record, "meta": { "created": created } });
+        Ok(Json(answer).into_response())
     }
 
-    fn check_headers(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// Returns which integration calls.
+    fn check_headers(&self, headers: &HeaderMap) -> Result<String, Refusal> {
         let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let token = header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix(BEARER));
         if token != Some(&self.settings.token) {
@@ -334,19 +387,20 @@ impl Endpoint {
             refusal(400, ErrorType::InvalidPayload, message)
         })?;
         if bot_id != self.settings.bot_id {
-            return Err(refusal(
-                403,
-                ErrorType::Forbidden,
-                "the token gives no access to this bot",
-            ));
+            let message = "the token gives no access to this bot";
+            return Err(refusal(403, ErrorType::Forbidden, message));
         }
+        let integration = header("x-integration-id").or(header("x-integration-alias"));
+        let integration = integration.filter(|name| !name.is_empty()).ok_or_else(|| {
+            refusal(403, ErrorType::Forbidden, "a bot alone may not do this: name an integration")
+        })?;
         let media_type = header(CONTENT_TYPE.as_str()).unwrap_or("undefined");
         let json = media_type.split(';').next().is_some_and(|m| m.trim() == "application/json");
         if !json {
             let message = format!("unsupported media type {media_type}");
             return Err(refusal(415, ErrorType::UnsupportedMediaType, message));
         }
-        Ok(())
+        Ok(integration.to_owned())
     }
 
     /// Counts a request: whether the limit allows it, and the figures for its answer.
@@ -394,93 +448,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-type Tags = BTreeMap<String, String>;
-
-/// The messages of the bot.
-#[derive(Default)]
-struct Store {
-    messages: Vec<Message>,
-    requests: Vec<Value>,
-    /// Where in `messages` a tag stands or once stood.
-    by_tag: HashMap<(String, String), Vec<usize>>,
-}
-
-impl Store {
-    /// Updates the message that was found, or creates one.
-    fn put(
-        &mut self,
-        found: Option<usize>,
-        new: GetOrCreateMessageBody,
-        bot_id: &str,
-    ) -> (Message, bool) {
-        let now =
-            DateTime::from_timestamp_millis(Utc::now().timestamp_millis()).unwrap_or_default();
-        let (index, created) = match found {
-            Some(index) => {
-                let message = &mut self.messages[index];
-                message.payload = new.payload;
-                message.updated_at = now;
-                (index, false)
-            }
-            None => {
-                let user_id = String::from(new.user_id);
-                self.messages.push(Message {
-                    id: format!("msg_{}", Ulid::generate()),
-                    created_at: now,
-                    updated_at: now,
-                    type_: new.type_.into(),
-                    payload: new.payload,
-                    direction: if user_id == bot_id {
-                        Direction::Outgoing
-                    } else {
-                        Direction::Incoming
-                    },
-                    user_id,
-                    conversation_id: new.conversation_id.into(),
-                    tags: Tags::new(),
-                    origin: new.origin.map(|origin| Origin::from(origin.to_string())),
-                });
-                (self.messages.len() - 1, true)
-            }
-        };
-        let message = &mut self.messages[index];
-        for (name, value) in new.tags {
-            let value = String::from(value);
-            if value.is_empty() {
-                message.tags.remove(&name);
-            } else {
-                self.by_tag.entry((name.clone(), value.clone())).or_default().push(index);
-                message.tags.insert(name, value);
-            }
+/// The operation that a request asks for.
+fn route(method: &Method, path: &str) -> Result<&'static Operation, Refusal> {
+    let operation = OPERATIONS.iter().find(|operation| operation.path == path);
+    match operation {
+        Some(operation) if method == Method::POST => Ok(operation),
+        Some(_) => {
+            let message = format!("method {method} not allowed");
+            Err(refusal(405, ErrorType::MethodNotFound, message))
         }
-        (message.clone(), created)
-    }
-
-    /// The message with all of these tags and no others, or with those among them that discriminate.
-    /// Empty values unset a tag, so they identify nothing.
-    fn find(&self, new: &GetOrCreateMessageBody) -> Option<usize> {
-        let discriminators = new.discriminate_by_tags.as_deref().map_or(&[][..], Vec::as_slice);
-        let listed = |name: &String| discriminators.iter().any(|tag| **tag == *name);
-        let wanted: Tags = new
-            .tags
-            .iter()
-            .filter(|(name, value)| {
-                !value.is_empty() && (discriminators.is_empty() || listed(name))
-            })
-            .map(|(name, value)| (name.clone(), value.to_string()))
-            .collect();
-        // The rarest tag leaves the fewest messages to look at.
-        let candidates = wanted
-            .iter()
-            .map(|(name, value)| self.by_tag.get(&(name.clone(), value.clone())))
-            .min_by_key(|found| found.map_or(0, Vec::len))??;
-        candidates.iter().copied().find(|index| {
-            let stored = &self.messages[*index].tags;
-            match discriminators.is_empty() {
-                true => *stored == wanted,
-                false => wanted.iter().all(|(name, value)| stored.get(name) == Some(value)),
-            }
-        })
+        None => {
+            let message = format!("no route for {method} {path}");
+            Err(refusal(404, ErrorType::ResourceNotFound, message))
+        }
     }
 }
 
@@ -501,7 +481,11 @@ impl IntoResponse for Refusal {
         let random = Ulid::generate().random() as u32;
         let id = format!("err_{}x{random:08X}", Utc::now().format("%Y%m%d%H%M%S"));
         let body = json!({ "id": id, "code": status, "type": type_, "message": message });
-        (code(status), Json(body)).into_response()
+        let mut response = (code(status), Json(body)).into_response();
+        if status == 405 {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        response
     }
 }
 

@@ -2,33 +2,12 @@
 
 use std::fmt;
 
+use chrono::{DateTime, FixedOffset, NaiveDateTime};
 use serde_json::Value;
 
-/// The part of JSON Schema that the spec uses for requests; build.rs fills it in from there.
-pub(crate) enum Schema {
-    Any,
-    String {
-        /// In characters (Unicode code points), as JSON Schema counts them.
-        min: Option<usize>,
-        max: Option<usize>,
-        /// The only legal values, if there are any.
-        values: &'static [&'static str],
-    },
-    Number {
-        min: Option<f64>,
-    },
-    Array(&'static Schema),
-    Object {
-        properties: &'static [(&'static str, Schema)],
-        required: &'static [&'static str],
-        /// The schema of every other property; without it there may be none.
-        others: Option<&'static Schema>,
-    },
-    /// An object with exactly one of these properties.
-    OneOf(&'static [(&'static str, Schema)]),
-}
+use crate::generated::Schema;
 
-/// One way in which a message breaks the contract.
+/// One way in which a request breaks the contract.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Violation {
@@ -67,8 +46,8 @@ pub enum Rule {
     OneOf(Vec<&'static str>),
     /// The string has to be a date and time in ISO 8601.
     DateTime,
-    /// The string has to name a tag of the same message.
-    TagOfMessage,
+    /// The string has to name a tag of the same request.
+    NameOfTag,
 }
 
 impl fmt::Display for Violation {
@@ -93,7 +72,7 @@ impl fmt::Display for Rule {
             Self::Values(values) => write!(f, "has to be one of {values:?}"),
             Self::OneOf(names) => write!(f, "has to have exactly one of {names:?}"),
             Self::DateTime => write!(f, "has to be a date and time in ISO 8601"),
-            Self::TagOfMessage => write!(f, "has to name a tag of the message"),
+            Self::NameOfTag => write!(f, "has to name one of the tags"),
         }
     }
 }
@@ -127,61 +106,75 @@ fn shorten(value: &Value) -> String {
     }
 }
 
-impl Schema {
-    /// Adds to `found` every violation in `value`, which stands at `path`.
-    pub(crate) fn check(&self, path: &str, value: &Value, found: &mut Vec<Violation>) {
-        let mut report = |rule| found.push(Violation::new(path, rule, value));
-        match (self, value) {
-            (Self::Any, _) => {}
-            (Self::String { min, max, values }, Value::String(string)) => {
-                let length = string.chars().count();
-                if let Some(min) = min.filter(|min| length < *min) {
-                    report(Rule::MinLength(min));
-                }
-                if let Some(max) = max.filter(|max| length > *max) {
-                    report(Rule::MaxLength(max));
-                }
-                if !values.is_empty() && !values.contains(&string.as_str()) {
-                    report(Rule::Values(values));
-                }
+/// Adds to `found` every violation in `value`, which stands at `path`.
+pub(crate) fn check(schema: &Schema, path: &str, value: &Value, found: &mut Vec<Violation>) {
+    let mut report = |rule| found.push(Violation::new(path, rule, value));
+    match (schema, value) {
+        (Schema::Any, _) => {}
+        (Schema::String { min, max, values, date_time }, Value::String(string)) => {
+            let length = string.chars().count();
+            if let Some(min) = min.filter(|min| length < *min) {
+                report(Rule::MinLength(min));
             }
-            (Self::Number { min }, Value::Number(number)) => {
-                if let Some(min) = min.filter(|min| number.as_f64().is_some_and(|n| n < *min)) {
-                    report(Rule::Minimum(min));
-                }
+            if let Some(max) = max.filter(|max| length > *max) {
+                report(Rule::MaxLength(max));
             }
-            (Self::Array(items), Value::Array(values)) => {
-                for (index, value) in values.iter().enumerate() {
-                    items.check(&join(path, &index.to_string()), value, found);
-                }
+            if !values.is_empty() && !values.contains(&string.as_str()) {
+                report(Rule::Values(values));
             }
-            (Self::Object { properties, required, others }, Value::Object(object)) => {
-                for name in required.iter().filter(|name| !object.contains_key(**name)) {
-                    found.push(Violation::missing(join(path, name)));
-                }
-                for (name, value) in object {
-                    let path = join(path, name);
-                    let known = properties.iter().find(|(known, _)| known == name);
-                    match known.map(|(_, schema)| schema).or(*others) {
-                        Some(schema) => schema.check(&path, value, found),
-                        None => found.push(Violation::new(path, Rule::Unknown, value)),
-                    }
-                }
+            if *date_time && !is_iso_8601(string) {
+                report(Rule::DateTime);
             }
-            (Self::OneOf(alternatives), Value::Object(object)) => {
-                let mut present =
-                    alternatives.iter().filter(|(name, _)| object.contains_key(*name));
-                match (present.next(), present.next(), object.len()) {
-                    (Some((name, schema)), None, 1) => {
-                        schema.check(&join(path, name), &object[*name], found);
-                    }
-                    _ => report(Rule::OneOf(alternatives.iter().map(|(name, _)| *name).collect())),
-                }
-            }
-            (Self::String { .. }, _) => report(Rule::Type("string")),
-            (Self::Number { .. }, _) => report(Rule::Type("number")),
-            (Self::Array(_), _) => report(Rule::Type("array")),
-            (Self::Object { .. } | Self::OneOf(_), _) => report(Rule::Type("object")),
         }
+        (Schema::Number { min }, Value::Number(number)) => {
+            if let Some(min) = min.filter(|min| number.as_f64().is_some_and(|n| n < *min)) {
+                report(Rule::Minimum(min));
+            }
+        }
+        (Schema::Array(items), Value::Array(values)) => {
+            for (index, value) in values.iter().enumerate() {
+                check(items, &join(path, &index.to_string()), value, found);
+            }
+        }
+        (Schema::Object { properties, required, others }, Value::Object(object)) => {
+            for name in required.iter().filter(|name| !object.contains_key(**name)) {
+                found.push(Violation::missing(join(path, name)));
+            }
+            for (name, value) in object {
+                let path = join(path, name);
+                let known = properties.iter().find(|(known, _)| known == name);
+                match known.map(|(_, schema)| schema).or(*others) {
+                    Some(schema) => check(schema, &path, value, found),
+                    None => found.push(Violation::new(path, Rule::Unknown, value)),
+                }
+            }
+        }
+        (Schema::OneOf(alternatives), Value::Object(object)) => {
+            let mut present = alternatives.iter().filter(|(name, _)| object.contains_key(*name));
+            match (present.next(), present.next(), object.len()) {
+                (Some((name, schema)), None, 1) => {
+                    check(schema, &join(path, name), &object[*name], found);
+                }
+                _ => report(Rule::OneOf(alternatives.iter().map(|(name, _)| *name).collect())),
+            }
+        }
+        (Schema::String { .. }, _) => report(Rule::Type("string")),
+        (Schema::Number { .. }, _) => report(Rule::Type("number")),
+        (Schema::Array(_), _) => report(Rule::Type("array")),
+        (Schema::Object { .. } | Schema::OneOf(_), _) => report(Rule::Type("object")),
     }
+}
+
+/// chrono reads more than ISO 8601 allows: it is held to the form, and then knows the calendar.
+fn is_iso_8601(date: &str) -> bool {
+    let form = "0000-00-00T00:00:00";
+    let alike = |(given, form): (char, char)| match form {
+        '0' => given.is_ascii_digit(),
+        _ => given.eq_ignore_ascii_case(&form),
+    };
+    let text = date.replace(',', ".");
+    date.len() >= form.len()
+        && date.chars().zip(form.chars()).all(alike)
+        && !date.contains(char::is_whitespace)
+        && (text.parse::<DateTime<FixedOffset>>().is_ok() || text.parse::<NaiveDateTime>().is_ok())
 }

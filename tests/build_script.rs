@@ -9,7 +9,7 @@ fn build(spec: Option<&str>) -> (String, Option<String>) {
     let folder = tempfile::tempdir().unwrap();
     if let Some(spec) = spec {
         fs::create_dir(folder.path().join("spec")).unwrap();
-        fs::write(folder.path().join("spec/messages.yaml"), spec).unwrap();
+        fs::write(folder.path().join("spec/botpress.yaml"), spec).unwrap();
     }
     let output = Command::new(env!("BUILD_SCRIPT"))
         .current_dir(folder.path())
@@ -21,33 +21,50 @@ fn build(spec: Option<&str>) -> (String, Option<String>) {
         "no panic, no backtrace: {output:?}"
     );
     let printed = String::from_utf8(output.stdout).unwrap();
-    (printed, fs::read_to_string(folder.path().join("client.rs")).ok())
+    (printed, fs::read_to_string(folder.path().join("types.rs")).ok())
 }
 
 /// What is replaced in the spec, by what, and what the error has to say.
 #[test]
 fn a_broken_spec_ends_in_one_error() {
-    let spec = include_str!("../spec/messages.yaml");
+    let spec = include_str!("../spec/botpress.yaml");
     let edits = [
-        ("openapi: 3.0.3", "openapi: [3.0.3", "not YAML: ", "line 6"),
+        ("openapi: 3.0.3", "openapi: [3.0.3", "not YAML: ", "line 11"),
         ("openapi: 3.0.3", "openapi: 3.1.0", "openapi: ", "is 3.1.0, has to be 3.0.x"),
         ("openapi: 3.0.3", "swagger: 2.0", "openapi: ", "not an OpenAPI document"),
         ("paths:", "path:", "not OpenAPI 3.0: ", "missing field `paths`"),
         ("info:", "info: 1\nx-info:", "not OpenAPI 3.0: ", "info"),
         ("servers:", "x-servers:", "servers: ", "at least one"),
-        ("operationId: getOrCreateMessage", "operationId: other", "paths: ", "getOrCreateMessage"),
-        ("    post:", "    put:", "paths: ", "no `post` has the operationId"),
+        (
+            "operationId: getOrCreateMessage",
+            "x-id: other",
+            "paths./v1/chat/messages/get-or-create.post: ",
+            "no operationId",
+        ),
+        (
+            "    post:",
+            "    put:",
+            "paths./v1/chat/messages/get-or-create: ",
+            "no `post` of its own",
+        ),
+        ("x-within: []", "x-within: 1", "GetOrCreateMessageBody.x-within: ", "list of strings"),
+        (
+            "      required: [user]\n",
+            "",
+            "#/components/schemas/GetOrCreateUserResponse: ",
+            "one required property",
+        ),
         (
             "        \"200\":",
             "        \"201\":",
-            "paths./v1/chat/messages/get-or-create.post.responses: ",
-            "no inline 200",
+            "paths./v1/chat/messages/get-or-create.post.responses.200: ",
+            "has to refer to a schema",
         ),
         (
             "      requestBody:",
             "      x-body:",
             "paths./v1/chat/messages/get-or-create.post.requestBody: ",
-            "no inline schema",
+            "has to refer to a schema",
         ),
         (
             "        $ref: \"#/components/schemas/TagName\"",
@@ -104,7 +121,7 @@ fn a_broken_spec_ends_in_one_error() {
             "\"type\" cannot be a name",
         ),
         (
-            "      description: The name of a tag of the same message.\n      type: string\n      maxLength: 500",
+            "      description: The name of a tag of the same request.\n      type: string\n      maxLength: 500",
             "      type: array\n      items: { $ref: \"#/components/schemas/TagName\" }",
             "#/components/schemas/TagName.items",
             "refers to itself",
@@ -122,23 +139,23 @@ fn a_broken_spec_ends_in_one_error() {
         let (printed, generated) = build(Some(&spec.replacen(from, to, 1)));
         let errors: Vec<_> = printed.lines().filter(|line| line.contains("::error=")).collect();
         let [error] = errors[..] else { panic!("{from} -> {to}: {printed}") };
-        assert!(error.starts_with("cargo::error=spec/messages.yaml: "), "{error}");
+        assert!(error.starts_with("cargo::error=spec/botpress.yaml: "), "{error}");
         assert!(error.contains(place) && error.contains(cause), "{from} -> {to}: {error}");
         assert_eq!(generated, None, "{to}");
     }
     let (printed, _) = build(None);
-    assert!(printed.contains("cargo::error=spec/messages.yaml: cannot be read: "), "{printed}");
+    assert!(printed.contains("cargo::error=spec/botpress.yaml: cannot be read: "), "{printed}");
     let (printed, _) = build(Some(""));
     assert!(printed.contains("not an OpenAPI document"), "{printed}");
 }
 
 #[test]
 fn a_changed_bound_changes_the_client_and_nothing_else_is_watched() {
-    let spec = include_str!("../spec/messages.yaml");
+    let spec = include_str!("../spec/botpress.yaml");
     let (printed, before) = build(Some(spec));
-    assert_eq!(before.as_deref(), Some(include_str!(concat!(env!("OUT_DIR"), "/client.rs"))));
+    assert_eq!(before.as_deref(), Some(include_str!(concat!(env!("OUT_DIR"), "/types.rs"))));
     let watched: Vec<_> = printed.lines().filter(|line| line.contains("rerun-if")).collect();
-    assert_eq!(watched, ["cargo::rerun-if-changed=spec/messages.yaml"]);
+    assert_eq!(watched, ["cargo::rerun-if-changed=spec/botpress.yaml"]);
     let (_, after) = build(Some(&spec.replace("maxLength: 200", "maxLength: 201")));
     assert!(after.unwrap().contains("max: Some(201usize)"));
 }

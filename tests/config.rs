@@ -11,28 +11,25 @@ use botpress_messages::{Builder, Client};
 use support::*;
 
 fn complete() -> Builder {
-    Client::builder().token(TOKEN).bot_id("bot")
+    Client::builder().token(TOKEN).bot_id("bot").no_integration()
 }
 
 #[test]
 fn what_cannot_be_is_named() {
-    let cases: [(&str, Builder, &str); 23] = [
+    let cases: [(&str, Builder, &str); 24] = [
+        (
+            "no integration",
+            Client::builder().token(TOKEN).bot_id("bot"),
+            "Builder::integration_id, integration_alias or no_integration is missing",
+        ),
         ("no token", Client::builder().bot_id("bot"), "Builder::token is missing"),
         ("no bot", Client::builder().token(TOKEN), "Builder::bot_id is missing"),
         ("empty token", Client::builder().token("").bot_id("b"), "Builder::token is missing"),
-        ("blank token", Client::builder().token("  ").bot_id("b"), "the token cannot be sent"),
+        ("blank token", complete().token("  "), "the token cannot be sent"),
         ("empty alias", complete().integration_alias(""), "the integration alias cannot be sent"),
-        (
-            "token",
-            Client::builder().token("bp_pat_5ecret\n").bot_id("b"),
-            "the token cannot be sent",
-        ),
-        (
-            "token",
-            Client::builder().token("bp_pat_5ecret\u{e9}").bot_id("b"),
-            "the token cannot be sent",
-        ),
-        ("bot", Client::builder().token(TOKEN).bot_id("b\r\nx: y"), "the bot id cannot be sent"),
+        ("token", complete().token("bp_pat_5ecret\n"), "the token cannot be sent"),
+        ("token", complete().token("bp_pat_5ecret\u{e9}"), "the token cannot be sent"),
+        ("bot", complete().bot_id("b\r\nx: y"), "the bot id cannot be sent"),
         ("integration", complete().integration_id("\0"), "the integration id cannot be sent"),
         ("alias", complete().integration_alias("é"), "the integration alias cannot be sent"),
         ("url", complete().base_url("api.botpress.cloud"), "the base URL is not a URL"),
@@ -102,27 +99,26 @@ fn the_environment_fills_what_is_not_set() {
     }
     const TOKEN: (&str, &str) = ("BP_TOKEN", "bp_pat_5ecret");
     const BOT: (&str, &str) = ("BP_BOT_ID", "from-env");
-    let cases: [(&[(&str, &str)], &[&str]); 8] = [
+    const INTEGRATION: (&str, &str) = ("BP_INTEGRATION_ID", "slack");
+    let cases: [(&[(&str, &str)], &[&str]); 9] = [
         (&[], &["BP_TOKEN is missing: set it, or call Builder::token"]),
-        (&[TOKEN], &["BP_BOT_ID is missing: set it", "bot_id: \"explicit\""]),
-        (&[("BP_TOKEN", ""), BOT], &["BP_TOKEN is missing"]),
-        (&[("BP_TOKEN", "bp_pat_5ecret\n"), BOT], &["the token cannot be sent"]),
-        (&[TOKEN, BOT, ("BP_API_URL", "http://x")], &["would expose the token"]),
+        (&[TOKEN, INTEGRATION], &["BP_BOT_ID is missing: set it", "bot_id: \"explicit\""]),
+        (&[("BP_TOKEN", ""), BOT, INTEGRATION], &["BP_TOKEN is missing"]),
         (
             &[TOKEN, BOT],
             &[
-                "bot_id: \"from-env\"",
-                "bot_id: \"explicit\"",
-                "\"https://api.botpress.cloud\"",
-                "integration_id: None",
+                "BP_INTEGRATION_ID is missing: set it, or call Builder::integration_id, integration_alias",
             ],
         ),
+        (&[TOKEN, BOT, ("BP_INTEGRATION_ID", "")], &["BP_INTEGRATION_ID is missing"]),
+        (&[("BP_TOKEN", "bp_pat_5ecret\n"), BOT, INTEGRATION], &["the token cannot be sent"]),
+        (&[TOKEN, BOT, INTEGRATION, ("BP_API_URL", "http://x")], &["would expose the token"]),
         (
-            &[TOKEN, BOT, ("BP_API_URL", ""), ("BP_INTEGRATION_ID", "")],
-            &["\"https://api.botpress.cloud\"", "integration_id: None"],
+            &[TOKEN, BOT, INTEGRATION, ("BP_API_URL", "")],
+            &["bot_id: \"from-env\"", "bot_id: \"explicit\"", "\"https://api.botpress.cloud\""],
         ),
         (
-            &[TOKEN, BOT, ("BP_API_URL", "http://[::1]:1/"), ("BP_INTEGRATION_ID", "slack")],
+            &[TOKEN, BOT, INTEGRATION, ("BP_API_URL", "http://[::1]:1/")],
             &["integration_id: Some(\"slack\")", "\"http://[::1]:1\""],
         ),
     ];

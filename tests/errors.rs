@@ -6,7 +6,7 @@ mod support;
 use std::error::Error as _;
 use std::time::Duration;
 
-use botpress_messages::{Client, Error, ErrorKind, ErrorType, Retry};
+use botpress_messages::{Error, ErrorKind, ErrorType, NewMessage, Retry, content::Text};
 use serde_json::json;
 use support::*;
 use tokio::net::TcpListener;
@@ -84,6 +84,50 @@ async fn refusals_of_the_api() {
             }
         }
     }
+}
+
+/// What came back, whether the webhook is to be sent again if tags identify its message, and if not.
+#[tokio::test]
+async fn the_error_says_whether_the_channel_shall_repeat() {
+    let api = |status: &str, kind: &str| {
+        json_answer(status, "", &format!(r#"{{"type":"{kind}","message":"no"}}"#))
+    };
+    let page = |status: &str| http(status, "content-type: text/html\r\n", "<html>");
+    let cases = [
+        (api("400 Bad Request", "InvalidPayload"), false, false),
+        (api("401 Unauthorized", "Unauthorized"), true, true),
+        (api("402 Payment Required", "PaymentRequired"), true, true),
+        (api("403 Forbidden", "QuotaExceeded"), true, true),
+        (api("404 Not Found", "ResourceNotFound"), false, false),
+        (api("409 Conflict", "AlreadyExists"), false, false),
+        (api("409 Conflict", "ResourceLockedConflict"), true, true),
+        (api("410 Gone", "ResourceGone"), false, false),
+        (api("413 Content Too Large", "PayloadTooLarge"), false, false),
+        (api("429 Too Many Requests", "RateLimited"), true, true),
+        (api("500 Internal Server Error", "Internal"), true, false),
+        (api("504 Gateway Timeout", "OperationTimeout"), true, false),
+        (page("429 Too Many Requests"), true, true),
+        (page("503 Service Unavailable"), true, false),
+        (page("404 Not Found"), true, false),
+        (page("413 Content Too Large"), false, false),
+        (page("302 Found"), true, false),
+        (page("200 OK"), true, false),
+        (Vec::new(), true, false),
+    ];
+    for (answer, if_identified, if_not) in cases {
+        let unidentified = NewMessage::new(CONVERSATION, USER, Text::new("Hello"));
+        for (message, expected) in [(hello(), if_identified), (unidentified, if_not)] {
+            let (url, _) = script(vec![answer.clone()]).await;
+            let error = once(&url).get_or_create(&message).await.unwrap_err();
+            assert_eq!(error.should_repeat(), expected, "{error}");
+        }
+    }
+    // What was never sent can be sent again; what must not be sent cannot.
+    let closed = client("http://127.0.0.1:1");
+    closed.close();
+    assert!(closed.get_or_create(&hello()).await.unwrap_err().should_repeat());
+    let invalid = hello().tag("id", "x".repeat(501));
+    assert!(!closed.get_or_create(&invalid).await.unwrap_err().should_repeat());
 }
 
 #[tokio::test]
@@ -208,8 +252,7 @@ async fn a_server_that_does_not_answer_in_time_may_have_stored_it() {
             open.push(connection);
         }
     });
-    let builder =
-        || Client::builder().base_url(&url).token(TOKEN).bot_id("bot").retry(Retry::off());
+    let builder = || builder(&url).retry(Retry::off());
     for (builder, limit) in [(builder(), 20), (builder().timeout(Duration::from_secs(5)), 5)] {
         let start = tokio::time::Instant::now();
         let error = builder.build().unwrap().get_or_create(&hello()).await.unwrap_err();
@@ -275,7 +318,7 @@ async fn no_spelling_of_a_token_is_shown() {
     ];
     for answer in answers {
         let (url, _) = script(vec![answer]).await;
-        let client = Client::builder().base_url(url).token(TOKEN).bot_id("bot");
+        let client = builder(&url).token(TOKEN);
         let client = client.retry(Retry::off()).build().unwrap();
         let error = client.get_or_create(&hello()).await.unwrap_err();
         let shown = match error.kind() {

@@ -19,6 +19,7 @@ fn import(url: &str, token: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(example("import"));
     command.args(arguments).env_clear();
     command.envs([("BP_API_URL", url), ("BP_TOKEN", token), ("BP_BOT_ID", Sandbox::BOT_ID)]);
+    command.env("BP_INTEGRATION_ID", Sandbox::INTEGRATION_ID);
     command
 }
 
@@ -32,7 +33,7 @@ fn results(output: &Output) -> Vec<Value> {
 }
 
 fn bodies(wanted: bool) -> String {
-    let cases = cases().into_iter().filter(|(_, accept, _)| *accept || !wanted);
+    let cases = cases("messages").into_iter().filter(|(_, accept, _)| *accept || !wanted);
     cases.map(|(_, _, body)| format!("{body}\n")).collect()
 }
 
@@ -484,7 +485,12 @@ fn at_a_terminal(url: &str, file: &str) -> Option<Child> {
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &program, "/dev/null"]).env_clear();
     script.envs([("BP_API_URL", url), ("BP_TOKEN", Sandbox::TOKEN)]);
-    script.envs([("BP_BOT_ID", Sandbox::BOT_ID), ("TERM", "xterm"), ("PATH", "/usr/bin:/bin")]);
+    script.envs([
+        ("BP_BOT_ID", Sandbox::BOT_ID),
+        ("BP_INTEGRATION_ID", Sandbox::INTEGRATION_ID),
+        ("TERM", "xterm"),
+        ("PATH", "/usr/bin:/bin"),
+    ]);
     let mut script = tokio::process::Command::from(script);
     let script = script.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn();
     script.inspect_err(|error| eprintln!("SKIPPED: `script`: {error}")).ok()

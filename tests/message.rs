@@ -152,7 +152,7 @@ fn every_violation_is_told_at_once() {
         (json!({ "origin": "human" }), &[("/origin", Rule::Values(&["synthetic"]), "\"human\"")]),
         (
             json!({ "discriminateByTags": ["id", "nope"] }),
-            &[("/discriminateByTags/1", Rule::TagOfMessage, "\"nope\"")],
+            &[("/discriminateByTags/1", Rule::NameOfTag, "\"nope\"")],
         ),
         (
             json!({ "discriminateByTags": [1] }),
@@ -198,7 +198,7 @@ fn every_violation_is_told_at_once() {
             json!({ "discriminateByTags": [long] }),
             &[
                 ("/discriminateByTags/0", Rule::MaxLength(500), "(501 characters)"),
-                ("/discriminateByTags/0", Rule::TagOfMessage, "(501 characters)"),
+                ("/discriminateByTags/0", Rule::NameOfTag, "(501 characters)"),
             ],
         ),
     ];

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use botpress_messages::sandbox::{Fault, Sandbox};
-use botpress_messages::{Client, ErrorKind, NewMessage, Retry, content::Text};
+use botpress_messages::{ErrorKind, NewMessage, Retry, content::Text};
 use futures::{StreamExt, stream};
 use proptest::prelude::*;
 use support::*;
@@ -298,7 +298,7 @@ async fn the_gate_believes_what_can_be() {
     for (headers, seconds) in cases {
         let (url, _) =
             script(vec![http("429 Too Many Requests", headers, ""), ok(&stored())]).await;
-        let client = Client::builder().base_url(url).token(TOKEN).bot_id("bot");
+        let client = builder(&url);
         let patient = Retry::off().deadline(Duration::MAX);
         let client = client.retry(patient).build().unwrap();
         client.get_or_create(&hello()).await.unwrap_err();
@@ -333,7 +333,7 @@ async fn what_found_no_connection_in_time_is_not_stored() {
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
     let queue = [(); 2].map(|()| std::net::TcpStream::connect(address).unwrap());
-    let client = Client::builder().base_url(format!("http://{address}")).token(TOKEN).bot_id("bot");
+    let client = builder(&format!("http://{address}"));
     let client = client.timeout(Duration::from_secs(5)).build().unwrap();
     let error = client.get_or_create(&unidentified()).await.unwrap_err();
     assert!(error.is_timeout() && !error.maybe_stored() && error.attempts() > 5, "{error:?}");
@@ -395,7 +395,7 @@ async fn a_storm_loses_nothing_and_duplicates_nothing() {
         match result {
             Ok(stored) => {
                 assert_eq!(
-                    (times, stored.message.payload["text"].as_str()),
+                    (times, stored.record.payload["text"].as_str()),
                     (1, Some(&*number.to_string()))
                 );
                 reported += usize::from(identified);

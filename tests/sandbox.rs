@@ -4,7 +4,9 @@
 mod support;
 
 use botpress_messages::sandbox::{Fault, Sandbox};
-use botpress_messages::{Direction, Error, ErrorKind, Message, NewMessage, Retry};
+use botpress_messages::{
+    Direction, Error, ErrorKind, Message, NewMessage, NewUser, Retry, User, content::Text,
+};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use support::*;
@@ -16,6 +18,7 @@ fn raw(sandbox: &Sandbox, method: Method, path: &str) -> RequestBuilder {
         .request(method, sandbox.url() + path)
         .header("authorization", format!("Bearer {}", Sandbox::TOKEN))
         .header("x-bot-id", Sandbox::BOT_ID)
+        .header("x-integration-alias", "slack")
         .header("content-type", "application/json")
 }
 
@@ -101,6 +104,7 @@ async fn it_refuses_as_the_api_does() {
             "required property 'x-bot-id'",
         ),
         (ours("x-bot-id", "other"), 403, "Forbidden", "this bot"),
+        (ours("x-integration-alias", ""), 403, "Forbidden", "name an integration"),
         (ours("content-type", "text/plain"), 415, "UnsupportedMediaType", "text/plain"),
         (
             raw(&sandbox, Method::POST, "/v1/chat/messages"),
@@ -109,6 +113,7 @@ async fn it_refuses_as_the_api_does() {
             "/v1/chat/messages",
         ),
         (raw(&sandbox, Method::GET, PATH), 405, "MethodNotFound", "GET"),
+        (raw(&sandbox, Method::PUT, "/v1/chat/users/get-or-create"), 405, "MethodNotFound", "PUT"),
         (
             with(json!({ "payload": { "text": "x".repeat(1 << 20) } })),
             413,
@@ -156,9 +161,67 @@ async fn it_looks_messages_up_by_their_tags() {
         assert_eq!(first.created, Some(true));
         let second = client.get_or_create(&asked).await.unwrap();
         assert_eq!(second.created, Some(!found), "{stored:?} {asked:?}");
-        assert_eq!(second.message.id == first.message.id, found);
+        assert_eq!(second.record.id == first.record.id, found);
         assert_eq!(sandbox.messages().len(), if found { 1 } else { 2 });
     }
+}
+
+/// Further tags of a stored user do not hinder. What is stored, what is asked for, and
+/// whether that is found.
+#[tokio::test]
+async fn it_looks_users_up_among_their_tags() {
+    let user = |tags: Value| json!({ "tags": tags });
+    let listed = |tags: Value, names: Value| json!({ "tags": tags, "discriminateByTags": names });
+    let cases = [
+        (user(json!({ "a": "1" })), user(json!({ "a": "1" })), true),
+        (user(json!({ "a": "1", "b": "2" })), user(json!({ "a": "1" })), true),
+        (user(json!({ "a": "1" })), user(json!({ "a": "1", "b": "2" })), false),
+        (user(json!({ "a": "1" })), listed(json!({ "a": "1", "b": "2" }), json!(["a"])), true),
+        (user(json!({ "a": "1" })), user(json!({ "a": "1", "b": "" })), true),
+        (user(json!({ "a": "1" })), user(json!({ "a": "2" })), false),
+        (user(json!({})), user(json!({})), false),
+        (user(json!({ "a": "" })), user(json!({ "a": "" })), false),
+    ];
+    for (stored, asked, found) in cases {
+        let sandbox = Sandbox::start().await.unwrap();
+        let client = sandbox.client().build().unwrap();
+        client.get_or_create(&NewUser::from(stored.clone())).await.unwrap();
+        let user = client.get_or_create(&NewUser::from(asked.clone())).await.unwrap();
+        assert_eq!(user.created, Some(!found), "{stored} {asked}");
+        // Not for another integration.
+        let other = client.to_builder().integration_id("other").build().unwrap();
+        let theirs = other.get_or_create(&NewUser::from(asked)).await.unwrap();
+        assert_eq!(theirs.created, Some(true));
+    }
+}
+
+#[tokio::test]
+async fn a_hit_updates_users() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let user = NewUser::new().tag("id", "1").discriminate_by(["id"]);
+    client.get_or_create(&user.clone().name("Ann").tag("goes", "1")).await.unwrap();
+    let changed = user.picture_url("https://example.com/a.png").tag("goes", "").tag("new", "2");
+    let found = client.get_or_create(&changed).await.unwrap();
+    assert_eq!(found.created, Some(false));
+    let User { name, picture_url, tags, .. } = found.record.clone();
+    assert_eq!(name.as_deref(), Some("Ann"), "what the request lacks stays");
+    assert_eq!(picture_url.as_deref(), Some("https://example.com/a.png"));
+    assert_eq!(json!(tags), json!({ "id": "1", "new": "2" }));
+    assert_eq!(sandbox.users(), [found.record]);
+}
+
+/// Messages are looked up across conversations, and belong to one.
+#[tokio::test]
+async fn a_message_of_another_conversation_is_refused() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    client.get_or_create(&hello()).await.unwrap();
+    let elsewhere = NewMessage::new(Sandbox::BOT_ID, USER, Text::new("")).tag("id", "1");
+    let error = client.get_or_create(&elsewhere).await.unwrap_err();
+    assert_eq!(error.status().unwrap(), 409);
+    assert!(error.to_string().contains("different conversation"), "{error}");
+    assert_eq!(sandbox.messages().len(), 1);
 }
 
 #[tokio::test]
@@ -166,7 +229,7 @@ async fn a_hit_updates_tags_and_payload() {
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().build().unwrap();
     let first = hello().tags([("stays", "1"), ("goes", "1")]);
-    let first = client.get_or_create(&first).await.unwrap().message;
+    let first = client.get_or_create(&first).await.unwrap().record;
     assert!(first.id.len() == 30 && first.id.starts_with("msg_"), "{}", first.id);
     assert_eq!(first.direction, Direction::Incoming);
 
@@ -179,16 +242,16 @@ async fn a_hit_updates_tags_and_payload() {
     let expected = Message {
         payload: edited["payload"].as_object().unwrap().clone(),
         tags: [("id", "1"), ("new", "2"), ("stays", "1")].map(|(a, b)| (a.into(), b.into())).into(),
-        updated_at: second.message.updated_at,
+        updated_at: second.record.updated_at,
         ..first.clone()
     };
-    assert_eq!(second.message, expected);
-    assert!(second.message.updated_at >= first.updated_at);
+    assert_eq!(second.record, expected);
+    assert!(second.record.updated_at >= first.updated_at);
     assert_eq!(sandbox.messages(), [expected]);
-    assert_eq!(sandbox.requests()[1], edited);
+    assert_eq!(sandbox.requests()[1].body, edited);
 
     let bot = NewMessage::custom(CONVERSATION, Sandbox::BOT_ID, "own", Default::default());
-    let answer = client.get_or_create(&bot.synthetic()).await.unwrap().message;
+    let answer = client.get_or_create(&bot.synthetic()).await.unwrap().record;
     assert_eq!(answer.direction, Direction::Outgoing, "the bot itself wrote it");
 }
 

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use botpress_messages::sandbox::{Fault, Sandbox};
-use botpress_messages::{Client, Error, ErrorKind, NewMessage, Retry, Stored, content::Text};
+use botpress_messages::{
+    Client, Error, ErrorKind, Message, NewMessage, Retry, Stored, content::Text,
+};
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -38,7 +40,7 @@ fn counted(texts: impl Iterator<Item = serde_json::Value>) -> HashMap<usize, usi
 }
 
 fn arrived(sandbox: &Sandbox) -> HashMap<usize, usize> {
-    counted(sandbox.requests().into_iter().map(|mut body| body["payload"].take()))
+    counted(sandbox.requests().into_iter().map(|mut request| request.body["payload"].take()))
 }
 
 fn stored_times(sandbox: &Sandbox) -> HashMap<usize, usize> {
@@ -134,7 +136,7 @@ async fn http2(listener: TcpListener, first: First, requests: Arc<AtomicUsize>) 
 }
 
 fn over_http2(address: SocketAddr) -> Client {
-    let client = Client::builder().base_url(format!("http://{address}")).token(TOKEN).bot_id("bot");
+    let client = builder(&format!("http://{address}"));
     client.http(|http| http.http2_prior_knowledge()).build().unwrap()
 }
 
@@ -276,7 +278,7 @@ async fn no_call_overlaps_with_itself_or_its_like() {
     assert_eq!((created, sandbox.messages().len()), (200, 200));
 }
 
-async fn all_at_once(client: &Client, count: usize) -> Vec<Result<Stored, Error>> {
+async fn all_at_once(client: &Client, count: usize) -> Vec<Result<Stored<Message>, Error>> {
     let send = async |number: usize| client.clone().get_or_create(&tagged(number)).await;
     join_all((0..count).map(send)).await
 }
@@ -333,7 +335,7 @@ async fn an_answer_with_requests_left_opens_the_gate() {
 async fn max_attempts_bounds_the_requests() {
     for hint in ["Retry-After: 1\r\n", "Retry-After: 0.01\r\n", "RateLimit-Reset: 1\r\n", ""] {
         let (url, server) = script(vec![http("429 Too Many Requests", hint, ""); 100]).await;
-        let client = Client::builder().base_url(url).token(TOKEN).bot_id("bot");
+        let client = builder(&url);
         let client = client.retry(Retry::default().max_attempts(2)).build().unwrap();
         let start = Instant::now();
         let error = client.get_or_create(&hello()).await.unwrap_err();
@@ -371,7 +373,7 @@ async fn the_default_survives_a_used_up_limit() {
 async fn no_attempt_starts_without_the_time_that_it_needs() {
     let (url, server) =
         script(vec![http("429 Too Many Requests", "Retry-After: 2.98\r\n", "")]).await;
-    let client = Client::builder().base_url(url).token(TOKEN).bot_id("bot");
+    let client = builder(&url);
     let client = client.retry(Retry::default().deadline(Duration::from_secs(3))).build().unwrap();
     let start = Instant::now();
     let error = client.get_or_create(&hello()).await.unwrap_err();

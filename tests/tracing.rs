@@ -55,7 +55,7 @@ async fn a_call_is_a_span_and_each_attempt_an_event() {
         assert_eq!(fields["operation"], "get_or_create_message");
         assert_eq!((&fields["attempt"], fields["status"].as_u64()), (&attempt.into(), status));
         assert_eq!((fields["wait_ms"].is_u64(), fields["error"].is_string()), (waits, waits));
-        assert_eq!(ours[index]["span"]["name"], "get_or_create_message");
+        assert_eq!(ours[index]["span"]["name"], "call");
     }
     assert_eq!(fields[0]["wait_ms"], 3000, "what the answer asks for");
     let seen = format!("{ours:?}");

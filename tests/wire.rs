@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use botpress_messages::{Builder, Client};
+use botpress_messages::Builder;
 use serde_json::{Value, json};
 use support::*;
 use tokio::io::AsyncWriteExt;
@@ -30,7 +30,7 @@ async fn a_request_carries_what_the_contract_names_and_no_more() {
         ("user-agent", agent),
         ("x-bot-id", "bot"),
     ];
-    let plain = |url: &str| Client::builder().base_url(url).token(TOKEN).bot_id("bot");
+    let plain = |url: &str| builder(url);
     type Headers<'a> = &'a [(&'a str, &'a str)];
     type Setup = fn(Builder) -> Builder;
     let cases: [(&str, &str, Setup, Headers); 5] = [
@@ -120,7 +120,7 @@ async fn no_setting_makes_a_redirect_followed() {
                 connection.write_all(&answer).await.unwrap();
             }
         });
-        let builder = Client::builder().base_url(&url).token(TOKEN).bot_id("bot");
+        let builder = builder(&url);
         let client = builder.http(|http| http.redirect(reqwest::redirect::Policy::limited(10)));
         let error = client.build().unwrap().get_or_create(&hello()).await.unwrap_err();
         assert!(error.is_answer() && error.attempts() == 1, "{error:?}");

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::process::exit;
 
-use botpress_messages::{Client, NewMessage, Stored};
+use botpress_messages::{Client, Message, NewMessage, Stored};
 use clap::Parser;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, Stream, StreamExt};
@@ -289,7 +289,7 @@ struct Done {
     number: usize,
     size: u64,
     conversation: Option<String>,
-    result: Result<Stored, Failure>,
+    result: Result<Stored<Message>, Failure>,
 }
 
 async fn deliver(client: &Client, line: Line) -> Done {
@@ -301,7 +301,7 @@ async fn deliver(client: &Client, line: Line) -> Done {
     Done { number, size, conversation, result }
 }
 
-async fn send(client: &Client, line: Vec<u8>) -> Result<Stored, Failure> {
+async fn send(client: &Client, line: Vec<u8>) -> Result<Stored<Message>, Failure> {
     let message: NewMessage = match serde_json::from_slice(Line::json(&line)) {
         Ok(message) => message,
         Err(error) => {

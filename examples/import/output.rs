@@ -59,9 +59,11 @@ enum Report<'a> {
     Failed { line: usize, error: &'a Failure },
 }
 
-pub fn report(line: usize, result: &Result<Stored, Failure>) -> String {
+pub fn report(line: usize, result: &Result<Stored<Message>, Failure>) -> String {
     let report = match result {
-        Ok(Stored { created, message, .. }) => Report::Stored { line, created: *created, message },
+        Ok(Stored { created, record, .. }) => {
+            Report::Stored { line, created: *created, message: record }
+        }
         Err(error) => Report::Failed { line, error },
     };
     serde_json::to_string(&report).expect("all keys are strings")
@@ -134,7 +136,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn count(&mut self, result: &Result<Stored, Failure>) {
+    pub fn count(&mut self, result: &Result<Stored<Message>, Failure>) {
         match result {
             Ok(Stored { created, .. }) => {
                 self.stored += 1;

@@ -1,4 +1,4 @@
-//! Does `spec/messages.yaml` still describe a client that works against the vendor's contract?
+//! Does `spec/botpress.yaml` still describe a client that works against the vendor's contract?
 //!
 //! `spec/vendor/VERSION.json` pins that contract by version. A fresh document is compared with
 //!
@@ -29,7 +29,7 @@ const METHOD: &str = "post";
 const PATH: &str = "/v1/chat/messages/get-or-create";
 
 fn ours() -> Value {
-    let spec = fs::read_to_string("spec/messages.yaml").unwrap();
+    let spec = fs::read_to_string("spec/botpress.yaml").unwrap();
     contract(&serde_yaml::from_str(&spec).unwrap(), METHOD, PATH).unwrap()
 }
 

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::{env, fs};
 
-use botpress_messages::{Client, NewMessage, Retry, content::Text};
+use botpress_messages::{Builder, Client, NewMessage, Retry, content::Text};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,13 +20,18 @@ pub fn hello() -> NewMessage {
     NewMessage::new(CONVERSATION, USER, Text::new("Hello")).tag("id", "1")
 }
 
+/// A client for this URL that needs no integration, as no server in these tests asks for one.
+pub fn builder(url: &str) -> Builder {
+    Client::builder().base_url(url).token(TOKEN).bot_id("bot").no_integration()
+}
+
 pub fn client(url: &str) -> Client {
-    Client::builder().base_url(url).token(TOKEN).bot_id("bot").build().unwrap()
+    builder(url).build().unwrap()
 }
 
 /// A client that makes one attempt.
 pub fn once(url: &str) -> Client {
-    Client::builder().base_url(url).token(TOKEN).bot_id("bot").retry(Retry::off()).build().unwrap()
+    builder(url).retry(Retry::off()).build().unwrap()
 }
 
 /// Runs a future in the runtime of this thread: properties are tested in synchronous code.
@@ -97,9 +102,9 @@ pub fn stored() -> Value {
     })
 }
 
-/// The recorded requests: name, whether the contract accepts it, body.
-pub fn cases() -> Vec<(String, bool, Value)> {
-    let lines = fs::read_to_string("tests/cases/requests.ndjson").unwrap();
+/// The recorded requests of a kind, such as `users`: name, whether the contract accepts it, body.
+pub fn cases(kind: &str) -> Vec<(String, bool, Value)> {
+    let lines = fs::read_to_string(format!("tests/cases/{kind}.ndjson")).unwrap();
     let cases = lines.lines().map(|line| {
         let mut case: Value = serde_json::from_str(line).unwrap();
         let name = case["name"].as_str().unwrap().to_owned();

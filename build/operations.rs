@@ -1,0 +1,153 @@
+//! The operations of the spec: what each takes and answers, and the Rust that says so.
+
+use heck::ToSnakeCase;
+use openapiv3::{OpenAPI, Operation, PathItem, ReferenceOr, Schema, SchemaKind, StatusCode, Type};
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::rules::rules;
+use crate::spec::{Result, Schemas, name, resolve, rust_name};
+
+const JSON: &str = "application/json";
+
+/// An operation that finds or creates one kind of record.
+pub struct GetOrCreate {
+    id: String,
+    path: String,
+    /// The names of the schemas of its body and of its answer.
+    body: String,
+    answer: String,
+    /// The property of the answer that holds the record, and the name of its schema.
+    property: String,
+    record: String,
+    /// Within which properties of the body the record is looked up, besides its tags.
+    within: Vec<String>,
+}
+
+/// Takes the operations from the spec. Leaves each the one answer that progenitor decodes: any other
+/// then reaches the caller with status, headers and body intact.
+pub fn operations(spec: &mut OpenAPI, schemas: &Schemas) -> Result<Vec<GetOrCreate>> {
+    let items = spec.paths.paths.iter_mut().map(|(path, item)| {
+        let at = format!("paths.{path}");
+        let operation = match item {
+            ReferenceOr::Item(PathItem { post: Some(operation), .. }) => operation,
+            _ => return Err(format!("{at}: has no `post` of its own")),
+        };
+        operation.responses.default = None;
+        operation.responses.responses.retain(|status, _| *status == StatusCode::Code(200));
+        get_or_create(path, operation, schemas, &format!("{at}.post"))
+    });
+    let operations = items.collect::<Result<Vec<_>>>()?;
+    if operations.is_empty() { Err("paths: there are none".into()) } else { Ok(operations) }
+}
+
+fn get_or_create(
+    path: &str,
+    operation: &Operation,
+    schemas: &Schemas,
+    at: &str,
+) -> Result<GetOrCreate> {
+    let id = operation.operation_id.clone().ok_or(format!("{at}: has no operationId"))?;
+    let body = operation.request_body.as_ref().and_then(ReferenceOr::as_item);
+    let body = body.and_then(|body| body.content.get(JSON)?.schema.as_ref());
+    let body = named(body, &format!("{at}.requestBody"))?;
+    let answer = operation.responses.responses.values().next().and_then(ReferenceOr::as_item);
+    let answer = answer.and_then(|answer| answer.content.get(JSON)?.schema.as_ref());
+    let answer = named(answer, &format!("{at}.responses.200"))?;
+    let (property, record) = record(schemas, answer)?;
+    let within = within(resolve(schemas, body, at)?, body)?;
+    let [body, answer] = [body, answer].map(|reference| name(reference, at).map(str::to_owned));
+    let (body, answer, path) = (body?, answer?, path.to_owned());
+    Ok(GetOrCreate { id, path, body, answer, property, record, within })
+}
+
+/// The reference to a schema for JSON, which generated code needs a name of.
+fn named<'a>(schema: Option<&'a ReferenceOr<Schema>>, at: &str) -> Result<&'a str> {
+    match schema {
+        Some(ReferenceOr::Reference { reference }) => Ok(reference),
+        _ => Err(format!("{at}: has to refer to a schema for {JSON}")),
+    }
+}
+
+/// The property of an answer that holds the record: the one beside `meta`.
+fn record(schemas: &Schemas, answer: &str) -> Result<(String, String)> {
+    let SchemaKind::Type(Type::Object(object)) = &resolve(schemas, answer, answer)?.schema_kind
+    else {
+        return Err(format!("{answer}: has to be an object"));
+    };
+    let others = object.properties.iter().filter(|(name, _)| *name != "meta");
+    match others.collect::<Vec<_>>()[..] {
+        [(property, ReferenceOr::Reference { reference })]
+            if object.properties.len() == 2 && object.required == [property.as_str()] =>
+        {
+            Ok((property.clone(), name(reference, answer)?.to_owned()))
+        }
+        _ => Err(format!("{answer}: has to have `meta`, and one required property, a reference")),
+    }
+}
+
+fn within(body: &Schema, at: &str) -> Result<Vec<String>> {
+    let names = body.schema_data.extensions.get("x-within").and_then(|names| names.as_array());
+    let names = names.map(|names| names.iter().map(|name| name.as_str().map(str::to_owned)));
+    let names = names.and_then(Iterator::collect::<Option<Vec<_>>>);
+    names.ok_or(format!("{at}.x-within: has to be a list of strings"))
+}
+
+/// What every request has to be, and where it goes: `OPERATIONS`, an `Operation` each.
+pub fn table(operations: &[GetOrCreate], schemas: &Schemas) -> Result<TokenStream> {
+    let entries = operations.iter().map(|operation| {
+        let GetOrCreate { id, path, body, property, within, .. } = operation;
+        let name = id.to_snake_case();
+        let reference = format!("#/components/schemas/{body}");
+        let body = ReferenceOr::Reference { reference };
+        let rules = rules(schemas, &body, &format!("the body of {id}"), &[])?;
+        Ok(quote!(Operation {
+            name: #name,
+            path: #path,
+            record: #property,
+            within: &[#(#within),*],
+            body: #rules,
+        }))
+    });
+    let entries = entries.collect::<Result<Vec<_>>>()?;
+    let count = entries.len();
+    Ok(quote! {
+        /// The operations, in the order of the spec.
+        pub static OPERATIONS: [Operation; #count] = [#(#entries),*];
+    })
+}
+
+/// `Record` for each, which makes its call by the generated method.
+pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
+    let records = operations.iter().enumerate().map(|(index, operation)| {
+        let at = &operation.id;
+        let method = rust_name(&operation.id.to_snake_case(), at)?;
+        let property = rust_name(&operation.property.to_snake_case(), at)?;
+        let names = [&operation.record, &operation.body, &operation.answer];
+        let [record, body, answer] = names.map(|name| rust_name(name, at));
+        let (record, body, answer) = (record?, body?, answer?);
+        Ok(quote! {
+            impl super::Record for types::#record {
+                const OPERATION: &'static crate::generated::Operation =
+                    &crate::generated::OPERATIONS[#index];
+                type Body = types::#body;
+                type Answer = types::#answer;
+
+                async fn call(
+                    client: &Client,
+                    caller: &super::Caller,
+                    body: &Self::Body,
+                ) -> Result<ResponseValue<Self::Answer>, Error<()>> {
+                    let alias = caller.integration_alias.as_deref();
+                    let id = caller.integration_id.as_deref();
+                    client.#method(&caller.bot_id, alias, id, body).await
+                }
+
+                fn read(answer: Self::Answer) -> (Self, Option<bool>) {
+                    (answer.#property, answer.meta.map(|meta| meta.created))
+                }
+            }
+        })
+    });
+    Ok(records.collect::<Result<Vec<_>>>()?.into_iter().collect())
+}

@@ -1,0 +1,1959 @@
+/// Where the API is.
+pub const BASE_URL: &str = "https://api.botpress.cloud";
+/// The operations, in the order of the spec.
+pub static OPERATIONS: [Operation; 2usize] = [
+    Operation {
+        name: "get_or_create_message",
+        path: "/v1/chat/messages/get-or-create",
+        record: "message",
+        within: &[],
+        body: Schema::Object {
+            properties: &[
+                (
+                    "conversationId",
+                    Schema::String {
+                        min: Some(28usize),
+                        max: Some(36usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "userId",
+                    Schema::String {
+                        min: Some(28usize),
+                        max: Some(36usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "type",
+                    Schema::String {
+                        min: None,
+                        max: Some(200usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "payload",
+                    Schema::Object {
+                        properties: &[],
+                        required: &[],
+                        others: Some(&Schema::Any),
+                    },
+                ),
+                (
+                    "tags",
+                    Schema::Object {
+                        properties: &[],
+                        required: &[],
+                        others: Some(
+                            &Schema::String {
+                                min: None,
+                                max: Some(500usize),
+                                values: &[],
+                                date_time: false,
+                            },
+                        ),
+                    },
+                ),
+                (
+                    "schedule",
+                    Schema::OneOf(
+                        &[
+                            (
+                                "dateTime",
+                                Schema::String {
+                                    min: Some(24usize),
+                                    max: Some(28usize),
+                                    values: &[],
+                                    date_time: true,
+                                },
+                            ),
+                            ("delay", Schema::Number { min: Some(0f64) }),
+                        ],
+                    ),
+                ),
+                (
+                    "origin",
+                    Schema::String {
+                        min: None,
+                        max: None,
+                        values: &["synthetic"],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "discriminateByTags",
+                    Schema::Array(
+                        &Schema::String {
+                            min: None,
+                            max: Some(500usize),
+                            values: &[],
+                            date_time: false,
+                        },
+                    ),
+                ),
+            ],
+            required: &["conversationId", "userId", "type", "payload", "tags"],
+            others: None,
+        },
+    },
+    Operation {
+        name: "get_or_create_user",
+        path: "/v1/chat/users/get-or-create",
+        record: "user",
+        within: &[],
+        body: Schema::Object {
+            properties: &[
+                (
+                    "tags",
+                    Schema::Object {
+                        properties: &[],
+                        required: &[],
+                        others: Some(
+                            &Schema::String {
+                                min: None,
+                                max: Some(500usize),
+                                values: &[],
+                                date_time: false,
+                            },
+                        ),
+                    },
+                ),
+                (
+                    "name",
+                    Schema::String {
+                        min: None,
+                        max: Some(200usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "pictureUrl",
+                    Schema::String {
+                        min: None,
+                        max: Some(40000usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "integrationName",
+                    Schema::String {
+                        min: None,
+                        max: Some(200usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "discriminateByTags",
+                    Schema::Array(
+                        &Schema::String {
+                            min: None,
+                            max: Some(500usize),
+                            values: &[],
+                            date_time: false,
+                        },
+                    ),
+                ),
+            ],
+            required: &["tags"],
+            others: None,
+        },
+    },
+];
+/// Types used as operation parameters and responses.
+#[allow(clippy::all)]
+pub mod types {
+    ///A sound recording.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Audio {
+        ///Where the recording is.
+        #[serde(rename = "audioUrl")]
+        pub audio_url: ::std::string::String,
+        ///What it is.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub title: ::std::option::Option<::std::string::String>,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///Several contents in one message.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Bloc {
+        ///The contents, in order.
+        pub items: ::std::vec::Vec<BlocItem>,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///The contents that may stand in a bloc, by type.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[serde(tag = "type", content = "payload")]
+    pub enum BlocItem {
+        ///Plain text.
+        #[serde(rename = "text")]
+        Text(Text),
+        ///Text in Markdown; deprecated by Botpress.
+        #[serde(rename = "markdown")]
+        Markdown(Markdown),
+        ///A picture.
+        #[serde(rename = "image")]
+        Image(Image),
+        ///A sound recording.
+        #[serde(rename = "audio")]
+        Audio(Audio),
+        ///A video.
+        #[serde(rename = "video")]
+        Video(Video),
+        ///Any other file.
+        #[serde(rename = "file")]
+        File(File),
+        ///A place.
+        #[serde(rename = "location")]
+        Location(Location),
+    }
+    impl ::std::convert::From<Text> for BlocItem {
+        fn from(value: Text) -> Self {
+            Self::Text(value)
+        }
+    }
+    impl ::std::convert::From<Markdown> for BlocItem {
+        fn from(value: Markdown) -> Self {
+            Self::Markdown(value)
+        }
+    }
+    impl ::std::convert::From<Image> for BlocItem {
+        fn from(value: Image) -> Self {
+            Self::Image(value)
+        }
+    }
+    impl ::std::convert::From<Audio> for BlocItem {
+        fn from(value: Audio) -> Self {
+            Self::Audio(value)
+        }
+    }
+    impl ::std::convert::From<Video> for BlocItem {
+        fn from(value: Video) -> Self {
+            Self::Video(value)
+        }
+    }
+    impl ::std::convert::From<File> for BlocItem {
+        fn from(value: File) -> Self {
+            Self::File(value)
+        }
+    }
+    impl ::std::convert::From<Location> for BlocItem {
+        fn from(value: Location) -> Self {
+            Self::Location(value)
+        }
+    }
+    ///A card with buttons.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Card {
+        ///The buttons; there may be none.
+        pub actions: ::std::vec::Vec<CardAction>,
+        ///Where the picture on the card is.
+        #[serde(
+            rename = "imageUrl",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub image_url: ::std::option::Option<::std::string::String>,
+        ///The line below the heading.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub subtitle: ::std::option::Option<::std::string::String>,
+        ///The heading.
+        pub title: ::std::string::String,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///A button of a card.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct CardAction {
+        ///What the button does.
+        pub action: CardActionKind,
+        ///What the button says.
+        pub label: ::std::string::String,
+        ///What it sends, says or opens.
+        pub value: ::std::string::String,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///Several cards side by side.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Carousel {
+        ///The cards, in order.
+        pub items: ::std::vec::Vec<Card>,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///A question with a few answers, as buttons.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Choice {
+        ///The answers; there may be none.
+        pub options: ::std::vec::Vec<ChoiceOption>,
+        ///The question.
+        pub text: ::std::string::String,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///An answer to choose.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct ChoiceOption {
+        ///What the person sees.
+        pub label: ::std::string::String,
+        ///What the bot receives.
+        pub value: ::std::string::String,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///The contents that Botpress knows, by message type. Payloads are open: whatever an integration adds to them is kept.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[serde(tag = "type", content = "payload")]
+    pub enum Content {
+        ///Plain text.
+        #[serde(rename = "text")]
+        Text(Text),
+        ///Text in Markdown; deprecated by Botpress.
+        #[serde(rename = "markdown")]
+        Markdown(Markdown),
+        ///A picture.
+        #[serde(rename = "image")]
+        Image(Image),
+        ///A sound recording.
+        #[serde(rename = "audio")]
+        Audio(Audio),
+        ///A video.
+        #[serde(rename = "video")]
+        Video(Video),
+        ///Any other file.
+        #[serde(rename = "file")]
+        File(File),
+        ///A place.
+        #[serde(rename = "location")]
+        Location(Location),
+        ///A card with buttons.
+        #[serde(rename = "card")]
+        Card(Card),
+        ///Several cards side by side.
+        #[serde(rename = "carousel")]
+        Carousel(Carousel),
+        ///A question with a few answers, as buttons.
+        #[serde(rename = "choice")]
+        Choice(Choice),
+        ///A question with many answers, as a list.
+        #[serde(rename = "dropdown")]
+        Dropdown(Dropdown),
+        ///Several contents in one message.
+        #[serde(rename = "bloc")]
+        Bloc(Bloc),
+    }
+    impl ::std::convert::From<Text> for Content {
+        fn from(value: Text) -> Self {
+            Self::Text(value)
+        }
+    }
+    impl ::std::convert::From<Markdown> for Content {
+        fn from(value: Markdown) -> Self {
+            Self::Markdown(value)
+        }
+    }
+    impl ::std::convert::From<Image> for Content {
+        fn from(value: Image) -> Self {
+            Self::Image(value)
+        }
+    }
+    impl ::std::convert::From<Audio> for Content {
+        fn from(value: Audio) -> Self {
+            Self::Audio(value)
+        }
+    }
+    impl ::std::convert::From<Video> for Content {
+        fn from(value: Video) -> Self {
+            Self::Video(value)
+        }
+    }
+    impl ::std::convert::From<File> for Content {
+        fn from(value: File) -> Self {
+            Self::File(value)
+        }
+    }
+    impl ::std::convert::From<Location> for Content {
+        fn from(value: Location) -> Self {
+            Self::Location(value)
+        }
+    }
+    impl ::std::convert::From<Card> for Content {
+        fn from(value: Card) -> Self {
+            Self::Card(value)
+        }
+    }
+    impl ::std::convert::From<Carousel> for Content {
+        fn from(value: Carousel) -> Self {
+            Self::Carousel(value)
+        }
+    }
+    impl ::std::convert::From<Choice> for Content {
+        fn from(value: Choice) -> Self {
+            Self::Choice(value)
+        }
+    }
+    impl ::std::convert::From<Dropdown> for Content {
+        fn from(value: Dropdown) -> Self {
+            Self::Dropdown(value)
+        }
+    }
+    impl ::std::convert::From<Bloc> for Content {
+        fn from(value: Bloc) -> Self {
+            Self::Bloc(value)
+        }
+    }
+    ///A conversation: `conv_` and 26 characters, or a UUID.
+    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    #[serde(transparent)]
+    pub struct ConversationId(::std::string::String);
+    impl ::std::ops::Deref for ConversationId {
+        type Target = ::std::string::String;
+        fn deref(&self) -> &::std::string::String {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<ConversationId> for ::std::string::String {
+        fn from(value: ConversationId) -> Self {
+            value.0
+        }
+    }
+    impl ::std::str::FromStr for ConversationId {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            if value.chars().count() > 36usize {
+                return Err("longer than 36 characters".into());
+            }
+            if value.chars().count() < 28usize {
+                return Err("shorter than 28 characters".into());
+            }
+            Ok(Self(value.to_string()))
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for ConversationId {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for ConversationId {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl<'de> ::serde::Deserialize<'de> for ConversationId {
+        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+        where
+            D: ::serde::Deserializer<'de>,
+        {
+            ::std::string::String::deserialize(deserializer)?
+                .parse()
+                .map_err(|e: self::error::ConversionError| {
+                    <D::Error as ::serde::de::Error>::custom(e.to_string())
+                })
+        }
+    }
+    ///The tags by which to look for what is stored, if not by all of them.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[serde(transparent)]
+    pub struct DiscriminateByTags(pub ::std::vec::Vec<TagName>);
+    impl ::std::ops::Deref for DiscriminateByTags {
+        type Target = ::std::vec::Vec<TagName>;
+        fn deref(&self) -> &::std::vec::Vec<TagName> {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<DiscriminateByTags> for ::std::vec::Vec<TagName> {
+        fn from(value: DiscriminateByTags) -> Self {
+            value.0
+        }
+    }
+    impl ::std::convert::From<::std::vec::Vec<TagName>> for DiscriminateByTags {
+        fn from(value: ::std::vec::Vec<TagName>) -> Self {
+            Self(value)
+        }
+    }
+    ///An error in the form that the API's documentation shows.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct DocumentedError {
+        ///What went wrong, for a person.
+        pub description: ::std::string::String,
+        ///The HTTP status again.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub status: ::std::option::Option<i64>,
+        #[serde(rename = "type")]
+        pub type_: ErrorType,
+    }
+    ///A question with many answers, as a list.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Dropdown {
+        ///The answers; there may be none.
+        pub options: ::std::vec::Vec<ChoiceOption>,
+        ///The question.
+        pub text: ::std::string::String,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///An error in the form that the API sends.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Error {
+        ///The HTTP status again.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub code: ::std::option::Option<i64>,
+        ///The id of this error, which Botpress support can look up.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub id: ::std::option::Option<::std::string::String>,
+        ///What went wrong, for a person.
+        pub message: ::std::string::String,
+        ///Further facts about the error.
+        #[serde(default, skip_serializing_if = "::serde_json::Map::is_empty")]
+        pub metadata: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        #[serde(rename = "type")]
+        pub type_: ErrorType,
+    }
+    ///An error of the API, in one of its two forms.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[serde(untagged)]
+    pub enum ErrorAnswer {
+        Error(Error),
+        DocumentedError(DocumentedError),
+    }
+    impl ::std::convert::From<Error> for ErrorAnswer {
+        fn from(value: Error) -> Self {
+            Self::Error(value)
+        }
+    }
+    impl ::std::convert::From<DocumentedError> for ErrorAnswer {
+        fn from(value: DocumentedError) -> Self {
+            Self::DocumentedError(value)
+        }
+    }
+    ///Any other file.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct File {
+        ///Where the file is.
+        #[serde(rename = "fileUrl")]
+        pub file_url: ::std::string::String,
+        ///What it is.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub title: ::std::option::Option<::std::string::String>,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///A message to find or create.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    pub struct GetOrCreateMessageBody {
+        #[serde(rename = "conversationId")]
+        pub conversation_id: ConversationId,
+        #[serde(
+            rename = "discriminateByTags",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub discriminate_by_tags: ::std::option::Option<DiscriminateByTags>,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub origin: ::std::option::Option<NewMessageOrigin>,
+        ///What the message says, in the form that its type names.
+        pub payload: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub schedule: ::std::option::Option<Schedule>,
+        pub tags: Tags,
+        #[serde(rename = "type")]
+        pub type_: MessageType,
+        #[serde(rename = "userId")]
+        pub user_id: UserId,
+    }
+    ///The message that the API found or created.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct GetOrCreateMessageResponse {
+        pub message: Message,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub meta: ::std::option::Option<Meta>,
+    }
+    ///A user to find or create.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    pub struct GetOrCreateUserBody {
+        #[serde(
+            rename = "discriminateByTags",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub discriminate_by_tags: ::std::option::Option<DiscriminateByTags>,
+        #[serde(
+            rename = "integrationName",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub integration_name: ::std::option::Option<IntegrationName>,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub name: ::std::option::Option<UserName>,
+        #[serde(
+            rename = "pictureUrl",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub picture_url: ::std::option::Option<PictureUrl>,
+        pub tags: Tags,
+    }
+    ///The user that the API found or created.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct GetOrCreateUserResponse {
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub meta: ::std::option::Option<Meta>,
+        pub user: User,
+    }
+    ///A picture.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Image {
+        ///Where the picture is.
+        #[serde(rename = "imageUrl")]
+        pub image_url: ::std::string::String,
+        ///What it shows.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub title: ::std::option::Option<::std::string::String>,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///Deprecated by Botpress: call an action of the integration instead.
+    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    #[serde(transparent)]
+    pub struct IntegrationName(::std::string::String);
+    impl ::std::ops::Deref for IntegrationName {
+        type Target = ::std::string::String;
+        fn deref(&self) -> &::std::string::String {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<IntegrationName> for ::std::string::String {
+        fn from(value: IntegrationName) -> Self {
+            value.0
+        }
+    }
+    impl ::std::str::FromStr for IntegrationName {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            if value.chars().count() > 200usize {
+                return Err("longer than 200 characters".into());
+            }
+            Ok(Self(value.to_string()))
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for IntegrationName {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for IntegrationName {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl<'de> ::serde::Deserialize<'de> for IntegrationName {
+        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+        where
+            D: ::serde::Deserializer<'de>,
+        {
+            ::std::string::String::deserialize(deserializer)?
+                .parse()
+                .map_err(|e: self::error::ConversionError| {
+                    <D::Error as ::serde::de::Error>::custom(e.to_string())
+                })
+        }
+    }
+    ///A place.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Location {
+        ///Its postal address.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub address: ::std::option::Option<::std::string::String>,
+        ///Degrees north of the equator.
+        pub latitude: f64,
+        ///Degrees east of Greenwich.
+        pub longitude: f64,
+        ///Its name.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub title: ::std::option::Option<::std::string::String>,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///Text in Markdown; deprecated by Botpress.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Markdown {
+        ///The text, in Markdown.
+        pub markdown: ::std::string::String,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///A message as Botpress stored it.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Message {
+        ///The conversation that it belongs to.
+        #[serde(rename = "conversationId")]
+        pub conversation_id: ::std::string::String,
+        ///When it was created.
+        #[serde(rename = "createdAt")]
+        pub created_at: ::chrono::DateTime<::chrono::offset::Utc>,
+        ///Which way it goes, seen from the bot.
+        pub direction: Direction,
+        ///The id of the message.
+        pub id: ::std::string::String,
+        ///Where it comes from, if not from a person.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub origin: ::std::option::Option<Origin>,
+        ///What the message says, in the form that its type names.
+        pub payload: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        ///The names and values that identify it.
+        pub tags: ::std::collections::BTreeMap<
+            ::std::string::String,
+            ::std::string::String,
+        >,
+        ///The name of the content: `text`, `image`, ..., or one of the bot's own.
+        #[serde(rename = "type")]
+        pub type_: ::std::string::String,
+        ///When it was last changed.
+        #[serde(rename = "updatedAt")]
+        pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
+        ///The user who wrote it, or the bot.
+        #[serde(rename = "userId")]
+        pub user_id: ::std::string::String,
+    }
+    ///The name of the content: `text`, `image`, ..., or one of the bot's own.
+    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    #[serde(transparent)]
+    pub struct MessageType(::std::string::String);
+    impl ::std::ops::Deref for MessageType {
+        type Target = ::std::string::String;
+        fn deref(&self) -> &::std::string::String {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<MessageType> for ::std::string::String {
+        fn from(value: MessageType) -> Self {
+            value.0
+        }
+    }
+    impl ::std::str::FromStr for MessageType {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            if value.chars().count() > 200usize {
+                return Err("longer than 200 characters".into());
+            }
+            Ok(Self(value.to_string()))
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for MessageType {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for MessageType {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl<'de> ::serde::Deserialize<'de> for MessageType {
+        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+        where
+            D: ::serde::Deserializer<'de>,
+        {
+            ::std::string::String::deserialize(deserializer)?
+                .parse()
+                .map_err(|e: self::error::ConversionError| {
+                    <D::Error as ::serde::de::Error>::custom(e.to_string())
+                })
+        }
+    }
+    ///What the call did. Versions before 1.80 do not say it.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Meta {
+        ///Whether this call created what it returns.
+        pub created: bool,
+    }
+    ///Where a new message comes from, if not from a person.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Copy,
+        Debug,
+        Eq,
+        Hash,
+        Ord,
+        PartialEq,
+        PartialOrd
+    )]
+    pub enum NewMessageOrigin {
+        #[serde(rename = "synthetic")]
+        Synthetic,
+    }
+    impl ::std::fmt::Display for NewMessageOrigin {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            match *self {
+                Self::Synthetic => f.write_str("synthetic"),
+            }
+        }
+    }
+    impl ::std::str::FromStr for NewMessageOrigin {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            match value {
+                "synthetic" => Ok(Self::Synthetic),
+                _ => Err("invalid value".into()),
+            }
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for NewMessageOrigin {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for NewMessageOrigin {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    ///Where a picture of a user is; a data URI will do.
+    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    #[serde(transparent)]
+    pub struct PictureUrl(::std::string::String);
+    impl ::std::ops::Deref for PictureUrl {
+        type Target = ::std::string::String;
+        fn deref(&self) -> &::std::string::String {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<PictureUrl> for ::std::string::String {
+        fn from(value: PictureUrl) -> Self {
+            value.0
+        }
+    }
+    impl ::std::str::FromStr for PictureUrl {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            if value.chars().count() > 40000usize {
+                return Err("longer than 40000 characters".into());
+            }
+            Ok(Self(value.to_string()))
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for PictureUrl {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for PictureUrl {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl<'de> ::serde::Deserialize<'de> for PictureUrl {
+        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+        where
+            D: ::serde::Deserializer<'de>,
+        {
+            ::std::string::String::deserialize(deserializer)?
+                .parse()
+                .map_err(|e: self::error::ConversionError| {
+                    <D::Error as ::serde::de::Error>::custom(e.to_string())
+                })
+        }
+    }
+    ///When to deliver the message: after a delay or at a date, never both.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub enum Schedule {
+        ///At this date.
+        #[serde(rename = "dateTime")]
+        DateTime(ScheduleDateTime),
+        ///After this many milliseconds.
+        #[serde(rename = "delay")]
+        Delay(::serde_json::Number),
+    }
+    impl ::std::convert::From<ScheduleDateTime> for Schedule {
+        fn from(value: ScheduleDateTime) -> Self {
+            Self::DateTime(value)
+        }
+    }
+    impl ::std::convert::From<::serde_json::Number> for Schedule {
+        fn from(value: ::serde_json::Number) -> Self {
+            Self::Delay(value)
+        }
+    }
+    ///A date and time in ISO 8601, like `2027-01-01T00:00:00.000Z`; the fraction and the offset may be missing.
+    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    #[serde(transparent)]
+    pub struct ScheduleDateTime(::std::string::String);
+    impl ::std::ops::Deref for ScheduleDateTime {
+        type Target = ::std::string::String;
+        fn deref(&self) -> &::std::string::String {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<ScheduleDateTime> for ::std::string::String {
+        fn from(value: ScheduleDateTime) -> Self {
+            value.0
+        }
+    }
+    impl ::std::str::FromStr for ScheduleDateTime {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            if value.chars().count() > 28usize {
+                return Err("longer than 28 characters".into());
+            }
+            if value.chars().count() < 24usize {
+                return Err("shorter than 24 characters".into());
+            }
+            Ok(Self(value.to_string()))
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for ScheduleDateTime {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for ScheduleDateTime {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl<'de> ::serde::Deserialize<'de> for ScheduleDateTime {
+        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+        where
+            D: ::serde::Deserializer<'de>,
+        {
+            ::std::string::String::deserialize(deserializer)?
+                .parse()
+                .map_err(|e: self::error::ConversionError| {
+                    <D::Error as ::serde::de::Error>::custom(e.to_string())
+                })
+        }
+    }
+    ///The name of a tag of the same request.
+    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    #[serde(transparent)]
+    pub struct TagName(::std::string::String);
+    impl ::std::ops::Deref for TagName {
+        type Target = ::std::string::String;
+        fn deref(&self) -> &::std::string::String {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<TagName> for ::std::string::String {
+        fn from(value: TagName) -> Self {
+            value.0
+        }
+    }
+    impl ::std::str::FromStr for TagName {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            if value.chars().count() > 500usize {
+                return Err("longer than 500 characters".into());
+            }
+            Ok(Self(value.to_string()))
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for TagName {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for TagName {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl<'de> ::serde::Deserialize<'de> for TagName {
+        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+        where
+            D: ::serde::Deserializer<'de>,
+        {
+            ::std::string::String::deserialize(deserializer)?
+                .parse()
+                .map_err(|e: self::error::ConversionError| {
+                    <D::Error as ::serde::de::Error>::custom(e.to_string())
+                })
+        }
+    }
+    ///The value of a tag. An empty one unsets the tag.
+    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    #[serde(transparent)]
+    pub struct TagValue(::std::string::String);
+    impl ::std::ops::Deref for TagValue {
+        type Target = ::std::string::String;
+        fn deref(&self) -> &::std::string::String {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<TagValue> for ::std::string::String {
+        fn from(value: TagValue) -> Self {
+            value.0
+        }
+    }
+    impl ::std::str::FromStr for TagValue {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            if value.chars().count() > 500usize {
+                return Err("longer than 500 characters".into());
+            }
+            Ok(Self(value.to_string()))
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for TagValue {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for TagValue {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl<'de> ::serde::Deserialize<'de> for TagValue {
+        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+        where
+            D: ::serde::Deserializer<'de>,
+        {
+            ::std::string::String::deserialize(deserializer)?
+                .parse()
+                .map_err(|e: self::error::ConversionError| {
+                    <D::Error as ::serde::de::Error>::custom(e.to_string())
+                })
+        }
+    }
+    ///Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[serde(transparent)]
+    pub struct Tags(pub ::std::collections::BTreeMap<::std::string::String, TagValue>);
+    impl ::std::ops::Deref for Tags {
+        type Target = ::std::collections::BTreeMap<::std::string::String, TagValue>;
+        fn deref(
+            &self,
+        ) -> &::std::collections::BTreeMap<::std::string::String, TagValue> {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<Tags>
+    for ::std::collections::BTreeMap<::std::string::String, TagValue> {
+        fn from(value: Tags) -> Self {
+            value.0
+        }
+    }
+    impl ::std::convert::From<
+        ::std::collections::BTreeMap<::std::string::String, TagValue>,
+    > for Tags {
+        fn from(
+            value: ::std::collections::BTreeMap<::std::string::String, TagValue>,
+        ) -> Self {
+            Self(value)
+        }
+    }
+    ///Plain text.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Text {
+        ///The text; it may be empty.
+        pub text: ::std::string::String,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///A user as Botpress stored it.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct User {
+        ///What else the integration knows of the user. Versions before 1.80 do not have it.
+        #[serde(default, skip_serializing_if = "::serde_json::Map::is_empty")]
+        pub attributes: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        ///When it was created.
+        #[serde(rename = "createdAt")]
+        pub created_at: ::chrono::DateTime<::chrono::offset::Utc>,
+        ///The id of the user.
+        pub id: ::std::string::String,
+        ///The name, for people to read.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub name: ::std::option::Option<::std::string::String>,
+        ///Where a picture is.
+        #[serde(
+            rename = "pictureUrl",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub picture_url: ::std::option::Option<::std::string::String>,
+        ///What else the bot knows of the user. Versions before 1.80 do not have it.
+        #[serde(default, skip_serializing_if = "::serde_json::Map::is_empty")]
+        pub properties: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        ///The names and values that identify it.
+        pub tags: ::std::collections::BTreeMap<
+            ::std::string::String,
+            ::std::string::String,
+        >,
+        ///When it was last changed.
+        #[serde(rename = "updatedAt")]
+        pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
+    }
+    ///A user: `user_` and 26 characters, or a UUID (the bot itself).
+    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    #[serde(transparent)]
+    pub struct UserId(::std::string::String);
+    impl ::std::ops::Deref for UserId {
+        type Target = ::std::string::String;
+        fn deref(&self) -> &::std::string::String {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<UserId> for ::std::string::String {
+        fn from(value: UserId) -> Self {
+            value.0
+        }
+    }
+    impl ::std::str::FromStr for UserId {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            if value.chars().count() > 36usize {
+                return Err("longer than 36 characters".into());
+            }
+            if value.chars().count() < 28usize {
+                return Err("shorter than 28 characters".into());
+            }
+            Ok(Self(value.to_string()))
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for UserId {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for UserId {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl<'de> ::serde::Deserialize<'de> for UserId {
+        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+        where
+            D: ::serde::Deserializer<'de>,
+        {
+            ::std::string::String::deserialize(deserializer)?
+                .parse()
+                .map_err(|e: self::error::ConversionError| {
+                    <D::Error as ::serde::de::Error>::custom(e.to_string())
+                })
+        }
+    }
+    ///The name of a user, for people to read.
+    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    #[serde(transparent)]
+    pub struct UserName(::std::string::String);
+    impl ::std::ops::Deref for UserName {
+        type Target = ::std::string::String;
+        fn deref(&self) -> &::std::string::String {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<UserName> for ::std::string::String {
+        fn from(value: UserName) -> Self {
+            value.0
+        }
+    }
+    impl ::std::str::FromStr for UserName {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            if value.chars().count() > 200usize {
+                return Err("longer than 200 characters".into());
+            }
+            Ok(Self(value.to_string()))
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for UserName {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for UserName {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl<'de> ::serde::Deserialize<'de> for UserName {
+        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+        where
+            D: ::serde::Deserializer<'de>,
+        {
+            ::std::string::String::deserialize(deserializer)?
+                .parse()
+                .map_err(|e: self::error::ConversionError| {
+                    <D::Error as ::serde::de::Error>::custom(e.to_string())
+                })
+        }
+    }
+    ///A video.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Video {
+        ///What it shows.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub title: ::std::option::Option<::std::string::String>,
+        ///Where the video is.
+        #[serde(rename = "videoUrl")]
+        pub video_url: ::std::string::String,
+        #[serde(flatten)]
+        ///Keys that the contract does not name.
+        pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    /// Error types.
+    pub mod error {
+        /// Error from a `TryFrom` or `FromStr` implementation.
+        pub struct ConversionError(::std::borrow::Cow<'static, str>);
+        impl ::std::error::Error for ConversionError {}
+        impl ::std::fmt::Display for ConversionError {
+            fn fmt(
+                &self,
+                f: &mut ::std::fmt::Formatter<'_>,
+            ) -> Result<(), ::std::fmt::Error> {
+                ::std::fmt::Display::fmt(&self.0, f)
+            }
+        }
+        impl ::std::fmt::Debug for ConversionError {
+            fn fmt(
+                &self,
+                f: &mut ::std::fmt::Formatter<'_>,
+            ) -> Result<(), ::std::fmt::Error> {
+                ::std::fmt::Debug::fmt(&self.0, f)
+            }
+        }
+        impl From<&'static str> for ConversionError {
+            fn from(value: &'static str) -> Self {
+                Self(value.into())
+            }
+        }
+        impl From<String> for ConversionError {
+            fn from(value: String) -> Self {
+                Self(value.into())
+            }
+        }
+    }
+    ///What a button of a card does.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        Eq,
+        Hash,
+        PartialEq
+    )]
+    #[serde(from = "String", into = "String")]
+    #[non_exhaustive]
+    pub enum CardActionKind {
+        ///`postback`
+        Postback,
+        ///`url`
+        Url,
+        ///`say`
+        Say,
+        /// A value that this version of the crate does not know.
+        Other(String),
+    }
+    impl CardActionKind {
+        /// The value as the API writes it.
+        pub fn as_str(&self) -> &str {
+            match self {
+                Self::Postback => "postback",
+                Self::Url => "url",
+                Self::Say => "say",
+                Self::Other(value) => value,
+            }
+        }
+    }
+    impl From<&str> for CardActionKind {
+        fn from(value: &str) -> Self {
+            match value {
+                "postback" => Self::Postback,
+                "url" => Self::Url,
+                "say" => Self::Say,
+                other => Self::Other(other.to_owned()),
+            }
+        }
+    }
+    impl From<String> for CardActionKind {
+        fn from(value: String) -> Self {
+            value.as_str().into()
+        }
+    }
+    impl From<CardActionKind> for String {
+        fn from(value: CardActionKind) -> Self {
+            value.as_str().to_owned()
+        }
+    }
+    impl ::std::fmt::Display for CardActionKind {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            f.write_str(self.as_str())
+        }
+    }
+    ///Which way a message goes, seen from the bot.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        Eq,
+        Hash,
+        PartialEq
+    )]
+    #[serde(from = "String", into = "String")]
+    #[non_exhaustive]
+    pub enum Direction {
+        ///`incoming`
+        Incoming,
+        ///`outgoing`
+        Outgoing,
+        /// A value that this version of the crate does not know.
+        Other(String),
+    }
+    impl Direction {
+        /// The value as the API writes it.
+        pub fn as_str(&self) -> &str {
+            match self {
+                Self::Incoming => "incoming",
+                Self::Outgoing => "outgoing",
+                Self::Other(value) => value,
+            }
+        }
+    }
+    impl From<&str> for Direction {
+        fn from(value: &str) -> Self {
+            match value {
+                "incoming" => Self::Incoming,
+                "outgoing" => Self::Outgoing,
+                other => Self::Other(other.to_owned()),
+            }
+        }
+    }
+    impl From<String> for Direction {
+        fn from(value: String) -> Self {
+            value.as_str().into()
+        }
+    }
+    impl From<Direction> for String {
+        fn from(value: Direction) -> Self {
+            value.as_str().to_owned()
+        }
+    }
+    impl ::std::fmt::Display for Direction {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            f.write_str(self.as_str())
+        }
+    }
+    ///The kind of an error of the API.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        Eq,
+        Hash,
+        PartialEq
+    )]
+    #[serde(from = "String", into = "String")]
+    #[non_exhaustive]
+    pub enum ErrorType {
+        ///`InvalidPayload`
+        InvalidPayload,
+        ///`InvalidJsonSchema`
+        InvalidJsonSchema,
+        ///`InvalidDataFormat`
+        InvalidDataFormat,
+        ///`InvalidIdentifier`
+        InvalidIdentifier,
+        ///`ReferenceNotFound`
+        ReferenceNotFound,
+        ///`InvalidQuery`
+        InvalidQuery,
+        ///`Runtime`
+        Runtime,
+        ///`BreakingChanges`
+        BreakingChanges,
+        ///`Unauthorized`
+        Unauthorized,
+        ///`PaymentRequired`
+        PaymentRequired,
+        ///`Forbidden`
+        Forbidden,
+        ///`QuotaExceeded`
+        QuotaExceeded,
+        ///`ResourceNotFound`
+        ResourceNotFound,
+        ///`MethodNotFound`
+        MethodNotFound,
+        ///`RelationConflict`
+        RelationConflict,
+        ///`ReferenceConstraint`
+        ReferenceConstraint,
+        ///`ResourceLockedConflict`
+        ResourceLockedConflict,
+        ///`AlreadyExists`
+        AlreadyExists,
+        ///`ResourceGone`
+        ResourceGone,
+        ///`PayloadTooLarge`
+        PayloadTooLarge,
+        ///`LimitExceeded`
+        LimitExceeded,
+        ///`UnsupportedMediaType`
+        UnsupportedMediaType,
+        ///`RateLimited`
+        RateLimited,
+        ///`Unknown`
+        Unknown,
+        ///`Internal`
+        Internal,
+        ///`OperationTimeout`
+        OperationTimeout,
+        /// A value that this version of the crate does not know.
+        Other(String),
+    }
+    impl ErrorType {
+        /// The value as the API writes it.
+        pub fn as_str(&self) -> &str {
+            match self {
+                Self::InvalidPayload => "InvalidPayload",
+                Self::InvalidJsonSchema => "InvalidJsonSchema",
+                Self::InvalidDataFormat => "InvalidDataFormat",
+                Self::InvalidIdentifier => "InvalidIdentifier",
+                Self::ReferenceNotFound => "ReferenceNotFound",
+                Self::InvalidQuery => "InvalidQuery",
+                Self::Runtime => "Runtime",
+                Self::BreakingChanges => "BreakingChanges",
+                Self::Unauthorized => "Unauthorized",
+                Self::PaymentRequired => "PaymentRequired",
+                Self::Forbidden => "Forbidden",
+                Self::QuotaExceeded => "QuotaExceeded",
+                Self::ResourceNotFound => "ResourceNotFound",
+                Self::MethodNotFound => "MethodNotFound",
+                Self::RelationConflict => "RelationConflict",
+                Self::ReferenceConstraint => "ReferenceConstraint",
+                Self::ResourceLockedConflict => "ResourceLockedConflict",
+                Self::AlreadyExists => "AlreadyExists",
+                Self::ResourceGone => "ResourceGone",
+                Self::PayloadTooLarge => "PayloadTooLarge",
+                Self::LimitExceeded => "LimitExceeded",
+                Self::UnsupportedMediaType => "UnsupportedMediaType",
+                Self::RateLimited => "RateLimited",
+                Self::Unknown => "Unknown",
+                Self::Internal => "Internal",
+                Self::OperationTimeout => "OperationTimeout",
+                Self::Other(value) => value,
+            }
+        }
+    }
+    impl From<&str> for ErrorType {
+        fn from(value: &str) -> Self {
+            match value {
+                "InvalidPayload" => Self::InvalidPayload,
+                "InvalidJsonSchema" => Self::InvalidJsonSchema,
+                "InvalidDataFormat" => Self::InvalidDataFormat,
+                "InvalidIdentifier" => Self::InvalidIdentifier,
+                "ReferenceNotFound" => Self::ReferenceNotFound,
+                "InvalidQuery" => Self::InvalidQuery,
+                "Runtime" => Self::Runtime,
+                "BreakingChanges" => Self::BreakingChanges,
+                "Unauthorized" => Self::Unauthorized,
+                "PaymentRequired" => Self::PaymentRequired,
+                "Forbidden" => Self::Forbidden,
+                "QuotaExceeded" => Self::QuotaExceeded,
+                "ResourceNotFound" => Self::ResourceNotFound,
+                "MethodNotFound" => Self::MethodNotFound,
+                "RelationConflict" => Self::RelationConflict,
+                "ReferenceConstraint" => Self::ReferenceConstraint,
+                "ResourceLockedConflict" => Self::ResourceLockedConflict,
+                "AlreadyExists" => Self::AlreadyExists,
+                "ResourceGone" => Self::ResourceGone,
+                "PayloadTooLarge" => Self::PayloadTooLarge,
+                "LimitExceeded" => Self::LimitExceeded,
+                "UnsupportedMediaType" => Self::UnsupportedMediaType,
+                "RateLimited" => Self::RateLimited,
+                "Unknown" => Self::Unknown,
+                "Internal" => Self::Internal,
+                "OperationTimeout" => Self::OperationTimeout,
+                other => Self::Other(other.to_owned()),
+            }
+        }
+    }
+    impl From<String> for ErrorType {
+        fn from(value: String) -> Self {
+            value.as_str().into()
+        }
+    }
+    impl From<ErrorType> for String {
+        fn from(value: ErrorType) -> Self {
+            value.as_str().to_owned()
+        }
+    }
+    impl ::std::fmt::Display for ErrorType {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            f.write_str(self.as_str())
+        }
+    }
+    ///Where a stored message comes from, if not from a person.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        Eq,
+        Hash,
+        PartialEq
+    )]
+    #[serde(from = "String", into = "String")]
+    #[non_exhaustive]
+    pub enum Origin {
+        ///`synthetic`
+        Synthetic,
+        /// A value that this version of the crate does not know.
+        Other(String),
+    }
+    impl Origin {
+        /// The value as the API writes it.
+        pub fn as_str(&self) -> &str {
+            match self {
+                Self::Synthetic => "synthetic",
+                Self::Other(value) => value,
+            }
+        }
+    }
+    impl From<&str> for Origin {
+        fn from(value: &str) -> Self {
+            match value {
+                "synthetic" => Self::Synthetic,
+                other => Self::Other(other.to_owned()),
+            }
+        }
+    }
+    impl From<String> for Origin {
+        fn from(value: String) -> Self {
+            value.as_str().into()
+        }
+    }
+    impl From<Origin> for String {
+        fn from(value: Origin) -> Self {
+            value.as_str().to_owned()
+        }
+    }
+    impl ::std::fmt::Display for Origin {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            f.write_str(self.as_str())
+        }
+    }
+    impl Audio {
+        ///A sound recording.
+        pub fn new(audio_url: impl Into<String>) -> Self {
+            Self {
+                audio_url: audio_url.into(),
+                title: None,
+                extra: Default::default(),
+            }
+        }
+        ///What it is.
+        pub fn title(mut self, title: impl Into<String>) -> Self {
+            self.title = Some(title.into());
+            self
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+    impl Bloc {
+        ///Several contents in one message.
+        pub fn new(items: impl IntoIterator<Item = BlocItem>) -> Self {
+            Self {
+                items: items.into_iter().collect(),
+                extra: Default::default(),
+            }
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+    impl Card {
+        ///A card with buttons.
+        pub fn new(
+            title: impl Into<String>,
+            actions: impl IntoIterator<Item = CardAction>,
+        ) -> Self {
+            Self {
+                title: title.into(),
+                actions: actions.into_iter().collect(),
+                subtitle: None,
+                image_url: None,
+                extra: Default::default(),
+            }
+        }
+        ///The line below the heading.
+        pub fn subtitle(mut self, subtitle: impl Into<String>) -> Self {
+            self.subtitle = Some(subtitle.into());
+            self
+        }
+        ///Where the picture on the card is.
+        pub fn image_url(mut self, image_url: impl Into<String>) -> Self {
+            self.image_url = Some(image_url.into());
+            self
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+    impl CardAction {
+        ///A button of a card.
+        pub fn new(
+            action: impl Into<CardActionKind>,
+            label: impl Into<String>,
+            value: impl Into<String>,
+        ) -> Self {
+            Self {
+                action: action.into(),
+                label: label.into(),
+                value: value.into(),
+                extra: Default::default(),
+            }
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+    impl Carousel {
+        ///Several cards side by side.
+        pub fn new(items: impl IntoIterator<Item = Card>) -> Self {
+            Self {
+                items: items.into_iter().collect(),
+                extra: Default::default(),
+            }
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+    impl Choice {
+        ///A question with a few answers, as buttons.
+        pub fn new(
+            text: impl Into<String>,
+            options: impl IntoIterator<Item = ChoiceOption>,
+        ) -> Self {
+            Self {
+                text: text.into(),
+                options: options.into_iter().collect(),
+                extra: Default::default(),
+            }
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+    impl ChoiceOption {
+        ///An answer to choose.
+        pub fn new(label: impl Into<String>, value: impl Into<String>) -> Self {
+            Self {
+                label: label.into(),
+                value: value.into(),
+                extra: Default::default(),
+            }
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+    impl Dropdown {
+        ///A question with many answers, as a list.
+        pub fn new(
+            text: impl Into<String>,
+            options: impl IntoIterator<Item = ChoiceOption>,
+        ) -> Self {
+            Self {
+                text: text.into(),
+                options: options.into_iter().collect(),
+                extra: Default::default(),
+            }
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+    impl File {
+        ///Any other file.
+        pub fn new(file_url: impl Into<String>) -> Self {
+            Self {
+                file_url: file_url.into(),
+                title: None,
+                extra: Default::default(),
+            }
+        }
+        ///What it is.
+        pub fn title(mut self, title: impl Into<String>) -> Self {
+            self.title = Some(title.into());
+            self
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+    impl Image {
+        ///A picture.
+        pub fn new(image_url: impl Into<String>) -> Self {
+            Self {
+                image_url: image_url.into(),
+                title: None,
+                extra: Default::default(),
+            }
+        }
+        ///What it shows.
+        pub fn title(mut self, title: impl Into<String>) -> Self {
+            self.title = Some(title.into());
+            self
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+    impl Location {
+        ///A place.
+        pub fn new(latitude: f64, longitude: f64) -> Self {
+            Self {
+                latitude: latitude,
+                longitude: longitude,
+                address: None,
+                title: None,
+                extra: Default::default(),
+            }
+        }
+        ///Its postal address.
+        pub fn address(mut self, address: impl Into<String>) -> Self {
+            self.address = Some(address.into());
+            self
+        }
+        ///Its name.
+        pub fn title(mut self, title: impl Into<String>) -> Self {
+            self.title = Some(title.into());
+            self
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+    impl Markdown {
+        ///Text in Markdown; deprecated by Botpress.
+        pub fn new(markdown: impl Into<String>) -> Self {
+            Self {
+                markdown: markdown.into(),
+                extra: Default::default(),
+            }
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+    impl Text {
+        ///Plain text.
+        pub fn new(text: impl Into<String>) -> Self {
+            Self {
+                text: text.into(),
+                extra: Default::default(),
+            }
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+    impl Video {
+        ///A video.
+        pub fn new(video_url: impl Into<String>) -> Self {
+            Self {
+                video_url: video_url.into(),
+                title: None,
+                extra: Default::default(),
+            }
+        }
+        ///What it shows.
+        pub fn title(mut self, title: impl Into<String>) -> Self {
+            self.title = Some(title.into());
+            self
+        }
+        /// Adds a key that the contract does not name. One that it names is replaced.
+        pub fn extra(
+            mut self,
+            key: impl Into<String>,
+            value: impl Into<::serde_json::Value>,
+        ) -> Self {
+            self.extra.insert(key.into(), value.into());
+            self
+        }
+    }
+}
