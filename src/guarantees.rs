@@ -11,6 +11,7 @@
 //! | --- | --- | --- |
 //! | message | in the whole bot, across conversations | hinder, unless tags are listed |
 //! | user | within the integration | do not matter |
+//! | conversation | within the integration and its channel | do not matter |
 //!
 //! Take what the channel guarantees to be unique there, such as the id of the message, and leave out what
 //! may change from one webhook to the next, such as a name: it would split a person in two. A message

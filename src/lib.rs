@@ -24,9 +24,10 @@
 //! ```
 //!
 //! - [`Client`] holds the credentials and makes the calls.
-//! - [`NewMessage`] and [`NewUser`] are built by type or from JSON, and checked before they leave;
-//!   [`content`] has what a message can say.
-//! - [`Stored`] is the answer: the [`Message`] or the [`User`], and whether this call created it.
+//! - [`NewMessage`], [`NewUser`] and [`NewConversation`] are built by type or from JSON, and checked
+//!   before they leave; [`content`] has what a message can say.
+//! - [`Stored`] is the answer: the [`Message`], [`User`] or [`Conversation`], and whether this call
+//!   created it.
 //! - [`Retry`] says which failures are repeated, and how often.
 //! - [`Error`] tells what went wrong, whether the message may be stored all the same, and whether the
 //!   channel [should repeat](Error::should_repeat) its webhook.
@@ -52,6 +53,7 @@
 mod attempt;
 mod builder;
 mod client;
+mod conversation;
 mod error;
 mod generated;
 pub mod guarantees;
@@ -77,10 +79,10 @@ pub use attempt::Record;
 pub use builder::Builder;
 pub use client::{Client, Stored};
 pub use error::{AnswerError, ApiError, ConfigError, Error, ErrorKind, TransportError};
-pub use generated::types::{Direction, ErrorType, Message, Origin, User};
+pub use generated::types::{Conversation, Direction, ErrorType, Message, Origin, User};
 pub use limit::RateLimit;
 pub use message::Schedule;
-pub use record::{New, NewMessage, NewUser};
+pub use record::{New, NewConversation, NewMessage, NewUser};
 pub use retry::Retry;
 pub use validate::{Rule, Violation};
 

@@ -9,15 +9,17 @@ use serde_json::{Value, json};
 use crate::attempt::Record;
 use crate::error::{Error, ErrorKind};
 use crate::generated::Operation;
-use crate::generated::types::{Message, User};
+use crate::generated::types::{Conversation, Message, User};
 use crate::validate::{Rule, Violation, check};
 
 /// A message to find or create.
 pub type NewMessage = New<Message>;
 /// A user to find or create.
 pub type NewUser = New<User>;
+/// A conversation to find or create.
+pub type NewConversation = New<Conversation>;
 
-/// A record to find or create: a [`NewMessage`] or a [`NewUser`].
+/// A record to find or create: a [`NewMessage`], a [`NewUser`] or a [`NewConversation`].
 ///
 /// ```
 /// use botpress_messages::NewUser;

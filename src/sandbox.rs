@@ -76,7 +76,7 @@ use ulid::Ulid;
 use crate::attempt::BEARER;
 use crate::builder;
 use crate::client::Client;
-use crate::generated::types::{ErrorType, Message, User};
+use crate::generated::types::{Conversation, ErrorType, Message, User};
 use crate::generated::{OPERATIONS, Operation};
 use crate::validate::{Rule, Violation, check};
 
@@ -167,6 +167,11 @@ impl Sandbox {
     /// The users that it stored, in the order of their creation.
     pub fn users(&self) -> Vec<User> {
         self.stored("user")
+    }
+
+    /// The conversations that it stored, in the order of their creation.
+    pub fn conversations(&self) -> Vec<Conversation> {
+        self.stored("conversation")
     }
 
     fn stored<T: DeserializeOwned>(&self, record: &str) -> Vec<T> {

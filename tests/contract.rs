@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use botpress_messages::content::Content;
 use botpress_messages::sandbox::Sandbox;
-use botpress_messages::{Client, Direction, Message, New, NewMessage, Origin, Record, User};
+use botpress_messages::{
+    Client, Conversation, Direction, Message, New, NewMessage, Origin, Record, User,
+};
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use serde::Serialize;
@@ -17,6 +19,7 @@ use support::*;
 async fn recorded_requests_arrive_as_they_are_or_are_refused_unsent() {
     recorded::<Message>("messages").await;
     recorded::<User>("users").await;
+    recorded::<Conversation>("conversations").await;
 }
 
 async fn recorded<T: Record + Serialize>(kind: &str) {

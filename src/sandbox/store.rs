@@ -51,6 +51,7 @@ fn kind(operation: &Operation) -> Kind {
             Kind { prefix: "msg", exact: true, of_integration: false, updates: &["payload"] }
         }
         "user" => Kind { prefix: "user", exact, of_integration, updates: &["name", "pictureUrl"] },
+        "conversation" => Kind { prefix: "conv", exact, of_integration, updates: &[] },
         _ => Kind { prefix, exact, of_integration, updates: &[] },
     }
 }
@@ -133,7 +134,7 @@ impl Store {
         let (number, created) = match found.filter(|number| table.rows.contains_key(number)) {
             Some(number) => (number, false),
             None => {
-                let record = new_record(operation, &kind, &body, &now, bot_id);
+                let record = new_record(operation, &kind, &body, &now, integration, bot_id);
                 table.created += 1;
                 let id = record["id"].as_str().unwrap_or_default().to_owned();
                 table.by_id.insert(id, table.created);
@@ -166,7 +167,20 @@ impl Store {
             }
         }
         let record = record.clone();
+        if created {
+            self.count(&record);
+        }
         Ok((record, created))
+    }
+
+    /// Counts a message in its conversation.
+    fn count(&mut self, message: &Value) {
+        let Some(table) = self.tables.get_mut("conversation") else { return };
+        let id = message["conversationId"].as_str().unwrap_or_default();
+        if let Some(row) = table.by_id.get(id).and_then(|number| table.rows.get_mut(number)) {
+            let count = row.record["messageCount"].as_u64().unwrap_or_default();
+            row.record["messageCount"] = json!(count + 1);
+        }
     }
 }
 
@@ -179,6 +193,7 @@ fn new_record(
     kind: &Kind,
     body: &Value,
     now: &Value,
+    integration: &str,
     bot_id: &str,
 ) -> Value {
     let mut record = body.clone();
@@ -190,9 +205,16 @@ fn new_record(
     record["id"] = json!(format!("{}_{}", kind.prefix, Ulid::generate()));
     record["createdAt"] = now.clone();
     record["tags"] = json!({});
-    if operation.record == "message" {
-        let outgoing = body["userId"] == bot_id;
-        record["direction"] = json!(if outgoing { "outgoing" } else { "incoming" });
+    match operation.record {
+        "message" => {
+            let outgoing = body["userId"] == bot_id;
+            record["direction"] = json!(if outgoing { "outgoing" } else { "incoming" });
+        }
+        "conversation" => {
+            record["integration"] = json!(integration);
+            record["messageCount"] = json!(0);
+        }
+        _ => {}
     }
     record
 }

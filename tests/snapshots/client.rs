@@ -183,6 +183,62 @@ Arguments:
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
+    /**Gets the conversation that carries these tags, or creates it
+
+Looks for a stored conversation of the channel by tags: by all of the request's, or only by those that `discriminateByTags` lists; further tags of the stored conversation do not hinder. One that is found is updated with the tags of this request (from version 1.80 on).
+
+Sends a `POST` request to `/v1/chat/conversations/get-or-create`
+
+Arguments:
+- `x_bot_id`: The bot that is addressed.
+- `x_integration_alias`: The integration that calls, by its alias in the bot.
+- `x_integration_id`: The integration that calls, by its id.
+- `body`
+*/
+    pub async fn get_or_create_conversation<'a>(
+        &'a self,
+        x_bot_id: &'a str,
+        x_integration_alias: Option<&'a str>,
+        x_integration_id: Option<&'a str>,
+        body: &'a types::GetOrCreateConversationBody,
+    ) -> Result<ResponseValue<types::GetOrCreateConversationResponse>, Error<()>> {
+        let url = format!("{}/v1/chat/conversations/get-or-create", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(4usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        header_map.append("x-bot-id", x_bot_id.to_string().try_into()?);
+        if let Some(value) = x_integration_alias {
+            header_map.append("x-integration-alias", value.to_string().try_into()?);
+        }
+        if let Some(value) = x_integration_id {
+            header_map.append("x-integration-id", value.to_string().try_into()?);
+        }
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .post(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .json(&body)
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "get_or_create_conversation",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
 }
 /// Items consumers will typically use such as the Client.
 pub mod prelude {
@@ -221,5 +277,22 @@ impl super::Record for types::User {
     }
     fn read(answer: Self::Answer) -> (Self, Option<bool>) {
         (answer.user, answer.meta.map(|meta| meta.created))
+    }
+}
+impl super::Record for types::Conversation {
+    const OPERATION: &'static crate::generated::Operation = &crate::generated::OPERATIONS[2usize];
+    type Body = types::GetOrCreateConversationBody;
+    type Answer = types::GetOrCreateConversationResponse;
+    async fn call(
+        client: &Client,
+        caller: &super::Caller,
+        body: &Self::Body,
+    ) -> Result<ResponseValue<Self::Answer>, Error<()>> {
+        let alias = caller.integration_alias.as_deref();
+        let id = caller.integration_id.as_deref();
+        client.get_or_create_conversation(&caller.bot_id, alias, id, body).await
+    }
+    fn read(answer: Self::Answer) -> (Self, Option<bool>) {
+        (answer.conversation, answer.meta.map(|meta| meta.created))
     }
 }

@@ -1,7 +1,7 @@
 /// Where the API is.
 pub const BASE_URL: &str = "https://api.botpress.cloud";
 /// The operations, in the order of the spec.
-pub static OPERATIONS: [Operation; 2usize] = [
+pub static OPERATIONS: [Operation; 3usize] = [
     Operation {
         name: "get_or_create_message",
         path: "/v1/chat/messages/get-or-create",
@@ -166,6 +166,62 @@ pub static OPERATIONS: [Operation; 2usize] = [
             others: None,
         },
     },
+    Operation {
+        name: "get_or_create_conversation",
+        path: "/v1/chat/conversations/get-or-create",
+        record: "conversation",
+        within: &["channel"],
+        body: Schema::Object {
+            properties: &[
+                (
+                    "channel",
+                    Schema::String {
+                        min: None,
+                        max: Some(200usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "tags",
+                    Schema::Object {
+                        properties: &[],
+                        required: &[],
+                        others: Some(
+                            &Schema::String {
+                                min: None,
+                                max: Some(500usize),
+                                values: &[],
+                                date_time: false,
+                            },
+                        ),
+                    },
+                ),
+                (
+                    "integrationName",
+                    Schema::String {
+                        min: None,
+                        max: Some(200usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "discriminateByTags",
+                    Schema::Array(
+                        &Schema::String {
+                            min: None,
+                            max: Some(500usize),
+                            values: &[],
+                            date_time: false,
+                        },
+                    ),
+                ),
+            ],
+            required: &["channel", "tags"],
+            others: None,
+        },
+    },
 ];
 /// Types used as operation parameters and responses.
 #[allow(clippy::all)]
@@ -295,6 +351,60 @@ pub mod types {
         ///Keys that the contract does not name.
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
+    ///The name of a channel that the integration defines: `channel`, `dm`, `thread`, ...
+    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+    #[serde(transparent)]
+    pub struct ChannelName(::std::string::String);
+    impl ::std::ops::Deref for ChannelName {
+        type Target = ::std::string::String;
+        fn deref(&self) -> &::std::string::String {
+            &self.0
+        }
+    }
+    impl ::std::convert::From<ChannelName> for ::std::string::String {
+        fn from(value: ChannelName) -> Self {
+            value.0
+        }
+    }
+    impl ::std::str::FromStr for ChannelName {
+        type Err = self::error::ConversionError;
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            if value.chars().count() > 200usize {
+                return Err("longer than 200 characters".into());
+            }
+            Ok(Self(value.to_string()))
+        }
+    }
+    impl ::std::convert::TryFrom<&str> for ChannelName {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: &str,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl ::std::convert::TryFrom<::std::string::String> for ChannelName {
+        type Error = self::error::ConversionError;
+        fn try_from(
+            value: ::std::string::String,
+        ) -> ::std::result::Result<Self, self::error::ConversionError> {
+            value.parse()
+        }
+    }
+    impl<'de> ::serde::Deserialize<'de> for ChannelName {
+        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
+        where
+            D: ::serde::Deserializer<'de>,
+        {
+            ::std::string::String::deserialize(deserializer)?
+                .parse()
+                .map_err(|e: self::error::ConversionError| {
+                    <D::Error as ::serde::de::Error>::custom(e.to_string())
+                })
+        }
+    }
     ///A question with a few answers, as buttons.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     pub struct Choice {
@@ -417,6 +527,48 @@ pub mod types {
         fn from(value: Bloc) -> Self {
             Self::Bloc(value)
         }
+    }
+    ///A conversation as Botpress stored it.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct Conversation {
+        ///The name of its channel.
+        pub channel: ::std::string::String,
+        ///When it was created.
+        #[serde(rename = "createdAt")]
+        pub created_at: ::chrono::DateTime<::chrono::offset::Utc>,
+        ///Its current task; deprecated by Botpress from version 1.80 on.
+        #[serde(
+            rename = "currentTaskId",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub current_task_id: ::std::option::Option<::std::string::String>,
+        ///Its current workflow; version 1.108 does not have it any more.
+        #[serde(
+            rename = "currentWorkflowId",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub current_workflow_id: ::std::option::Option<::std::string::String>,
+        ///The id of the conversation.
+        pub id: ::std::string::String,
+        ///The name of the integration that it belongs to.
+        pub integration: ::std::string::String,
+        ///How many messages it has. Versions before 1.80 do not say it.
+        #[serde(
+            rename = "messageCount",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub message_count: ::std::option::Option<f64>,
+        ///What else is known of the conversation. Only late versions have it.
+        #[serde(default, skip_serializing_if = "::serde_json::Map::is_empty")]
+        pub properties: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        ///The names and values that identify it.
+        pub tags: ::std::collections::BTreeMap<
+            ::std::string::String,
+            ::std::string::String,
+        >,
+        ///When it was last changed.
+        #[serde(rename = "updatedAt")]
+        pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
     }
     ///A conversation: `conv_` and 26 characters, or a UUID.
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -563,6 +715,30 @@ pub mod types {
         #[serde(flatten)]
         ///Keys that the contract does not name.
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+    }
+    ///A conversation to find or create.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    pub struct GetOrCreateConversationBody {
+        pub channel: ChannelName,
+        #[serde(
+            rename = "discriminateByTags",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub discriminate_by_tags: ::std::option::Option<DiscriminateByTags>,
+        #[serde(
+            rename = "integrationName",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub integration_name: ::std::option::Option<IntegrationName>,
+        pub tags: Tags,
+    }
+    ///The conversation that the API found or created.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    pub struct GetOrCreateConversationResponse {
+        pub conversation: Conversation,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub meta: ::std::option::Option<Meta>,
     }
     ///A message to find or create.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]

@@ -1,0 +1,26 @@
+//! The conversation: its constructor.
+
+use serde_json::json;
+
+use crate::generated::types::{Conversation, GetOrCreateConversationBody};
+use crate::record::New;
+
+impl New<Conversation> {
+    /// A conversation in a channel of the integration: `channel`, `dm`, `thread`, or how it calls them.
+    /// Tags identify it within that channel.
+    #[allow(clippy::self_named_constructors)] // nobody writes `New::new`
+    pub fn new(channel: impl Into<String>) -> Self {
+        Self::from(json!({ "channel": channel.into(), "tags": {} }))
+    }
+}
+
+/// The keys that stand above as strings; this compiles as long as they are all there are.
+const _: fn(GetOrCreateConversationBody) = |body| {
+    let GetOrCreateConversationBody {
+        channel: _,
+        tags: _,
+        // Deprecated, so only raw JSON can set it.
+        integration_name: _,
+        discriminate_by_tags: _,
+    } = body;
+};
