@@ -146,6 +146,10 @@ pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
                 fn read(answer: Self::Answer) -> (Self, Option<bool>) {
                     (answer.#property, answer.meta.map(|meta| meta.created))
                 }
+
+                fn id(&self) -> &str {
+                    &self.id
+                }
             }
         })
     });

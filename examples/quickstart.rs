@@ -1,17 +1,17 @@
-//! Creates a message, repeats it, and has an invalid one refused.
+//! A person writes, and the channel repeats the webhook: one message.
 //!
 //!     cargo run --example quickstart
 //!
-//! needs no account: it talks to a sandbox that it starts itself. With `BP_TOKEN` and `BP_BOT_ID` set
-//! it talks to the real API, about a conversation and a user of yours:
-//!
-//!     cargo run --example quickstart -- conv_... user_...
+//! needs no account: it talks to a sandbox that it starts itself. With `BP_TOKEN`, `BP_BOT_ID` and
+//! `BP_INTEGRATION_ID` set it talks to the real API; the channel and the names of the tags below have to
+//! be some that your integration defines.
 
 use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 
-use botpress_messages::{Client, NewMessage, content::Text, sandbox::Sandbox};
+use botpress_messages::sandbox::Sandbox;
+use botpress_messages::{Client, NewConversation, NewMessage, NewUser, content::Text};
 use chrono::Utc;
 
 #[tokio::main]
@@ -42,20 +42,20 @@ async fn quickstart() -> Result<(), Box<dyn Error>> {
         sandbox.client().build()?
     };
 
-    let mut arguments = env::args().skip(1);
-    let conversation = arguments.next().unwrap_or("conv_01KDF2QM9Z2CK5XYT0RD4E7J5K".into());
-    let user = arguments.next().unwrap_or("user_010NFASW4XK2YJ5RVY7B6JMC28".into());
-
-    println!("1. A webhook arrives; its id is the tag that identifies the message.");
+    println!("1. A person writes. The webhook knows the channel's ids, and the API gives its own.");
     let webhook_id = format!("quickstart-{}", Utc::now().timestamp_millis());
-    let message = NewMessage::new(conversation, user, Text::new("Hello from the quickstart"))
-        .tag("id", webhook_id)
-        .discriminate_by(["id"]);
-    let first = client.get_or_create(&message).await?;
+    let message = NewMessage::new(
+        NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
+        NewUser::new().tag("id", "U05BPU9V1KQ").name("Ann Petit"),
+        Text::new("Hello from the quickstart"),
+    )
+    .tag("id", webhook_id);
+    let first = client.deliver(&message).await?;
+    println!("   {} in {}", first.record.user_id, first.record.conversation_id);
     println!("   {}: {}", first.record.id, outcome(first.created));
 
     println!("2. The channel repeats the webhook: same tag, same message.");
-    let second = client.get_or_create(&message).await?;
+    let second = client.deliver(&message).await?;
     println!("   {}: {}", second.record.id, outcome(second.created));
     if first.record.id != second.record.id {
         return Err("the API stored the message twice".into());
@@ -64,13 +64,12 @@ async fn quickstart() -> Result<(), Box<dyn Error>> {
     println!("3. What is stored can be read back by its type:");
     println!("   {:?}", second.record.content());
 
-    println!(
-        "4. A message that breaks the contract is not sent. Everything wrong with it is told:"
-    );
-    let invalid = NewMessage::new("conv_1", "canny-system", Text::new("Dark mode"))
+    println!("4. What breaks the contract is not sent. Everything wrong with it is told:");
+    let nobody = NewUser::new().tag("id", "");
+    let invalid = NewMessage::new("conv_1", nobody, Text::new("Dark mode"))
         .tag("id", "x".repeat(501))
         .discriminate_by(["id", "channelId"]);
-    let Err(refused) = client.get_or_create(&invalid).await else {
+    let Err(refused) = client.deliver(&invalid).await else {
         return Err("the invalid message was accepted".into());
     };
     for violation in refused.violations() {

@@ -20,8 +20,8 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/client.rs"));
 }
 
-/// What the endpoints store: a [`Message`](crate::Message) or a [`User`](crate::User). Only this crate
-/// implements it, as the spec says.
+/// What the endpoints store: a [`Message`](crate::Message), a [`User`](crate::User) or a
+/// [`Conversation`](crate::Conversation). Only this crate implements it, as the spec says.
 pub trait Record: Sized + Send + Sync + 'static {
     #[doc(hidden)]
     const OPERATION: &'static Operation;
@@ -41,6 +41,9 @@ pub trait Record: Sized + Send + Sync + 'static {
     /// The record, and whether the call created it.
     #[doc(hidden)]
     fn read(answer: Self::Answer) -> (Self, Option<bool>);
+
+    /// The id that the API gave to it.
+    fn id(&self) -> &str;
 }
 
 /// Who calls the API, and how.

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::attempt::{BEARER, Caller};
 use crate::error::ConfigError;
 use crate::generated::BASE_URL;
+use crate::memory::Memory;
 use crate::retry::Retry;
 use crate::turn::Turns;
 
@@ -33,6 +34,7 @@ pub struct Builder {
     connect_timeout: Option<Duration>,
     timeout: Option<Duration>,
     retry: Retry,
+    remember_ids: Option<Duration>,
     headers: Vec<(String, String)>,
     http: Option<HttpSettings>,
     shared: Option<Arc<Shared>>,
@@ -42,6 +44,7 @@ pub struct Builder {
 pub(crate) struct Shared {
     pub(crate) http: reqwest::Client,
     pub(crate) turns: Turns,
+    pub(crate) memory: Memory,
     /// Has no permits: whoever waits for one waits until it is closed.
     pub(crate) open: Semaphore,
 }
@@ -113,6 +116,14 @@ impl Builder {
         self
     }
 
+    /// How long [`Client::deliver`](crate::Client::deliver) remembers the ids of users and conversations,
+    /// so that it need not ask for them again; an hour by default. Zero switches it off. About fifty
+    /// thousand ids are kept, those that are used.
+    pub fn remember_ids(mut self, lasts: Duration) -> Self {
+        self.remember_ids = Some(lasts);
+        self.apart()
+    }
+
     /// A header that every request carries in addition. Its value is treated as a secret.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -173,6 +184,7 @@ impl Builder {
             None => Arc::new(Shared {
                 http: self.http_client(&url)?,
                 turns: Turns::default(),
+                memory: Memory::new(self.remember_ids.unwrap_or(Duration::from_secs(3_600))),
                 open: Semaphore::new(0),
             }),
         };

@@ -25,16 +25,16 @@ use crate::turn::{SETTLES, Turn};
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), botpress_messages::Error> {
-/// use botpress_messages::{Client, NewMessage, content::Text};
+/// use botpress_messages::{Client, NewConversation, NewMessage, NewUser, content::Text};
 ///
 /// let client = Client::from_env()?;
 /// let message = NewMessage::new(
-///     "conv_01KDF2QM9Z2CK5XYT0RD4E7J5K",
-///     "user_010NFASW4XK2YJ5RVY7B6JMC28",
+///     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
+///     NewUser::new().tag("id", "U05BPU9V1KQ"),
 ///     Text::new("Hello"),
 /// )
 /// .tag("ts", "1722441123.004619");
-/// let stored = client.get_or_create(&message).await?;
+/// let stored = client.deliver(&message).await?;
 /// println!("{} created: {:?}", stored.record.id, stored.created);
 /// # Ok(())
 /// # }
@@ -85,8 +85,8 @@ impl Client {
     }
 
     /// The settings of this client, for another bot, token or integration. What is built from them uses
-    /// the same connections, unless it is told to connect in another way; it counts a rate limit of its
-    /// own.
+    /// the same connections and remembered ids, unless it is told to connect or remember in another
+    /// way; it counts a rate limit of its own.
     ///
     /// ```
     /// # use botpress_messages::{Client, Error};
@@ -114,8 +114,8 @@ impl Client {
         Self { settings: Arc::clone(&self.settings), retry }
     }
 
-    /// Finds the record by its tags or creates it: a [`NewMessage`](crate::NewMessage) or a
-    /// [`NewUser`](crate::NewUser). An attempt that
+    /// Finds the record by its tags or creates it: a [`NewMessage`](crate::NewMessage), a
+    /// [`NewUser`](crate::NewUser) or a [`NewConversation`](crate::NewConversation). An attempt that
     /// fails is repeated where that is safe, as [`Retry`] tells. Calls of this client and its clones for
     /// the same record take turns: the second finds what the first created.
     ///

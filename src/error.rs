@@ -25,6 +25,8 @@ pub struct Error {
     /// Whether the endpoint can find the record again.
     identified: bool,
     step: Option<&'static str>,
+    user_id: Option<String>,
+    conversation_id: Option<String>,
 }
 
 /// What went wrong, in the last attempt of a call.
@@ -39,8 +41,8 @@ pub enum ErrorKind {
     /// was not sent. This is how long.
     RateLimit(Duration),
     /// The call had too little time left for a first attempt: its deadline is too short, or another
-    /// call for the same record was under way for as long. It was not
-    /// sent.
+    /// call for the same record was under way for as long, or deliveries into the same conversation were.
+    /// It was not sent.
     Deadline,
     /// The client was [closed](crate::Client::close) before the first attempt. It was not sent.
     Closed,
@@ -65,12 +67,23 @@ impl Error {
         maybe_stored: bool,
         identified: bool,
     ) -> Self {
-        Self { kind, attempts, maybe_stored, identified, step: None }
+        let (step, user_id, conversation_id) = Default::default();
+        Self { kind, attempts, maybe_stored, identified, step, user_id, conversation_id }
     }
 
     /// The error of the call for this record.
     pub(crate) fn at(self, step: &'static str) -> Self {
         Self { step: Some(step), ..self }
+    }
+
+    /// The same, of a delivery that has these ids by then. Its `maybe_stored` is about the message.
+    pub(crate) fn of_delivery(
+        self,
+        user_id: Option<String>,
+        conversation_id: Option<String>,
+    ) -> Self {
+        let maybe_stored = self.maybe_stored && self.step == Some("message");
+        Self { maybe_stored, user_id, conversation_id, ..self }
     }
 
     /// What went wrong, in the last attempt if there were several.
@@ -83,7 +96,8 @@ impl Error {
         self.attempts
     }
 
-    /// Whether the record may be stored although the call failed, by any of its attempts.
+    /// Whether the record may be stored although the call failed, by any of its attempts. Of a
+    /// [delivery](crate::Client::deliver), this is about the message.
     pub fn maybe_stored(&self) -> bool {
         self.maybe_stored
     }
@@ -113,9 +127,20 @@ impl Error {
         (self.identified || !self.maybe_stored) && self.kind.may_change()
     }
 
-    /// Which call failed, that for the `user` or the `message`; `None` if none was made.
+    /// Which call of a delivery failed, that for the `user`, the `conversation` or the `message`; `None`
+    /// if none was made.
     pub fn step(&self) -> Option<&'static str> {
         self.step
+    }
+
+    /// The user of a delivery that failed, if its id was known by then: it is stored.
+    pub fn user_id(&self) -> Option<&str> {
+        self.user_id.as_deref()
+    }
+
+    /// The conversation of a delivery that failed, if its id was known by then: it is stored.
+    pub fn conversation_id(&self) -> Option<&str> {
+        self.conversation_id.as_deref()
     }
 
     /// How long to wait before another call, if that is known.
@@ -230,6 +255,13 @@ impl ErrorKind {
             Self::Answer(e) => ![400, 413, 415, 422].contains(&e.status.as_u16()),
             _ => true,
         }
+    }
+
+    /// Whether the API does not know an id that the request names.
+    pub(crate) fn is_unknown_id(&self) -> bool {
+        let unknown =
+            [ErrorType::ReferenceNotFound, ErrorType::ResourceNotFound, ErrorType::ResourceGone];
+        matches!(self, Self::Api(e) if unknown.contains(&e.type_))
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {

@@ -23,12 +23,20 @@
 //! any more. From API version 1.80 on, a record that is found is updated with the tags of the call, a
 //! message also with its payload, a user with name and picture.
 //!
+//! [`Client::deliver`](crate::Client::deliver) remembers the ids of users and conversations for an hour,
+//! or [as told](crate::Builder::remember_ids), by bot, integration and the whole request. What somebody
+//! else changes of a remembered user meanwhile stays as it is.
+//!
 //! # What two calls at once do
 //!
 //! Calls of one [`Client`](crate::Client), its clones and the clients made from it take turns if they are
 //! for the same record (the same kind, bot and integration, and the same identifying tags), in the order in
 //! which they came. The second finds what the first created. After a call that was dropped, or ended
 //! without knowing, the next one waits a second, so that the server is done with what it was sent.
+//!
+//! Deliveries into one conversation go one after the other, in the order in which their futures are first
+//! polled. What counts as one is what the caller says: an id, or the channel and the identifying tags. The
+//! same conversation under both is two. A delivery that fails leaves its place to the next.
 //!
 //! Two processes, or two clients that were not made from one another, do not know of each other. The vendor
 //! does not promise that two simultaneous first calls create one record. Deliver a conversation from one
@@ -46,12 +54,13 @@
 //!
 //! A call says "not stored" only if not a byte of the record left, or if the server's own word is that it
 //! did not process it: a refusal by the API (4xx), 408, 425 or 429 by anyone, HTTP/2's REFUSED_STREAM, or
-//! a GOAWAY for a stream above its last one.
+//! a GOAWAY for a stream above its last one. Of a delivery, all this is about the message; its user and its
+//! conversation may be stored without it, and are found by the next try.
 //!
 //! # What is not promised
 //!
 //! - That the API still has in a week what it said is stored: that is the vendor's.
 //! - That a record that may be stored is, or is not: only a repetition finds out, if tags identify it.
-//! - Order between conversations, and between calls that start at once.
+//! - Order between conversations, and between deliveries that start at once on several threads.
 //! - Anything about a record that somebody else changes meanwhile: a late repetition undoes it.
 //! - The rate limit's share of other processes: what they use is seen in answers, not before.

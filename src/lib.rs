@@ -6,24 +6,25 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), botpress_messages::Error> {
-//! use botpress_messages::{Client, NewMessage, content::Text};
+//! use botpress_messages::{Client, NewConversation, NewMessage, NewUser, content::Text};
 //!
 //! let client = Client::from_env()?; // BP_TOKEN, BP_BOT_ID, BP_INTEGRATION_ID
 //! let message = NewMessage::new(
-//!     "conv_01KDF2QM9Z2CK5XYT0RD4E7J5K",
-//!     "user_010NFASW4XK2YJ5RVY7B6JMC28",
+//!     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
+//!     NewUser::new().tag("id", "U05BPU9V1KQ"),
 //!     Text::new("can someone restart **staging**?"),
 //! )
 //! .tag("ts", "1722441123.004619")
 //! .tag("channelId", "C05C6ACTLPQ");
 //!
-//! let stored = client.get_or_create(&message).await?;
+//! let stored = client.deliver(&message).await?;
 //! println!("{} was created: {:?}", stored.record.id, stored.created);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! - [`Client`] holds the credentials and makes the calls.
+//! - [`Client`] holds the credentials and makes the calls: [`deliver`](Client::deliver) takes what a
+//!   webhook knows, [`get_or_create`](Client::get_or_create) makes one call.
 //! - [`NewMessage`], [`NewUser`] and [`NewConversation`] are built by type or from JSON, and checked
 //!   before they leave; [`content`] has what a message can say.
 //! - [`Stored`] is the answer: the [`Message`], [`User`] or [`Conversation`], and whether this call
@@ -57,7 +58,9 @@ mod conversation;
 mod error;
 mod generated;
 pub mod guarantees;
+mod inbound;
 mod limit;
+mod memory;
 mod message;
 mod record;
 mod retry;
@@ -82,7 +85,7 @@ pub use error::{AnswerError, ApiError, ConfigError, Error, ErrorKind, TransportE
 pub use generated::types::{Conversation, Direction, ErrorType, Message, Origin, User};
 pub use limit::RateLimit;
 pub use message::Schedule;
-pub use record::{New, NewConversation, NewMessage, NewUser};
+pub use record::{New, NewConversation, NewMessage, NewUser, Reference};
 pub use retry::Retry;
 pub use validate::{Rule, Violation};
 

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::generated::types::{
-    BlocItem, Content, GetOrCreateMessageBody, Location, Message, NewMessageOrigin,
+    BlocItem, Content, Conversation, GetOrCreateMessageBody, Location, Message, NewMessageOrigin,
+    User,
 };
-use crate::record::New;
+use crate::record::{New, Reference};
 use crate::validate::{Rule, Violation, join};
 
 /// When to deliver a message, if not at once.
@@ -34,8 +35,9 @@ impl From<DateTime<Utc>> for Schedule {
 }
 
 /// ```
-/// use botpress_messages::{NewMessage, content::Text};
+/// use botpress_messages::{NewConversation, NewMessage, NewUser, content::Text};
 ///
+/// // With the ids of user and conversation, for `get_or_create`:
 /// let message = NewMessage::new(
 ///     "conv_01KDF2QM9Z2CK5XYT0RD4E7J5K",
 ///     "user_010NFASW4XK2YJ5RVY7B6JMC28",
@@ -43,18 +45,27 @@ impl From<DateTime<Utc>> for Schedule {
 /// )
 /// .tag("id", "wamid.HBgLMTUx");
 /// assert!(message.validate().is_ok());
+///
+/// // With what a webhook knows of them, for `deliver`:
+/// let message = NewMessage::new(
+///     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
+///     NewUser::new().tag("id", "U05BPU9V1KQ"),
+///     Text::new("Hello"),
+/// )
+/// .tag("ts", "1722441123.004619");
+/// assert!(message.validate().is_ok());
 /// ```
 impl New<Message> {
     /// A message with a content that Botpress knows; [`content`](crate::content) lists them.
     #[allow(clippy::self_named_constructors)] // nobody writes `New::new`
     pub fn new(
-        conversation_id: impl Into<String>,
-        user_id: impl Into<String>,
+        conversation: impl Into<Reference<Conversation>>,
+        user: impl Into<Reference<User>>,
         content: impl Into<Content>,
     ) -> Self {
         let content = content.into();
         // Serialised, it is `{"type", "payload"}`, which is just what the body needs.
-        let mut message = Self::from(json!(content)).addressed(conversation_id, user_id);
+        let mut message = Self::from(json!(content)).addressed(conversation, user);
         match &content {
             Content::Location(place) => message.check_place("/payload", place),
             Content::Bloc(bloc) => {
@@ -71,20 +82,33 @@ impl New<Message> {
 
     /// A message of a type of the bot's own, with any JSON object as its payload.
     pub fn custom(
-        conversation_id: impl Into<String>,
-        user_id: impl Into<String>,
+        conversation: impl Into<Reference<Conversation>>,
+        user: impl Into<Reference<User>>,
         message_type: impl Into<String>,
         payload: Map<String, Value>,
     ) -> Self {
         Self::from(json!({ "type": message_type.into(), "payload": payload }))
-            .addressed(conversation_id, user_id)
+            .addressed(conversation, user)
     }
 
-    fn addressed(mut self, conversation_id: impl Into<String>, user_id: impl Into<String>) -> Self {
-        self.set("conversationId", conversation_id.into());
-        self.set("userId", user_id.into());
+    fn addressed(
+        mut self,
+        conversation: impl Into<Reference<Conversation>>,
+        user: impl Into<Reference<User>>,
+    ) -> Self {
+        self.refer(conversation.into());
+        self.refer(user.into());
         self.set("tags", Map::new());
         self
+    }
+
+    /// The conversation in which deliveries keep their order.
+    pub(crate) fn place(&self) -> Option<String> {
+        let conversation = match self.referred::<Conversation>() {
+            Some(new) => new.identity().map(Value::from),
+            None => self.body.get("conversationId").cloned(),
+        };
+        conversation.map(|conversation| json!(["deliveries", conversation]).to_string())
     }
 
     /// JSON has no infinity and no NaN; they would be sent as null.

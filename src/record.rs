@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::attempt::Record;
 use crate::error::{Error, ErrorKind};
-use crate::generated::Operation;
 use crate::generated::types::{Conversation, Message, User};
-use crate::validate::{Rule, Violation, check};
+use crate::generated::{OPERATIONS, Operation, Schema};
+use crate::validate::{Rule, Violation, check, join};
 
 /// A message to find or create.
 pub type NewMessage = New<Message>;
@@ -22,10 +22,11 @@ pub type NewConversation = New<Conversation>;
 /// A record to find or create: a [`NewMessage`], a [`NewUser`] or a [`NewConversation`].
 ///
 /// ```
-/// use botpress_messages::NewUser;
+/// use botpress_messages::{NewConversation, NewUser};
 ///
 /// let user = NewUser::new().tag("id", "U05BPU9V1KQ").name("Ann Petit");
-/// assert!(user.validate().is_ok() && user.is_identified());
+/// let conversation = NewConversation::new("channel").tag("id", "C05C6ACTLPQ");
+/// assert!(user.validate().is_ok() && conversation.is_identified());
 /// ```
 ///
 /// The tags are what makes a call repeatable: a webhook that arrives twice finds what it created the
@@ -81,24 +82,59 @@ impl<T: Record> New<T> {
         identity(T::OPERATION, &self.body)
     }
 
-    /// Checks the record against the contract.
+    /// Checks the record against the contract, also one that only
+    /// [`Client::deliver`](crate::Client::deliver) takes.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] with every violation there is.
     pub fn validate(&self) -> Result<(), Error> {
-        self.to_body().map(|_| ())
+        let mut found = self.unexpressed.clone();
+        check_delivery(T::OPERATION, &self.body, &mut found);
+        valid(found)
     }
 
     /// The record as the generated client takes it.
     pub(crate) fn to_body(&self) -> Result<T::Body, Error> {
         let mut found = self.unexpressed.clone();
         check_request(T::OPERATION, "", &self.body, &mut found);
+        for Referred { operation, .. } in references(T::OPERATION, &self.body) {
+            let at = join("", operation.record);
+            for violation in found.iter_mut().filter(|v| v.path == at && v.rule == Rule::Unknown) {
+                violation.rule = Rule::Delivered;
+            }
+        }
         valid(found)?;
         T::Body::deserialize(&self.body).map_err(|e| {
             let violation = Violation::new("", Rule::Readable(e.to_string()), &self.body);
             Error::unsent(ErrorKind::Invalid(vec![violation]))
         })
+    }
+
+    /// The record that stands in the place of this one's `ID` of such a record.
+    pub(crate) fn referred<R: Record>(&self) -> Option<New<R>> {
+        self.body.get(R::OPERATION.record).map(|body| body.clone().into())
+    }
+
+    /// Puts an id in the place of the record that it belongs to.
+    pub(crate) fn resolve<R: Record>(&mut self, id: String) {
+        if let Value::Object(body) = &mut self.body {
+            body.remove(R::OPERATION.record);
+        }
+        self.set(&id_of(R::OPERATION), id);
+    }
+
+    /// Refers to a record, by its id or as it is to be found or created.
+    pub(crate) fn refer<R: Record>(&mut self, reference: Reference<R>) {
+        match reference {
+            Reference::Id(id) => self.set(&id_of(R::OPERATION), id),
+            Reference::New(record) => {
+                let at = join("", R::OPERATION.record);
+                let unexpressed = record.unexpressed.into_iter();
+                self.unexpressed.extend(unexpressed.map(|violation| violation.below(&at)));
+                self.set(R::OPERATION.record, record.body);
+            }
+        }
     }
 
     /// The body, if JSON can express what the caller gave.
@@ -113,7 +149,30 @@ impl<T: Record> New<T> {
     }
 }
 
-/// A body in the endpoint's JSON form, such as a recorded request. Nothing is checked yet.
+/// A record by its id, or as it is to be found or created first.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reference<T> {
+    /// The id that the API gave to it.
+    Id(String),
+    /// The record, for [`Client::deliver`](crate::Client::deliver) to ask for its id.
+    New(New<T>),
+}
+
+impl<T, S: Into<String>> From<S> for Reference<T> {
+    fn from(id: S) -> Self {
+        Self::Id(id.into())
+    }
+}
+
+impl<T> From<New<T>> for Reference<T> {
+    fn from(record: New<T>) -> Self {
+        Self::New(record)
+    }
+}
+
+/// A body in the endpoint's JSON form, such as a recorded request. A message's may have `user` and
+/// `conversation` in the place of the ids, for [`Client::deliver`](crate::Client::deliver). Nothing is
+/// checked yet.
 impl<T> From<Value> for New<T> {
     fn from(body: Value) -> Self {
         Self { body, unexpressed: Vec::new(), stored: PhantomData }
@@ -172,4 +231,53 @@ fn check_request(operation: &Operation, path: &str, body: &Value, found: &mut Ve
             found.push(Violation::new(path, Rule::NameOfTag, name));
         }
     }
+}
+
+/// A body that may hold records in the place of their ids.
+fn check_delivery(operation: &'static Operation, body: &Value, found: &mut Vec<Violation>) {
+    let referred: Vec<_> = references(operation, body).collect();
+    let mut rest = body.clone();
+    if let (Value::Object(rest), false) = (&mut rest, referred.is_empty()) {
+        rest.retain(|key, _| referred.iter().all(|referred| referred.operation.record != key));
+    }
+    check_request(operation, "", &rest, found);
+    for Referred { operation, id, body } in referred {
+        let (path, id_path) = (join("", operation.record), join("", id));
+        found.retain(|violation| violation.path != id_path || violation.rule != Rule::Required);
+        if rest.get(id).is_some() {
+            found.push(Violation::new(&*path, Rule::OneOf(vec![id, operation.record]), body));
+        }
+        check_request(operation, &path, body, found);
+        if identity(operation, body).is_none() {
+            found.push(Violation::new(path, Rule::Identified, body));
+        }
+    }
+}
+
+/// A record that stands in the place of its id.
+struct Referred<'a> {
+    operation: &'static Operation,
+    id: &'static str,
+    body: &'a Value,
+}
+
+/// A body refers to records of other operations by their ids: `userId` is that of a `user`.
+fn references<'a>(
+    operation: &'static Operation,
+    body: &'a Value,
+) -> impl Iterator<Item = Referred<'a>> {
+    let properties = match operation.body {
+        Schema::Object { properties, .. } => properties,
+        _ => &[],
+    };
+    OPERATIONS.iter().filter_map(move |operation| {
+        let names = properties.iter().map(|(name, _)| *name);
+        let id = names.into_iter().find(|name| *name == id_of(operation))?;
+        Some(Referred { operation, id, body: body.get(operation.record)? })
+    })
+}
+
+/// What the id of such a record is called.
+fn id_of(operation: &Operation) -> String {
+    format!("{}Id", operation.record)
 }

@@ -2,21 +2,22 @@
 //! from version 1.80 on, and show what they stored.
 //!
 //! ```
-//! use botpress_messages::{NewMessage, content::Text, sandbox::Sandbox};
+//! use botpress_messages::{NewConversation, NewMessage, NewUser, content::Text, sandbox::Sandbox};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let sandbox = Sandbox::start().await?;
 //! let client = sandbox.client().build()?;
 //! let message = NewMessage::new(
-//!     "conv_01KDF2QM9Z2CK5XYT0RD4E7J5K",
-//!     "user_010NFASW4XK2YJ5RVY7B6JMC28",
+//!     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
+//!     NewUser::new().tag("id", "U05BPU9V1KQ"),
 //!     Text::new("Hello"),
 //! )
 //! .tag("id", "1");
 //!
-//! assert_eq!(client.get_or_create(&message).await?.created, Some(true));
-//! assert_eq!(client.get_or_create(&message).await?.created, Some(false));
+//! assert_eq!(client.deliver(&message).await?.created, Some(true));
+//! assert_eq!(client.deliver(&message).await?.created, Some(false));
+//! assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (1, 1));
 //! assert_eq!(sandbox.messages().len(), 1);
 //! # Ok(())
 //! # }
@@ -108,7 +109,7 @@ pub struct Builder {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
-    /// What it was to find or create: `user` or `message`.
+    /// What it was to find or create: `user`, `conversation` or `message`.
     pub record: &'static str,
     /// Its headers, without the token.
     pub headers: HeaderMap,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
 /// What is under way in the clones of a client, by identity.
@@ -29,7 +30,8 @@ impl Turns {
     /// Waits until no other call of this identity is under way, first come first served.
     pub(crate) async fn take(&self, identity: String) -> Turn<'_> {
         let place = self.places().get(&identity);
-        let until = place.lock_owned().await;
+        // A task whose budget is spent would not be queued now, and could be overtaken.
+        let until = unconstrained(place.lock_owned()).await;
         let turn = Turn { turns: self, identity, until, under_way: false };
         if *turn.until > Instant::now() {
             sleep_until(*turn.until).await;

@@ -48,6 +48,11 @@ pub enum Rule {
     DateTime,
     /// The string has to name a tag of the same request.
     NameOfTag,
+    /// Some tag with a value has to identify the record: without one, every delivery would create
+    /// another.
+    Identified,
+    /// The record has no id yet: `Client::deliver` asks for it, the call for one record does not.
+    Delivered,
 }
 
 impl fmt::Display for Violation {
@@ -73,6 +78,10 @@ impl fmt::Display for Rule {
             Self::OneOf(names) => write!(f, "has to have exactly one of {names:?}"),
             Self::DateTime => write!(f, "has to be a date and time in ISO 8601"),
             Self::NameOfTag => write!(f, "has to name one of the tags"),
+            Self::Delivered => {
+                write!(f, "is a record without an id, which takes `Client::deliver`")
+            }
+            Self::Identified => write!(f, "has to be identified by tags, each with a value"),
         }
     }
 }
@@ -80,6 +89,12 @@ impl fmt::Display for Rule {
 impl Violation {
     pub(crate) fn new(path: impl Into<String>, rule: Rule, given: &Value) -> Self {
         Self { path: path.into(), rule, given: shorten(given) }
+    }
+
+    /// The same, of a body that stands at this path itself.
+    pub(crate) fn below(mut self, path: &str) -> Self {
+        self.path.insert_str(0, path);
+        self
     }
 
     fn missing(path: String) -> Self {

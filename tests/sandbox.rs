@@ -5,7 +5,8 @@ mod support;
 
 use botpress_messages::sandbox::{Fault, Sandbox};
 use botpress_messages::{
-    Direction, Error, ErrorKind, Message, NewMessage, NewUser, Retry, User, content::Text,
+    Direction, Error, ErrorKind, Message, NewConversation, NewMessage, NewUser, Retry, User,
+    content::Text,
 };
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -115,6 +116,12 @@ async fn it_refuses_as_the_api_does() {
         (raw(&sandbox, Method::GET, PATH), 405, "MethodNotFound", "GET"),
         (raw(&sandbox, Method::PUT, "/v1/chat/users/get-or-create"), 405, "MethodNotFound", "PUT"),
         (
+            raw(&sandbox, Method::POST, "/v1/chat/conversations/get-or-create").body("{}"),
+            400,
+            "InvalidPayload",
+            "'channel'",
+        ),
+        (
             with(json!({ "payload": { "text": "x".repeat(1 << 20) } })),
             413,
             "PayloadTooLarge",
@@ -166,10 +173,10 @@ async fn it_looks_messages_up_by_their_tags() {
     }
 }
 
-/// Further tags of a stored user do not hinder. What is stored, what is asked for, and
+/// Further tags of a stored user or conversation do not hinder. What is stored, what is asked for, and
 /// whether that is found.
 #[tokio::test]
-async fn it_looks_users_up_among_their_tags() {
+async fn it_looks_users_and_conversations_up_among_their_tags() {
     let user = |tags: Value| json!({ "tags": tags });
     let listed = |tags: Value, names: Value| json!({ "tags": tags, "discriminateByTags": names });
     let cases = [
@@ -187,16 +194,26 @@ async fn it_looks_users_up_among_their_tags() {
         let client = sandbox.client().build().unwrap();
         client.get_or_create(&NewUser::from(stored.clone())).await.unwrap();
         let user = client.get_or_create(&NewUser::from(asked.clone())).await.unwrap();
-        assert_eq!(user.created, Some(!found), "{stored} {asked}");
-        // Not for another integration.
+        let within = |mut body: Value, channel: &str| {
+            body["channel"] = json!(channel);
+            NewConversation::from(body)
+        };
+        client.get_or_create(&within(stored.clone(), "dm")).await.unwrap();
+        let conversation = client.get_or_create(&within(asked.clone(), "dm")).await.unwrap();
+        let created = Some(!found);
+        assert_eq!((user.created, conversation.created), (created, created), "{stored} {asked}");
+        // Not in another channel, nor for another integration.
+        let elsewhere = client.get_or_create(&within(asked.clone(), "mail")).await.unwrap();
+        assert_eq!(elsewhere.created, Some(true));
         let other = client.to_builder().integration_id("other").build().unwrap();
         let theirs = other.get_or_create(&NewUser::from(asked)).await.unwrap();
         assert_eq!(theirs.created, Some(true));
+        assert_eq!(elsewhere.record.integration, Sandbox::INTEGRATION_ID);
     }
 }
 
 #[tokio::test]
-async fn a_hit_updates_users() {
+async fn a_hit_updates_users_and_conversations() {
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().build().unwrap();
     let user = NewUser::new().tag("id", "1").discriminate_by(["id"]);
@@ -209,6 +226,13 @@ async fn a_hit_updates_users() {
     assert_eq!(picture_url.as_deref(), Some("https://example.com/a.png"));
     assert_eq!(json!(tags), json!({ "id": "1", "new": "2" }));
     assert_eq!(sandbox.users(), [found.record]);
+
+    let conversation = NewConversation::new("dm").tag("id", "1").discriminate_by(["id"]);
+    client.get_or_create(&conversation).await.unwrap();
+    let found = client.get_or_create(&conversation.tag("topic", "x")).await.unwrap();
+    assert_eq!(found.created, Some(false));
+    assert_eq!(json!(found.record.tags), json!({ "id": "1", "topic": "x" }));
+    assert_eq!(sandbox.conversations(), [found.record]);
 }
 
 /// Messages are looked up across conversations, and belong to one.
@@ -222,6 +246,32 @@ async fn a_message_of_another_conversation_is_refused() {
     assert_eq!(error.status().unwrap(), 409);
     assert!(error.to_string().contains("different conversation"), "{error}");
     assert_eq!(sandbox.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn a_strict_one_knows_only_the_ids_that_it_gave_out() {
+    let sandbox = Sandbox::builder().strict().start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let user = client.get_or_create(&NewUser::new().tag("id", "1")).await.unwrap().record;
+    let conversation = NewConversation::new("dm").tag("id", "1");
+    let conversation = client.get_or_create(&conversation).await.unwrap().record;
+    let cases = [
+        (&*conversation.id, &*user.id, true),
+        (&conversation.id, Sandbox::BOT_ID, true),
+        (&conversation.id, USER, false),
+        (CONVERSATION, &user.id, false),
+        (&user.id, &conversation.id, false),
+    ];
+    for (conversation, user, known) in cases {
+        let message = NewMessage::new(conversation, user, Text::new(""));
+        let result = client.get_or_create(&message).await;
+        assert_eq!(result.is_ok(), known, "{conversation} {user}");
+        if let Err(error) = result {
+            assert!(error.to_string().contains("ReferenceNotFound"), "{error}");
+        }
+    }
+    sandbox.delete(&user.id);
+    assert_eq!((sandbox.users().len(), sandbox.messages().len()), (0, 2));
 }
 
 #[tokio::test]

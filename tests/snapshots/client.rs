@@ -261,6 +261,9 @@ impl super::Record for types::Message {
     fn read(answer: Self::Answer) -> (Self, Option<bool>) {
         (answer.message, answer.meta.map(|meta| meta.created))
     }
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 impl super::Record for types::User {
     const OPERATION: &'static crate::generated::Operation = &crate::generated::OPERATIONS[1usize];
@@ -278,6 +281,9 @@ impl super::Record for types::User {
     fn read(answer: Self::Answer) -> (Self, Option<bool>) {
         (answer.user, answer.meta.map(|meta| meta.created))
     }
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 impl super::Record for types::Conversation {
     const OPERATION: &'static crate::generated::Operation = &crate::generated::OPERATIONS[2usize];
@@ -294,5 +300,8 @@ impl super::Record for types::Conversation {
     }
     fn read(answer: Self::Answer) -> (Self, Option<bool>) {
         (answer.conversation, answer.meta.map(|meta| meta.created))
+    }
+    fn id(&self) -> &str {
+        &self.id
     }
 }

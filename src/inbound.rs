@@ -1,0 +1,185 @@
+//! The whole way of a webhook: its user and its conversation, then its message.
+
+use futures_util::future::join;
+
+use crate::attempt::Record;
+use crate::client::{Client, Stored, Time};
+use crate::error::Error;
+use crate::generated::types::{Conversation, Message, User};
+use crate::record::{New, NewMessage};
+use crate::turn::Turn;
+
+impl Client {
+    /// Delivers a message from a channel: asks for its user and its conversation, side by side, where it
+    /// has them in the place of their ids, and then for the message with the ids that these have.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sandbox")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use botpress_messages::{NewConversation, NewMessage, NewUser, content::Text};
+    ///
+    /// # let sandbox = botpress_messages::sandbox::Sandbox::start().await?;
+    /// # let client = sandbox.client().build()?;
+    /// let message = NewMessage::new(
+    ///     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
+    ///     NewUser::new().tag("id", "U05BPU9V1KQ").name("Ann Petit"),
+    ///     Text::new("can someone restart **staging**?"),
+    /// )
+    /// .tag("ts", "1722441123.004619")
+    /// .tag("channelId", "C05C6ACTLPQ");
+    /// let stored = client.deliver(&message).await?;
+    /// assert!(stored.record.user_id.starts_with("user_"));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "sandbox"))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// All calls share the one deadline of [`Retry`](crate::Retry). Deliveries into one conversation go
+    /// one after the other, in the order in which their futures are first polled; others go side by side.
+    /// The ids of users and conversations are [remembered](crate::Builder::remember_ids), so that a known
+    /// person in a known conversation costs one request. An id that the API does not know any more is
+    /// forgotten and asked for again, once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) before anything is sent, also of a user or a
+    /// conversation that no tag identifies: every delivery would create another. [`Error::step`] tells
+    /// which call failed, [`Error::user_id`] and [`Error::conversation_id`] what is stored by then, and
+    /// [`Error::maybe_stored`] whether the message may be.
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`get_or_create`](Self::get_or_create).
+    pub async fn deliver(&self, message: &NewMessage) -> Result<Stored<Message>, Error> {
+        message.validate()?;
+        let delivery = async {
+            let mut delivery = Delivery::start(self, message).await?;
+            match delivery.go().await {
+                Err(error) if error.kind().is_unknown_id() && delivery.forget() => {
+                    delivery.go().await
+                }
+                result => result,
+            }
+        };
+        #[cfg(feature = "tracing")]
+        let delivery = tracing::Instrument::instrument(delivery, tracing::info_span!("deliver"));
+        delivery.await
+    }
+}
+
+struct Delivery<'a> {
+    client: &'a Client,
+    message: &'a NewMessage,
+    user: Option<Part<User>>,
+    conversation: Option<Part<Conversation>>,
+    time: Time,
+    /// Its turn in the conversation.
+    turn: Option<Turn<'a>>,
+}
+
+impl<'a> Delivery<'a> {
+    /// Waits for its turn in the conversation.
+    async fn start(client: &'a Client, message: &'a NewMessage) -> Result<Self, Error> {
+        let time = client.time();
+        let user = message.referred().map(|user| Part::new(client, &user)).transpose()?;
+        let conversation = message.referred();
+        let conversation = conversation.map(|new| Part::new(client, &new)).transpose()?;
+        let turn = client.turn::<Message>(message.place(), time).await?;
+        Ok(Self { client, message, user, conversation, time, turn })
+    }
+
+    async fn go(&mut self) -> Result<Stored<Message>, Error> {
+        let (user, conversation) = join(
+            ask(self.client, &mut self.user, self.time),
+            ask(self.client, &mut self.conversation, self.time),
+        )
+        .await;
+        let result = match user.and(conversation) {
+            Ok(()) => self.send().await,
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| error.of_delivery(id(&self.user), id(&self.conversation)))
+    }
+
+    /// The message, with the ids that are known by now.
+    async fn send(&mut self) -> Result<Stored<Message>, Error> {
+        let mut message = self.message.clone();
+        id(&self.user).into_iter().for_each(|id| message.resolve::<User>(id));
+        id(&self.conversation).into_iter().for_each(|id| message.resolve::<Conversation>(id));
+        let body = message.to_body()?;
+        let turn = self.client.turn::<Message>(message.identity(), self.time).await?;
+        // Dropped from here on, it may be stored after the next one.
+        self.lingers(true);
+        let result = self.client.attempts(&body, turn, self.time).await;
+        self.lingers(result.as_ref().is_err_and(Error::maybe_stored));
+        result
+    }
+
+    fn lingers(&mut self, under_way: bool) {
+        if let Some(turn) = &mut self.turn {
+            turn.under_way = under_way;
+        }
+    }
+
+    /// Forgets the ids that were remembered, if there are any.
+    fn forget(&mut self) -> bool {
+        let forgotten = [forget(self.client, &self.user), forget(self.client, &self.conversation)];
+        forgotten.contains(&true)
+    }
+}
+
+/// A user or a conversation of which the message needs the id.
+struct Part<T: Record> {
+    body: T::Body,
+    identity: Option<String>,
+    /// The whole request.
+    request: String,
+    id: Option<String>,
+    remembered: bool,
+}
+
+impl<T: Record> Part<T> {
+    fn new(client: &Client, new: &New<T>) -> Result<Self, Error> {
+        let request = client.scoped(&format!("{} {}", T::OPERATION.record, new.body));
+        let (body, identity) = (new.to_body()?, new.identity());
+        Ok(Self { body, identity, request, id: None, remembered: false })
+    }
+
+    fn recall(&mut self, client: &Client) -> bool {
+        self.id = client.shared().memory.recall(&self.request);
+        self.remembered = self.id.is_some();
+        self.remembered
+    }
+}
+
+/// Has the id of a part, from memory or from the API.
+async fn ask<T: Record>(
+    client: &Client,
+    part: &mut Option<Part<T>>,
+    time: Time,
+) -> Result<(), Error> {
+    let Some(part) = part.as_mut() else { return Ok(()) };
+    if part.recall(client) {
+        return Ok(());
+    }
+    let turn = client.turn::<T>(part.identity.clone(), time).await?;
+    // Another delivery may have asked meanwhile.
+    if !part.recall(client) {
+        let stored = client.attempts::<T>(&part.body, turn, time).await?;
+        client.shared().memory.remember(part.request.clone(), stored.record.id());
+        part.id = Some(stored.record.id().to_owned());
+    }
+    Ok(())
+}
+
+fn id<T: Record>(part: &Option<Part<T>>) -> Option<String> {
+    part.as_ref().and_then(|part| part.id.clone())
+}
+
+fn forget<T: Record>(client: &Client, part: &Option<Part<T>>) -> bool {
+    let Some(Part { request, id: Some(id), remembered: true, .. }) = part else { return false };
+    client.shared().memory.forget(request, id);
+    true
+}

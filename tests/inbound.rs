@@ -1,0 +1,432 @@
+//! The whole way of a webhook: its user, its conversation, its message.
+//!
+//! Time is paused: waits pass as soon as nothing else happens, and can be told exactly.
+#![allow(clippy::type_complexity)] // tables of cases
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use botpress_messages::sandbox::{Fault, Sandbox};
+use botpress_messages::{
+    Client, ErrorKind, NewConversation, NewMessage, NewUser, Retry, Rule, content::Text,
+};
+use futures::future::join_all;
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use support::*;
+use tokio::time::{Instant, sleep, timeout};
+
+fn person(id: impl ToString) -> NewUser {
+    NewUser::new().tag("id", id.to_string())
+}
+
+fn place(id: impl ToString) -> NewConversation {
+    NewConversation::new("channel").tag("id", id.to_string())
+}
+
+/// A message of this number, which is its text too.
+fn inbound(user: NewUser, conversation: NewConversation, number: usize) -> NewMessage {
+    NewMessage::new(conversation, user, Text::new(number.to_string())).tag("id", number.to_string())
+}
+
+/// What was asked for, in the order of its arrival.
+fn asked(sandbox: &Sandbox) -> Vec<&'static str> {
+    sandbox.requests().iter().map(|request| request.record).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_webhook_becomes_a_stored_message() {
+    let second = Duration::from_secs(1);
+    let sandbox = Sandbox::builder().strict().latency(second).start().await.unwrap();
+    let client = sandbox.client().header("x-trace", "1").build().unwrap();
+    let user = person("U05").name("Ann").picture_url("https://example.com/a.png");
+    let message = inbound(user, place("C05"), 1);
+    let start = Instant::now();
+    let stored = client.deliver(&message).await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 2, "user and conversation are asked for side by side");
+
+    let (users, conversations) = (sandbox.users(), sandbox.conversations());
+    assert_eq!((users.len(), conversations.len()), (1, 1));
+    assert_eq!(users[0].name.as_deref(), Some("Ann"));
+    assert_eq!(conversations[0].channel, "channel");
+    assert_eq!(stored.created, Some(true));
+    assert_eq!(stored.record.user_id, users[0].id);
+    assert_eq!(stored.record.conversation_id, conversations[0].id);
+    assert_eq!(sandbox.messages(), [stored.record]);
+    assert_eq!(sandbox.conversations()[0].message_count, Some(1.0));
+    for request in sandbox.requests() {
+        assert_eq!(request.headers["x-trace"], "1");
+        assert_eq!(request.headers["x-bot-id"], Sandbox::BOT_ID);
+        assert!(!format!("{request:?}").contains(Sandbox::TOKEN), "{request:?}");
+    }
+    let bodies: Vec<_> = sandbox.requests().into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies[2].get("user").or(bodies[2].get("conversation")), None);
+}
+
+/// A message with one id or two, as the bot has of its own user.
+#[tokio::test(start_paused = true)]
+async fn ids_that_are_known_are_not_asked_for() {
+    let cases = [
+        (json!(person(1)), json!(CONVERSATION), vec!["user", "message"]),
+        (json!(USER), json!(place(1)), vec!["conversation", "message"]),
+        (json!(USER), json!(CONVERSATION), vec!["message"]),
+    ];
+    for (user, conversation, expected) in cases {
+        let sandbox = Sandbox::start().await.unwrap();
+        let client = sandbox.client().build().unwrap();
+        let mut body = json!({ "type": "text", "payload": { "text": "1" }, "tags": { "id": "1" } });
+        for (name, value) in [("user", user), ("conversation", conversation)] {
+            let id = if value.is_string() { "Id" } else { "" };
+            body[format!("{name}{id}")] = value;
+        }
+        let stored = client.deliver(&NewMessage::from(body)).await.unwrap();
+        assert_eq!(stored.created, Some(true));
+        assert_eq!(asked(&sandbox), expected);
+    }
+}
+
+/// A change of a good body, and the violations that follow.
+#[tokio::test]
+async fn every_violation_is_told_before_anything_is_sent() {
+    let long = "x".repeat(501);
+    let cases: [(&str, Value, &[(&str, Rule)]); 12] = [
+        ("/user", json!({ "tags": {} }), &[("/user", Rule::Identified)]),
+        ("/user", json!({ "tags": { "id": "" } }), &[("/user", Rule::Identified)]),
+        ("/user/tags", json!({ "id": long }), &[("/user/tags/id", Rule::MaxLength(500))]),
+        ("/user/name", json!(5), &[("/user/name", Rule::Type("string"))]),
+        ("/user/email", json!(""), &[("/user/email", Rule::Unknown)]),
+        (
+            "/user/discriminateByTags",
+            json!(["no"]),
+            &[("/user/discriminateByTags/0", Rule::NameOfTag), ("/user", Rule::Identified)],
+        ),
+        ("/user", json!("U05"), &[("/user", Rule::Type("object")), ("/user", Rule::Identified)]),
+        ("/userId", json!(USER), &[("/user", Rule::OneOf(vec!["userId", "user"]))]),
+        (
+            "/conversation",
+            json!({ "tags": { "id": "1" } }),
+            &[("/conversation/channel", Rule::Required)],
+        ),
+        ("/conversation/tags", json!({}), &[("/conversation", Rule::Identified)]),
+        ("/other", json!(1), &[("/other", Rule::Unknown)]),
+        (
+            "",
+            json!({
+                "user": { "name": null }, "conversation": { "channel": 1, "tags": {} }, "type": 1,
+                "payload": {}, "tags": [],
+            }),
+            &[
+                ("/user/tags", Rule::Required),
+                ("/user/name", Rule::Type("string")),
+                ("/user", Rule::Identified),
+                ("/conversation/channel", Rule::Type("string")),
+                ("/conversation", Rule::Identified),
+                ("/type", Rule::Type("string")),
+                ("/tags", Rule::Type("object")),
+            ],
+        ),
+    ];
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    for (at, change, expected) in cases {
+        let mut body = json!(inbound(person(1), place(1), 1));
+        match at.rsplit_once('/') {
+            Some((parent, key)) => body.pointer_mut(parent).unwrap()[key] = change,
+            None => body = change,
+        }
+        let message = NewMessage::from(body);
+        let error = client.deliver(&message).await.unwrap_err();
+        assert_eq!(error.violations(), message.validate().unwrap_err().violations());
+        let found = error.violations().iter().map(|violation| {
+            assert!(error.to_string().contains(&violation.to_string()), "{error}");
+            (violation.path.as_str(), violation.rule.clone())
+        });
+        let sorted = |mut found: Vec<(&str, Rule)>| {
+            found.sort_by_key(|(path, rule)| format!("{path} {rule}"));
+            format!("{found:?}")
+        };
+        assert_eq!(sorted(found.collect()), sorted(expected.to_vec()), "{at}");
+        assert!(error.is_invalid() && error.step().is_none() && !error.should_repeat());
+    }
+    // A raw call takes one record, and says so.
+    let error = client.get_or_create(&inbound(person(1), place(1), 1)).await.unwrap_err();
+    let violations = error.violations().iter().map(|v| (v.path.as_str(), v.rule.clone()));
+    let violations: Vec<_> = violations.filter(|(_, rule)| *rule == Rule::Delivered).collect();
+    assert_eq!(violations, [("/conversation", Rule::Delivered), ("/user", Rule::Delivered)]);
+    assert!(sandbox.requests().is_empty());
+    // The raw calls stay free.
+    assert_eq!(client.get_or_create(&NewUser::new()).await.unwrap().created, Some(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_person_in_a_known_conversation_costs_one_request() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    for number in 0..10 {
+        client.deliver(&inbound(person(1), place(1), number)).await.unwrap();
+    }
+    assert_eq!(sandbox.requests().len(), 2 + 10);
+    // A changed name goes through, to the same user, and so does a changed topic.
+    let topic = place(1).tag("topic", "x").discriminate_by(["id"]);
+    client.deliver(&inbound(person(1).name("Ann"), place(1), 10)).await.unwrap();
+    client.deliver(&inbound(person(1).name("Ann"), topic, 11)).await.unwrap();
+    assert_eq!(asked(&sandbox)[12..], ["user", "message", "conversation", "message"]);
+    assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (1, 1));
+    assert_eq!(sandbox.users()[0].name.as_deref(), Some("Ann"));
+    // For an hour.
+    sleep(Duration::from_secs(3_601)).await;
+    client.deliver(&inbound(person(1).name("Ann"), place(1), 12)).await.unwrap();
+    assert_eq!(sandbox.requests().len(), 16 + 3);
+
+    let forgetful = sandbox.client().remember_ids(Duration::ZERO).build().unwrap();
+    for number in 20..25 {
+        forgetful.deliver(&inbound(person(1), place(1), number)).await.unwrap();
+    }
+    assert_eq!(sandbox.requests().len(), 19 + 15);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_gone_is_asked_for_again_once() {
+    let sandbox = Sandbox::builder().strict().start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let first = client.deliver(&inbound(person(1), place(1), 1)).await.unwrap().record;
+    sandbox.delete(&first.user_id);
+    let second = client.deliver(&inbound(person(1), place(1), 2)).await.unwrap().record;
+    assert_ne!(second.user_id, first.user_id);
+    assert_eq!(second.conversation_id, first.conversation_id);
+    sandbox.delete(&first.conversation_id);
+    let third = client.deliver(&inbound(person(1), place(1), 3)).await.unwrap().record;
+    assert_ne!(third.conversation_id, first.conversation_id);
+    // The new ids are remembered.
+    let before = sandbox.requests().len();
+    client.deliver(&inbound(person(1), place(1), 4)).await.unwrap();
+    assert_eq!(sandbox.requests().len(), before + 1);
+
+    // What the API does not know a second time is an error, as is an id of the caller's own.
+    let unknown = Some(Fault::Error { status: 404, stored: false });
+    sandbox.fail_next([unknown, None, None, unknown]);
+    let error = client.deliver(&inbound(person(1), place(1), 5)).await.unwrap_err();
+    assert_eq!((error.step(), error.status().unwrap().as_u16()), (Some("message"), 404));
+    assert!(error.user_id() == Some(&third.user_id) && !error.should_repeat(), "{error:?}");
+    let own = NewMessage::new(CONVERSATION, USER, Text::new("")).tag("id", "6");
+    let before = sandbox.requests().len();
+    assert!(client.deliver(&own).await.unwrap_err().is_api());
+    assert_eq!(sandbox.requests().len(), before);
+}
+
+/// More than a task may do in one turn of the runtime, at once.
+#[tokio::test(start_paused = true)]
+async fn a_conversation_keeps_the_order_in_which_its_deliveries_start() {
+    let sandbox = Sandbox::builder().storm(3, 0.2).start().await.unwrap();
+    let client = sandbox.client().retry(Retry::default().deadline(Duration::MAX)).build().unwrap();
+    let send = async |number: usize| {
+        client.clone().deliver(&inbound(person(number % 7), place(1), number)).await
+    };
+    let results = join_all((0..500).map(send)).await;
+    assert!(results.iter().all(Result::is_ok));
+    let stored = sandbox.messages().into_iter().map(|message| message.payload["text"].clone());
+    assert_eq!(
+        stored.collect::<Vec<_>>(),
+        (0..500).map(|n| json!(n.to_string())).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn conversations_go_side_by_side() {
+    let sandbox = Sandbox::builder().latency(Duration::from_secs(1)).start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let start = Instant::now();
+    let send = async |number: usize| {
+        let user = person(number % 5);
+        client.clone().deliver(&inbound(user, place(number % 5), number)).await.unwrap()
+    };
+    join_all((0..10).map(send)).await;
+    // One after the other in each: user and conversation, message, message.
+    assert_eq!(start.elapsed().as_secs(), 3);
+}
+
+/// What looks up and stores in two steps would store a person twice, if asked twice at once.
+#[tokio::test(start_paused = true)]
+async fn simultaneous_first_deliveries_ask_once() {
+    for remembers in [3_600, 0] {
+        let sandbox = Sandbox::builder().lookup_gap(Duration::from_millis(50));
+        let sandbox = sandbox.start().await.unwrap();
+        let remembers = Duration::from_secs(remembers);
+        let client = sandbox.client().remember_ids(remembers).build().unwrap();
+        let send = async |number: usize| {
+            client.clone().deliver(&inbound(person(1), place(number), number)).await.unwrap()
+        };
+        join_all((0..50).map(send)).await;
+        assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (1, 50));
+        let users = asked(&sandbox).iter().filter(|record| **record == "user").count();
+        assert_eq!(users, if remembers.is_zero() { 50 } else { 1 });
+    }
+}
+
+/// The faults of the requests, in the order of their arrival; where the delivery fails, which ids it
+/// knows then, whether the message may be stored, and whether the webhook is to be repeated.
+#[tokio::test(start_paused = true)]
+async fn an_error_says_how_far_it_came() {
+    let refused = |status| Some(Fault::Error { status, stored: false });
+    let broken = Some(Fault::Reset { stored: true });
+    let cases: [(Vec<Option<Fault>>, &str, [bool; 2], bool, bool); 6] = [
+        (vec![refused(401)], "user", [false, true], false, true),
+        (vec![None, refused(400)], "conversation", [true, false], false, false),
+        (vec![broken], "user", [false, true], false, true),
+        (vec![None, broken], "conversation", [true, false], false, true),
+        (vec![None, None, refused(400)], "message", [true, true], false, false),
+        (vec![None, None, broken], "message", [true, true], true, true),
+    ];
+    for (faults, step, known, maybe_stored, should_repeat) in cases {
+        let sandbox = Sandbox::start().await.unwrap();
+        // Which of the two is asked for first must not be chance.
+        let client = sandbox.client().retry(Retry::off()).build().unwrap();
+        sandbox.fail_next(faults.clone());
+        let error = client.deliver(&inbound(person(1), place(1), 1)).await.unwrap_err();
+        assert_eq!(error.step(), Some(step), "{faults:?}: {error}");
+        let ids = [error.user_id().is_some(), error.conversation_id().is_some()];
+        assert_eq!(ids, known, "{faults:?}: {error:?}");
+        assert_eq!(error.maybe_stored(), maybe_stored, "{faults:?}: {error}");
+        assert_eq!(error.to_string().contains("may be stored"), maybe_stored, "{error}");
+        assert_eq!(error.should_repeat(), should_repeat, "{faults:?}: {error}");
+        assert_eq!(error.to_string().starts_with(&format!("{step}: ")), step != "message");
+        // Whatever it was, the same webhook ends in one message.
+        client.deliver(&inbound(person(1), place(1), 1)).await.unwrap();
+        let stored =
+            [sandbox.users().len(), sandbox.conversations().len(), sandbox.messages().len()];
+        assert_eq!(stored, [1, 1, 1], "{faults:?}");
+    }
+}
+
+/// A webhook has three seconds for all of its calls.
+#[tokio::test(start_paused = true)]
+async fn one_deadline_covers_the_whole_way() {
+    let three = Duration::from_secs(3);
+    for silent in [0, 2] {
+        let sandbox = Sandbox::start().await.unwrap();
+        let client = sandbox.client().retry(Retry::default().deadline(three)).build().unwrap();
+        let mut faults = vec![None; silent];
+        faults.extend([Some(Fault::Silence { stored: false }); 2]);
+        sandbox.fail_next(faults);
+        let start = Instant::now();
+        let error = client.deliver(&inbound(person(1), place(1), 1)).await.unwrap_err();
+        assert!(error.is_timeout() && error.should_repeat(), "{error:?}");
+        assert!(start.elapsed() <= three + Duration::from_millis(5), "{:?}", start.elapsed());
+    }
+    // Nor does waiting for others in the conversation take longer.
+    let sandbox = Sandbox::builder().latency(Duration::from_secs(2)).start().await.unwrap();
+    let client = sandbox.client().retry(Retry::default().deadline(three)).build().unwrap();
+    let messages = [1, 2, 3].map(|number| hello().tag("id", number.to_string()));
+    let start = Instant::now();
+    let results = join_all(messages.iter().map(|message| client.deliver(message))).await;
+    assert!(results[0].is_ok());
+    for error in results[1..].iter().map(|result| result.as_ref().unwrap_err()) {
+        assert!(error.is_timeout() && error.should_repeat(), "{error:?}");
+    }
+    assert!(start.elapsed() <= Duration::from_millis(5_005), "{:?}", start.elapsed());
+}
+
+/// A delivery that nobody waits for any more leaves its message behind: the next one in the conversation
+/// does not overtake it.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_delivery_is_not_overtaken() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    client.deliver(&inbound(person(1), place(1), 0)).await.unwrap();
+    for number in 1..20 {
+        sandbox.fail_next([Some(Fault::Late(Duration::from_millis(900)))]);
+        let message = inbound(person(1), place(1), 2 * number);
+        let _ = timeout(Duration::from_millis(100), client.deliver(&message)).await;
+        client.deliver(&inbound(person(1), place(1), 2 * number + 1)).await.unwrap();
+    }
+    let numbers = sandbox.messages().into_iter();
+    let numbers = numbers.map(|m| m.payload["text"].as_str().unwrap().parse::<usize>().unwrap());
+    let numbers: Vec<_> = numbers.collect();
+    assert!(numbers.is_sorted() && numbers.len() == 39, "{numbers:?}");
+}
+
+/// Another bot or token counts a window of its own, another retry policy does not.
+#[tokio::test(start_paused = true)]
+async fn one_process_serves_many_bots() {
+    let limited = || Sandbox::builder().requests_per_second(5).bot_id("other").token("its token");
+    let (first, second) = (Sandbox::start().await.unwrap(), limited().start().await.unwrap());
+    let client = first.client().build().unwrap();
+    let other = client.to_builder().base_url(second.url()).bot_id("other").token("its token");
+    let other = other.integration_id("another").build().unwrap();
+    client.deliver(&inbound(person(1), place(1), 1)).await.unwrap();
+    other.deliver(&inbound(person(1), place(1), 1)).await.unwrap();
+    assert_eq!((first.requests().len(), second.requests().len()), (3, 3));
+    assert_eq!(second.requests()[0].headers["x-integration-id"], "another");
+    let hurried = other.with_retry(Retry::off().deadline(Duration::from_millis(100)));
+    let patient = other.with_retry(Retry::off());
+    let start = Instant::now();
+    for number in 2..4 {
+        patient.deliver(&inbound(person(1), place(1), number)).await.unwrap();
+    }
+    // The window of five is used up for all three, but not for the other bot.
+    let error = hurried.deliver(&inbound(person(1), place(1), 4)).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::RateLimit(_)), "{error:?}");
+    assert!(error.should_repeat() && error.retry_after().is_some());
+    for number in 2..20 {
+        client.deliver(&inbound(person(1), place(1), number)).await.unwrap();
+    }
+    assert!(start.elapsed() < Duration::from_millis(500) && second.refused() == 0);
+    other.deliver(&inbound(person(1), place(1), 4)).await.unwrap();
+    // Closing one ends them all.
+    client.close();
+    let error = client.to_builder().bot_id("x").build().unwrap().deliver(&hello()).await;
+    assert!(matches!(error.unwrap_err().kind(), ErrorKind::Closed));
+}
+
+/// The same person in another bot, or of another integration, is another user.
+#[tokio::test(start_paused = true)]
+async fn ids_are_remembered_by_bot_and_integration() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    client.deliver(&inbound(person(1), place(1), 1)).await.unwrap();
+    let other = client.to_builder().integration_id("other").build().unwrap();
+    other.deliver(&inbound(person(1), place(1), 2)).await.unwrap();
+    assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (2, 2));
+    let same = client.to_builder().header("x-trace", "1").build().unwrap();
+    same.deliver(&inbound(person(1), place(1), 3)).await.unwrap();
+    assert_eq!(sandbox.requests().len(), 7, "what is known is shared");
+}
+
+/// 5,000 webhooks, each sent twice, by 300 people in 400 conversations, while 30 % of the requests fail.
+#[tokio::test(start_paused = true)]
+async fn a_storm_leaves_each_message_once_and_in_order() {
+    let sandbox = Sandbox::builder().strict().storm(8, 0.3).start().await.unwrap();
+    let patient = Retry::default().max_attempts(100).deadline(Duration::from_secs(3_600));
+    let client = sandbox.client().retry(patient).build().unwrap();
+    let send = async |webhook: usize| {
+        let number = webhook / 2;
+        let message = inbound(person(number * 7 % 300), place(number % 400), number);
+        client.clone().deliver(&message).await
+    };
+    let webhooks = stream::iter(0..10_000).map(send).buffer_unordered(2_000);
+    let failed: Vec<_> = webhooks.filter_map(async |result| result.err()).collect().await;
+    assert!(failed.is_empty(), "{} failed, such as {}", failed.len(), failed[0]);
+
+    let mut conversations = BTreeMap::<_, Vec<usize>>::new();
+    for message in sandbox.messages() {
+        let number = message.payload["text"].as_str().unwrap().parse().unwrap();
+        conversations.entry(message.conversation_id).or_default().push(number);
+    }
+    let numbers: Vec<_> = conversations.values().flatten().copied().collect();
+    assert_eq!((numbers.len(), numbers.iter().collect::<BTreeSet<_>>().len()), (5_000, 5_000));
+    for numbers in conversations.values() {
+        assert!(numbers.is_sorted(), "{numbers:?}");
+        assert!(numbers.iter().all(|number| number % 400 == numbers[0] % 400), "{numbers:?}");
+    }
+    assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (300, 400));
+}
+
+/// What integrations rely on to answer first and deliver then.
+#[test]
+fn deliveries_can_be_sent_to_tasks() {
+    fn sent<T: Send>(_: T) {}
+    let _ =
+        |client: Client, message: NewMessage| sent(async move { client.deliver(&message).await });
+}
