@@ -30,7 +30,7 @@ impl Turns {
     /// Waits until no other call of this identity is under way, first come first served.
     pub(crate) async fn take(&self, identity: String) -> Turn<'_> {
         let place = self.places().get(&identity);
-        // A task whose budget is spent would not be queued now, and could be overtaken.
+        // Earlier versions of tokio do not queue a task whose budget is spent: it would be overtaken.
         let until = unconstrained(place.lock_owned()).await;
         let turn = Turn { turns: self, identity, until, under_way: false };
         if *turn.until > Instant::now() {

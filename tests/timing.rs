@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use botpress_messages::sandbox::{Fault, Sandbox};
 use botpress_messages::{
-    Client, Error, ErrorKind, Message, NewMessage, Retry, Stored, content::Text,
+    Client, Error, ErrorKind, Message, NewConversation, NewMessage, NewUser, Retry, Stored,
+    content::Text,
 };
 use futures::future::join_all;
 use futures::{StreamExt, stream};
@@ -20,7 +21,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use support::*;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 fn numbered(number: usize) -> NewMessage {
     NewMessage::new(CONVERSATION, USER, Text::new(number.to_string()))
@@ -276,6 +277,35 @@ async fn no_call_overlaps_with_itself_or_its_like() {
     let results = join_all((0..400).map(send)).await;
     let created = results.iter().filter(|stored| stored.created == Some(true)).count();
     assert_eq!((created, sandbox.messages().len()), (200, 200));
+}
+
+/// Webhooks that several threads take, each three times and one of them given up: people, conversations
+/// and messages are stored once, by a server that looks up and stores in two steps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn deliveries_of_several_threads_store_once() {
+    let sandbox = Sandbox::builder().lookup_gap(Duration::from_millis(2)).start().await.unwrap();
+    let retry = Retry::default().deadline(Duration::from_secs(30));
+    let client = sandbox.client().retry(retry).build().unwrap();
+    let webhooks = (0..900).map(|webhook| {
+        let (client, number) = (client.clone(), webhook / 3);
+        tokio::spawn(async move {
+            let user = NewUser::new().tag("id", (number % 30).to_string());
+            let place = NewConversation::new("channel").tag("id", (number % 40).to_string());
+            let message = NewMessage::new(place, user, Text::new(number.to_string()));
+            let message = message.tag("id", number.to_string());
+            let patience = match webhook % 3 {
+                1 => Duration::from_micros(fastrand::u64(..20_000)),
+                _ => Duration::from_secs(60),
+            };
+            let delivery = timeout(patience, client.deliver(&message)).await;
+            delivery.is_ok_and(|result| result.is_ok()) || webhook % 3 == 1
+        })
+    });
+    let delivered = join_all(webhooks).await.into_iter().all(Result::unwrap);
+    assert!(delivered);
+    assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (30, 40));
+    let times = stored_times(&sandbox);
+    assert!(times.len() == 300 && times.values().all(|times| *times == 1), "{times:?}");
 }
 
 async fn all_at_once(client: &Client, count: usize) -> Vec<Result<Stored<Message>, Error>> {
