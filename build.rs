@@ -13,7 +13,7 @@ use proc_macro2::TokenStream;
 use progenitor::{GenerationSettings, Generator, HooksMode};
 use quote::quote;
 
-use operations::{operations, records, table};
+use operations::{headers, operations, prepare, records, table};
 use spec::{Result, parse, schemas};
 use types::{constructors, document_extra, open_enums};
 
@@ -64,11 +64,13 @@ fn generate(yaml: &str) -> Result<Generated> {
     let base_url = base_url.ok_or("servers: at least one is needed, the default base URL")?;
     let operations = operations(&mut spec, &schemas)?;
 
+    let headers = headers(&spec)?;
     let table = table(&operations, &schemas)?;
     let open_enums = open_enums(&schemas)?;
     let constructors = constructors(&schemas)?;
     let records = records(&operations)?;
     let mut client = file(progenitor(&spec, open_enums.keys())?)?;
+    prepare(&mut client);
 
     let mut types = take_types(&mut client)?;
     let additions = open_enums.values().chain(&constructors);
@@ -79,6 +81,7 @@ fn generate(yaml: &str) -> Result<Generated> {
     let types = file(quote! {
         /// Where the API is.
         pub const BASE_URL: &str = #base_url;
+        #headers
         #table
         #types
     })?;

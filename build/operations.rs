@@ -1,7 +1,9 @@
 //! The operations of the spec: what each takes and answers, and the Rust that says so.
 
-use heck::ToSnakeCase;
-use openapiv3::{OpenAPI, Operation, PathItem, ReferenceOr, Schema, SchemaKind, StatusCode, Type};
+use heck::{ToShoutySnakeCase, ToSnakeCase};
+use openapiv3::{
+    OpenAPI, Operation, Parameter, PathItem, ReferenceOr, Schema, SchemaKind, StatusCode, Type,
+};
 use proc_macro2::TokenStream;
 use quote::quote;
 
@@ -22,10 +24,12 @@ pub struct GetOrCreate {
     record: String,
     /// Within which properties of the body the record is looked up, besides its tags.
     within: Vec<String>,
+    properties: Vec<String>,
 }
 
-/// Takes the operations from the spec. Leaves each the one answer that progenitor decodes: any other
-/// then reaches the caller with status, headers and body intact.
+/// Takes the operations from the spec. Leaves each the one answer that progenitor decodes, so that any
+/// other reaches the caller with status, headers and body intact, and no parameters: they are the same for
+/// every call of a client, which has them ready as headers.
 pub fn operations(spec: &mut OpenAPI, schemas: &Schemas) -> Result<Vec<GetOrCreate>> {
     let items = spec.paths.paths.iter_mut().map(|(path, item)| {
         let at = format!("paths.{path}");
@@ -33,6 +37,7 @@ pub fn operations(spec: &mut OpenAPI, schemas: &Schemas) -> Result<Vec<GetOrCrea
             ReferenceOr::Item(PathItem { post: Some(operation), .. }) => operation,
             _ => return Err(format!("{at}: has no `post` of its own")),
         };
+        operation.parameters.clear();
         operation.responses.default = None;
         operation.responses.responses.retain(|status, _| *status == StatusCode::Code(200));
         get_or_create(path, operation, schemas, &format!("{at}.post"))
@@ -56,9 +61,13 @@ fn get_or_create(
     let answer = named(answer, &format!("{at}.responses.200"))?;
     let (property, record) = record(schemas, answer)?;
     let within = within(resolve(schemas, body, at)?, body)?;
+    let properties = match &resolve(schemas, body, at)?.schema_kind {
+        SchemaKind::Type(Type::Object(object)) => object.properties.keys().cloned().collect(),
+        _ => return Err(format!("{body}: has to be an object")),
+    };
     let [body, answer] = [body, answer].map(|reference| name(reference, at).map(str::to_owned));
     let (body, answer, path) = (body?, answer?, path.to_owned());
-    Ok(GetOrCreate { id, path, body, answer, property, record, within })
+    Ok(GetOrCreate { id, path, body, answer, property, record, within, properties })
 }
 
 /// The reference to a schema for JSON, which generated code needs a name of.
@@ -93,19 +102,72 @@ fn within(body: &Schema, at: &str) -> Result<Vec<String>> {
     names.ok_or(format!("{at}.x-within: has to be a list of strings"))
 }
 
+/// The names of the headers that say who calls, by those of the parameters in the spec: `BOT_ID`.
+pub fn headers(spec: &OpenAPI) -> Result<TokenStream> {
+    let parameters = spec.components.iter().flat_map(|components| &components.parameters);
+    let headers = parameters.map(|(name, parameter)| {
+        let at = format!("components.parameters.{name}");
+        let Some(Parameter::Header { parameter_data: header, .. }) = parameter.as_item() else {
+            return Err(format!("{at}: has to be a header"));
+        };
+        let doc = header.description.as_deref().ok_or(format!("{at}: has no description"))?;
+        let constant = rust_name(&name.to_shouty_snake_case(), &at)?;
+        let name = header.name.to_lowercase();
+        Ok(quote! {
+            #[doc = #doc]
+            pub const #constant: ::http::HeaderName = ::http::HeaderName::from_static(#name);
+        })
+    });
+    headers.collect()
+}
+
+/// Has the generated methods take what is ready: the URL, and any body that serialises.
+pub fn prepare(client: &mut syn::File) {
+    let methods = client.items.iter_mut().filter_map(|item| match item {
+        syn::Item::Impl(item) => Some(&mut item.items),
+        _ => None,
+    });
+    for item in methods.flatten() {
+        let syn::ImplItem::Fn(method) = item else { continue };
+        for input in &mut method.sig.inputs {
+            if let syn::FnArg::Typed(argument) = input
+                && matches!(&*argument.pat, syn::Pat::Ident(pattern) if pattern.ident == "body")
+            {
+                *argument.ty = syn::parse_quote!(&'a (impl ::serde::Serialize + Sync));
+            }
+        }
+        for statement in &mut method.block.stmts {
+            if let syn::Stmt::Local(local) = statement
+                && matches!(&local.pat, syn::Pat::Ident(pattern) if pattern.ident == "url")
+            {
+                *statement = syn::parse_quote!(
+                    let url = self.inner.url.clone();
+                );
+            }
+        }
+    }
+}
+
 /// What every request has to be, and where it goes: `OPERATIONS`, an `Operation` each.
 pub fn table(operations: &[GetOrCreate], schemas: &Schemas) -> Result<TokenStream> {
-    let entries = operations.iter().map(|operation| {
+    let entries = operations.iter().enumerate().map(|(index, operation)| {
         let GetOrCreate { id, path, body, property, within, .. } = operation;
         let name = id.to_snake_case();
         let reference = format!("#/components/schemas/{body}");
         let body = ReferenceOr::Reference { reference };
+        // A body refers to records of other operations by their ids: `userId` is that of a `user`.
+        let refers = operations.iter().enumerate().filter_map(|(index, other)| {
+            let id = format!("{}Id", other.property);
+            operation.properties.contains(&id).then(|| quote!((#index, #id)))
+        });
         let rules = rules(schemas, &body, &format!("the body of {id}"), &[])?;
         Ok(quote!(Operation {
+            index: #index,
             name: #name,
             path: #path,
             record: #property,
             within: &[#(#within),*],
+            refers: &[#(#refers),*],
             body: #rules,
         }))
     });
@@ -123,24 +185,20 @@ pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
         let at = &operation.id;
         let method = rust_name(&operation.id.to_snake_case(), at)?;
         let property = rust_name(&operation.property.to_snake_case(), at)?;
-        let names = [&operation.record, &operation.body, &operation.answer];
-        let [record, body, answer] = names.map(|name| rust_name(name, at));
-        let (record, body, answer) = (record?, body?, answer?);
+        let [record, answer] =
+            [&operation.record, &operation.answer].map(|name| rust_name(name, at));
+        let (record, answer) = (record?, answer?);
         Ok(quote! {
             impl super::Record for types::#record {
                 const OPERATION: &'static crate::generated::Operation =
                     &crate::generated::OPERATIONS[#index];
-                type Body = types::#body;
                 type Answer = types::#answer;
 
                 async fn call(
                     client: &Client,
-                    caller: &super::Caller,
-                    body: &Self::Body,
+                    body: &(impl ::serde::Serialize + Sync),
                 ) -> Result<ResponseValue<Self::Answer>, Error<()>> {
-                    let alias = caller.integration_alias.as_deref();
-                    let id = caller.integration_id.as_deref();
-                    client.#method(&caller.bot_id, alias, id, body).await
+                    client.#method(body).await
                 }
 
                 fn read(answer: Self::Answer) -> (Self, Option<bool>) {

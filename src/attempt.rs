@@ -3,19 +3,21 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo, ResponseValue};
-use serde::de::DeserializeOwned;
+use reqwest::{ResponseBuilderExt, Url};
+use serde::Serialize;
 
 use crate::error::{Answer, BoxError, ConfigError, ErrorKind, Secrets, TransportError};
-use crate::generated::Operation;
+use crate::generated::{OPERATIONS, Operation};
 
 /// The generated methods, as `tests/snapshots/client.rs` shows them.
-#[allow(dead_code, unused_imports, clippy::all)]
+#[allow(dead_code, private_interfaces, unused_imports, clippy::all)]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/client.rs"));
 }
@@ -26,16 +28,13 @@ pub trait Record: Sized + Send + Sync + 'static {
     #[doc(hidden)]
     const OPERATION: &'static Operation;
     #[doc(hidden)]
-    type Body: DeserializeOwned + Send + Sync;
-    #[doc(hidden)]
     type Answer: Send;
 
     /// Calls the generated method.
     #[doc(hidden)]
     fn call(
         client: &generated::Client,
-        caller: &Caller,
-        body: &Self::Body,
+        body: &(impl Serialize + Sync),
     ) -> impl Future<Output = Result<ResponseValue<Self::Answer>, generated::Error<()>>> + Send;
 
     /// The record, and whether the call created it.
@@ -47,12 +46,10 @@ pub trait Record: Sized + Send + Sync + 'static {
 }
 
 /// Who calls the API, and how.
-pub struct Caller {
+pub(crate) struct Caller {
     pub(crate) http: reqwest::Client,
-    pub(crate) base_url: String,
-    pub(crate) bot_id: String,
-    pub(crate) integration_id: Option<String>,
-    pub(crate) integration_alias: Option<String>,
+    /// Where each operation is.
+    pub(crate) urls: [Url; OPERATIONS.len()],
     /// What every request carries beside the headers that the generated method sets.
     pub(crate) headers: HeaderMap,
 }
@@ -70,34 +67,43 @@ pub(crate) struct Answered<T> {
 impl Caller {
     /// Makes one request. `answered` hears of an answer, whatever it says.
     pub(crate) async fn attempt<T: Record>(
-        &self,
-        body: &T::Body,
+        self: &Arc<Self>,
+        body: &(impl Serialize + Sync),
         timeout: Duration,
         answered: impl FnOnce(StatusCode, &HeaderMap),
     ) -> Result<Answered<T>, ErrorKind> {
-        let mut attempt = Attempt::new(self.headers.clone(), timeout);
-        let _guard = attempt.guard();
-        let client =
-            generated::Client::new_with_client(&self.base_url, self.http.clone(), attempt.clone());
-        let result = T::call(&client, self, body).await;
-        drop(client);
+        let attempt = Attempt {
+            caller: Arc::clone(self),
+            url: self.urls[T::OPERATION.index].clone(),
+            timeout,
+            exchange: Arc::default(),
+        };
+        let exchange = Arc::clone(&attempt.exchange);
+        let _guard = Guard(&exchange.body);
+        let client = generated::Client::new_with_client("", self.http.clone(), attempt);
+        let result = T::call(&client, body).await;
 
-        let error = match (result, attempt.take_answer()) {
-            (Ok(response), _) => {
-                answered(response.status(), response.headers());
-                let headers = response.headers().clone();
+        let answer = exchange.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(answer) = &answer {
+            answered(answer.status, &answer.headers);
+        }
+        let error = match (result, answer) {
+            (Ok(response), answer) => {
+                let headers = answer.map(|answer| answer.headers).unwrap_or_default();
                 let (record, created) = T::read(response.into_inner());
                 return Ok(Answered { record, created, headers });
             }
             (Err(error), Some(answer)) => {
-                answered(answer.status, &answer.headers);
                 let undecodable = match error {
                     generated::Error::InvalidResponsePayload(_, cause) => Some(cause),
                     _ => None,
                 };
                 ErrorKind::from_answer(answer, undecodable, &self.secrets())
             }
-            (Err(generated::Error::CommunicationError(source)), None) => attempt.unanswered(source),
+            (Err(generated::Error::CommunicationError(source)), None) => {
+                let sent = !exchange.body.give_up() && !was_refused(&source);
+                ErrorKind::Transport(TransportError { source, sent })
+            }
             // No header or URL can be at fault, the builder has checked them; but if so, it is told.
             (Err(other), None) => {
                 ErrorKind::Config(ConfigError::new(format!("no request can be made: {other}")))
@@ -116,46 +122,24 @@ impl Caller {
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the HTTP client: its default headers may be secrets.
-        f.debug_struct("Caller")
-            .field("base_url", &self.base_url)
-            .field("bot_id", &self.bot_id)
-            .field("integration_id", &self.integration_id)
-            .field("integration_alias", &self.integration_alias)
-            .field("headers", &self.headers)
-            .finish_non_exhaustive()
+        f.debug_struct("Caller").field("headers", &self.headers).finish_non_exhaustive()
     }
 }
 
 /// What the hooks of the generated client need to know of a request, and what they learn of it.
 #[derive(Clone, Debug)]
-pub struct Attempt {
-    headers: HeaderMap,
+struct Attempt {
+    caller: Arc<Caller>,
+    url: Url,
     timeout: Duration,
-    answer: Arc<OnceLock<Answer>>,
-    body: Arc<Handover>,
+    exchange: Arc<Exchange>,
 }
 
-impl Attempt {
-    /// A request with these headers, beside those that the generated method sets.
-    fn new(headers: HeaderMap, timeout: Duration) -> Self {
-        Self { headers, timeout, answer: Arc::default(), body: Arc::default() }
-    }
-
-    /// What came back, once the generated client is gone.
-    fn take_answer(&mut self) -> Option<Answer> {
-        Arc::get_mut(&mut self.answer).and_then(OnceLock::take)
-    }
-
-    /// What the lack of an answer means. After this, not a byte of the body leaves any more.
-    fn unanswered(&self, source: reqwest::Error) -> ErrorKind {
-        let sent = !self.body.give_up() && !was_refused(&source);
-        ErrorKind::Transport(TransportError { source, sent })
-    }
-
-    /// Has the body watched until the guard is dropped: what has not left by then never does.
-    fn guard(&self) -> Guard {
-        Guard(Arc::clone(&self.body))
-    }
+/// What becomes of a request.
+#[derive(Debug, Default)]
+struct Exchange {
+    body: Handover,
+    answer: Mutex<Option<Answer>>,
 }
 
 impl ClientHooks<Attempt> for generated::Client {
@@ -165,12 +149,16 @@ impl ClientHooks<Attempt> for generated::Client {
         request: &mut reqwest::Request,
         _: &OperationInfo,
     ) -> Result<(), generated::Error<E>> {
+        let Attempt { caller, timeout, exchange, .. } = self.inner();
+        let headers = request.headers_mut();
         // The generator's own, which the contract does not know.
-        request.headers_mut().remove("api-version");
-        request.headers_mut().extend(self.inner().headers.clone());
-        *request.timeout_mut() = Some(self.inner().timeout);
+        headers.remove("api-version");
+        for (name, value) in &caller.headers {
+            headers.append(name, value.clone());
+        }
+        *request.timeout_mut() = Some(*timeout);
         if let Some(body) = request.body_mut().take() {
-            let watched = Watched { body, handover: Arc::clone(&self.inner().body) };
+            let watched = Watched { body, exchange: Arc::clone(exchange) };
             *request.body_mut() = Some(reqwest::Body::wrap(watched));
         }
         Ok(())
@@ -184,28 +172,38 @@ impl ClientHooks<Attempt> for generated::Client {
         _: &OperationInfo,
     ) -> reqwest::Result<reqwest::Response> {
         let mut response = self.client().execute(request).await?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let mut body = Vec::new();
-        let broken = read(&mut response, &mut body).await.err();
-        let mut replayed = http::Response::new(body.clone());
-        *replayed.status_mut() = status;
-        *replayed.headers_mut() = headers.clone();
-        let answer = Answer { status, headers, body, broken };
-        // Each attempt executes one request, so the place is free.
-        let _ = self.inner().answer.set(answer);
-        Ok(replayed.into())
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let (body, broken) = read(&mut response).await;
+        // With a URL of its own, reqwest need not make one up.
+        let url = self.inner().url.clone();
+        let replayed = http::Response::builder().url(url).status(status).body(body.clone());
+        let mut answer =
+            self.inner().exchange.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        *answer = Some(Answer { status, headers, body, broken });
+        // The status is one already, so nothing can be wrong with it.
+        Ok(replayed.unwrap_or_default().into())
     }
 }
 
-/// Adds to `body` what comes of the answer, to its end if it has one.
-async fn read(response: &mut reqwest::Response, body: &mut Vec<u8>) -> Result<(), BoxError> {
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk);
+/// What comes of an answer, and why it ends early if it does.
+async fn read(response: &mut reqwest::Response) -> (Bytes, Option<BoxError>) {
+    let mut body = Bytes::new();
+    loop {
+        match response.chunk().await {
+            Ok(None) => return (body, None),
+            Err(error) => return (body, Some(error.into())),
+            Ok(Some(chunk)) if body.is_empty() => body = chunk,
+            Ok(Some(chunk)) => {
+                let mut longer = BytesMut::from(body);
+                longer.extend_from_slice(&chunk);
+                body = longer.freeze();
+            }
+        }
         if body.len() > LONGEST_ANSWER {
-            return Err(format!("the answer is longer than {LONGEST_ANSWER} bytes").into());
+            let cause = format!("the answer is longer than {LONGEST_ANSWER} bytes");
+            return (body, Some(cause.into()));
         }
     }
-    Ok(())
 }
 
 /// No answer of the API comes near this: a message's payload may have 128 KB.
@@ -241,9 +239,9 @@ impl Handover {
 }
 
 /// Gives up when it is dropped, as a future is that nobody waits for any more.
-struct Guard(Arc<Handover>);
+struct Guard<'a>(&'a Handover);
 
-impl Drop for Guard {
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
         self.0.give_up();
     }
@@ -253,7 +251,7 @@ impl Drop for Guard {
 /// attempt is one request.
 struct Watched {
     body: reqwest::Body,
-    handover: Arc<Handover>,
+    exchange: Arc<Exchange>,
 }
 
 impl http_body::Body for Watched {
@@ -264,7 +262,7 @@ impl http_body::Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
-        if !self.handover.take() {
+        if !self.exchange.body.take() {
             return Poll::Ready(Some(Err("the call gave up before its body was sent".into())));
         }
         Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)

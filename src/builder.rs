@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::attempt::{BEARER, Caller};
 use crate::error::ConfigError;
-use crate::generated::BASE_URL;
+use crate::generated::{BASE_URL, BOT_ID, INTEGRATION_ALIAS, INTEGRATION_ID, OPERATIONS};
 use crate::memory::Memory;
 use crate::retry::Retry;
 use crate::turn::Turns;
@@ -33,7 +33,7 @@ pub struct Builder {
     base_url: Option<String>,
     connect_timeout: Option<Duration>,
     timeout: Option<Duration>,
-    retry: Retry,
+    pub(crate) retry: Retry,
     remember_ids: Option<Duration>,
     headers: Vec<(String, String)>,
     http: Option<HttpSettings>,
@@ -171,14 +171,16 @@ impl Builder {
             true => self.integration_id.clone(),
             false => Some(self.required(&self.integration_id, "BP_INTEGRATION_ID", INTEGRATION)?),
         };
-        header_value("the bot id", &bot_id)?;
-        for (what, id) in [
-            ("the integration id", &integration_id),
-            ("the integration alias", &self.integration_alias),
+        let mut headers = self.headers(&token)?;
+        for (name, what, id) in [
+            (BOT_ID, "the bot id", &Some(bot_id.clone())),
+            (INTEGRATION_ID, "the integration id", &integration_id),
+            (INTEGRATION_ALIAS, "the integration alias", &self.integration_alias),
         ] {
-            id.as_ref().map(|id| header_value(what, id)).transpose()?;
+            if let Some(id) = id {
+                headers.insert(name, header_value(what, id)?);
+            }
         }
-        let headers = self.headers(&token)?;
         let shared = match self.shared.take() {
             Some(shared) => shared,
             None => Arc::new(Shared {
@@ -190,16 +192,25 @@ impl Builder {
         };
         let caller = Caller {
             http: shared.http.clone(),
-            base_url: url.as_str().trim_end_matches('/').to_owned(),
-            bot_id: bot_id.clone(),
-            integration_id: integration_id.clone(),
-            integration_alias: self.integration_alias.clone(),
+            urls: OPERATIONS.each_ref().map(|operation| at(&url, operation.path)),
             headers,
         };
+        let target = Target {
+            base_url: url.as_str().trim_end_matches('/').to_owned(),
+            bot_id,
+            integration_id,
+            integration_alias: self.integration_alias.clone(),
+        };
         let timeout = self.timeout.unwrap_or(Duration::from_secs(20));
-        let (env, token, bot_id) = (false, Some(token), Some(bot_id));
-        let settings = Self { env, token, bot_id, integration_id, base_url, ..self };
-        Ok(Checked { retry: settings.retry, settings, caller, timeout, shared })
+        let settings = Self {
+            env: false,
+            token: Some(token),
+            bot_id: Some(target.bot_id.clone()),
+            integration_id: target.integration_id.clone(),
+            base_url: Some(target.base_url.clone()),
+            ..self
+        };
+        Ok(Checked { settings, target, caller, timeout, shared })
     }
 
     /// The explicit value, or else the variable's where the environment counts.
@@ -244,7 +255,7 @@ impl Builder {
             let what = format!("the header {name:?}");
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|e| ConfigError::because(format!("{what} cannot be sent"), e))?;
-            if RESERVED.contains(&name) || name.as_str().starts_with("x-integration-") {
+            if RESERVED.contains(&name) {
                 return Err(ConfigError::new(format!("{what} is set by the client itself")));
             }
             headers.append(name, secret(header_value(&what, value)?));
@@ -283,11 +294,21 @@ impl Builder {
 pub(crate) struct Checked {
     /// The settings, without the environment.
     pub(crate) settings: Builder,
+    pub(crate) target: Target,
     pub(crate) caller: Caller,
     /// For an attempt.
     pub(crate) timeout: Duration,
-    pub(crate) retry: Retry,
     pub(crate) shared: Arc<Shared>,
+}
+
+/// What a client speaks to, and for whom.
+#[derive(Debug)]
+#[allow(dead_code)] // it is shown
+pub(crate) struct Target {
+    base_url: String,
+    bot_id: String,
+    integration_id: Option<String>,
+    integration_alias: Option<String>,
 }
 
 impl fmt::Debug for Builder {
@@ -301,7 +322,7 @@ const INTEGRATION: &str = "integration_id, integration_alias or no_integration";
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// What the contract and HTTP leave to the client.
-const RESERVED: [HeaderName; 8] = [
+const RESERVED: [HeaderName; 10] = [
     ACCEPT,
     AUTHORIZATION,
     CONTENT_LENGTH,
@@ -309,7 +330,9 @@ const RESERVED: [HeaderName; 8] = [
     HOST,
     TRANSFER_ENCODING,
     USER_AGENT,
-    HeaderName::from_static("x-bot-id"),
+    BOT_ID,
+    INTEGRATION_ID,
+    INTEGRATION_ALIAS,
 ];
 
 fn header_value(what: &str, value: &str) -> Result<HeaderValue, ConfigError> {
@@ -325,6 +348,13 @@ fn header_value(what: &str, value: &str) -> Result<HeaderValue, ConfigError> {
 fn secret(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
+}
+
+/// Where a path is, below the base URL.
+fn at(base_url: &Url, path: &str) -> Url {
+    let mut url = base_url.clone();
+    url.set_path(&format!("{}{path}", base_url.path().trim_end_matches('/')));
+    url
 }
 
 fn parse_base_url(text: &str) -> Result<Url, ConfigError> {

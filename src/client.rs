@@ -2,18 +2,20 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use http::StatusCode;
+use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout_at};
 #[cfg(feature = "tracing")]
 use tracing::Instrument;
 
 use crate::attempt::{Answered, Caller, Record};
-use crate::builder::{Builder, Checked, Shared};
+use crate::builder::{Builder, Checked, Shared, Target};
 use crate::error::{Error, ErrorKind};
 use crate::limit::{Limit, RateLimit};
 use crate::record::New;
@@ -48,13 +50,14 @@ pub struct Client {
 /// What the clones of a client share.
 struct Settings {
     builder: Builder,
-    caller: Caller,
+    target: Target,
+    caller: Arc<Caller>,
     timeout: Duration,
     limit: Limit,
     budget: Budget,
     shared: Arc<Shared>,
-    /// Tells what it asks for from what clients of other bots do.
-    scope: String,
+    /// Tells what it asks for from what clients of other bots do: in words, and as a number.
+    scope: (String, u64),
 }
 
 /// What an endpoint made of a request.
@@ -129,11 +132,11 @@ impl Client {
     /// The future can be dropped at any time: nothing goes on without it, and the client stays as it
     /// is. What was sent by then may be stored.
     pub async fn get_or_create<T: Record>(&self, record: &New<T>) -> Result<Stored<T>, Error> {
-        let body = record.to_body()?;
+        record.check()?;
         let time = self.time();
         let call = async {
             let turn = self.turn::<T>(record.identity(), time).await?;
-            self.attempts(&body, turn, time).await
+            self.attempts::<T>(&record.sent(), turn, time).await
         };
         #[cfg(feature = "tracing")]
         let call = call.instrument(tracing::info_span!("call", operation = T::OPERATION.name));
@@ -165,13 +168,13 @@ impl Client {
 
     /// A key for what is shared, which other bots do not have.
     pub(crate) fn scoped(&self, key: &str) -> String {
-        format!("{}{key}", self.settings.scope)
+        format!("{} {key}", self.settings.scope.0)
     }
 
     /// Waits until no other call is under way for the same, if that can be said.
     pub(crate) async fn turn<T: Record>(
         &self,
-        identity: Option<String>,
+        identity: Option<u64>,
         time: Time,
     ) -> Result<Option<Turn<'_>>, Error> {
         let unsent = |kind| Err(Error::unsent(kind).at(T::OPERATION.record));
@@ -179,7 +182,7 @@ impl Client {
             return unsent(ErrorKind::Deadline);
         }
         let Some(identity) = identity else { return Ok(None) };
-        let turn = self.shared().turns.take(self.scoped(&identity));
+        let turn = self.shared().turns.take((self.settings.scope.1, identity));
         match self.unless_closed(timeout_at(time.latest, turn)).await {
             Some(Ok(turn)) => Ok(Some(turn)),
             Some(Err(_)) => unsent(ErrorKind::Deadline),
@@ -190,7 +193,7 @@ impl Client {
     /// The attempts of a call, and the waits between them. With a turn, the record is identified.
     pub(crate) async fn attempts<T: Record>(
         &self,
-        body: &T::Body,
+        body: &(impl Serialize + Sync),
         mut turn: Option<Turn<'_>>,
         time: Time,
     ) -> Result<Stored<T>, Error> {
@@ -270,11 +273,18 @@ impl Client {
 
     /// Waits as long as the client is open.
     async fn unless_closed<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        let open = &self.shared().open;
         let mut wait = pin!(wait);
-        let mut closed = pin!(self.shared().open.acquire());
-        poll_fn(|context| match closed.as_mut().poll(context) {
-            Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending => wait.as_mut().poll(context).map(Some),
+        let mut closed = pin!(open.acquire());
+        poll_fn(|context| {
+            if open.is_closed() {
+                return Poll::Ready(None);
+            }
+            // Most waits are over at once, and need not hear of the end.
+            match wait.as_mut().poll(context) {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending => closed.as_mut().poll(context).map(|_| None),
+            }
         })
         .await
     }
@@ -288,11 +298,13 @@ impl Builder {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config), which names the setting that is missing or
     /// unusable.
     pub fn build(self) -> Result<Client, Error> {
-        let Checked { settings: builder, caller, timeout, retry, shared } = self.check()?;
-        let Caller { base_url, bot_id, integration_id, integration_alias, .. } = &caller;
-        let scope = format!("{base_url} {bot_id:?} {integration_id:?} {integration_alias:?} ");
+        let Checked { settings: builder, target, caller, timeout, shared } = self.check()?;
+        let (retry, caller, words) = (builder.retry, Arc::new(caller), format!("{target:?}"));
+        let mut hasher = DefaultHasher::new();
+        words.hash(&mut hasher);
+        let scope = (words, hasher.finish());
         let (limit, budget) = Default::default();
-        let settings = Settings { builder, caller, timeout, limit, budget, shared, scope };
+        let settings = Settings { builder, target, caller, timeout, limit, budget, shared, scope };
         Ok(Client { settings: Arc::new(settings), retry })
     }
 }
@@ -339,9 +351,9 @@ fn trace<T: Record>(
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { caller, timeout, .. } = &*self.settings;
+        let Settings { target, timeout, .. } = &*self.settings;
         f.debug_struct("Client")
-            .field("caller", caller)
+            .field("target", target)
             .field("timeout", timeout)
             .field("retry", &self.retry)
             .finish_non_exhaustive()

@@ -4,6 +4,8 @@
 
 /// An operation that finds or creates a record.
 pub struct Operation {
+    /// Its place in `OPERATIONS`.
+    pub index: usize,
     /// Its name in Rust: `get_or_create_message`.
     pub name: &'static str,
     pub path: &'static str,
@@ -11,6 +13,8 @@ pub struct Operation {
     pub record: &'static str,
     /// The properties of the body within which a record is looked up, besides its tags.
     pub within: &'static [&'static str],
+    /// The operations to whose records the body refers, by their places, and the properties for the ids.
+    pub refers: &'static [(usize, &'static str)],
     /// What the body of a request has to be.
     pub body: Schema,
 }

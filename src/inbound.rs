@@ -83,9 +83,8 @@ impl<'a> Delivery<'a> {
     /// Waits for its turn in the conversation.
     async fn start(client: &'a Client, message: &'a NewMessage) -> Result<Self, Error> {
         let time = client.time();
-        let user = message.referred().map(|user| Part::new(client, &user)).transpose()?;
-        let conversation = message.referred();
-        let conversation = conversation.map(|new| Part::new(client, &new)).transpose()?;
+        let user = message.reference().map(|user| Part::new(client, user));
+        let conversation = message.reference().map(|new| Part::new(client, new));
         let turn = client.turn::<Message>(message.place(), time).await?;
         Ok(Self { client, message, user, conversation, time, turn })
     }
@@ -105,14 +104,19 @@ impl<'a> Delivery<'a> {
 
     /// The message, with the ids that are known by now.
     async fn send(&mut self) -> Result<Stored<Message>, Error> {
-        let mut message = self.message.clone();
-        id(&self.user).into_iter().for_each(|id| message.resolve::<User>(id));
-        id(&self.conversation).into_iter().for_each(|id| message.resolve::<Conversation>(id));
-        let body = message.to_body()?;
-        let turn = self.client.turn::<Message>(message.identity(), self.time).await?;
+        let turn = self.client.turn::<Message>(self.message.identity(), self.time).await?;
+        let ids = [
+            self.user.as_ref().and_then(|user| Some(("userId", user.id.as_deref()?, "user"))),
+            self.conversation.as_ref().and_then(|conversation| {
+                Some(("conversationId", conversation.id.as_deref()?, "conversation"))
+            }),
+        ];
+        let sent = self.message.sent().with_ids(ids);
         // Dropped from here on, it may be stored after the next one.
-        self.lingers(true);
-        let result = self.client.attempts(&body, turn, self.time).await;
+        if let Some(turn) = &mut self.turn {
+            turn.under_way = true;
+        }
+        let result = self.client.attempts(&sent, turn, self.time).await;
         self.lingers(result.as_ref().is_err_and(Error::maybe_stored));
         result
     }
@@ -132,8 +136,8 @@ impl<'a> Delivery<'a> {
 
 /// A user or a conversation of which the message needs the id.
 struct Part<T: Record> {
-    body: T::Body,
-    identity: Option<String>,
+    record: New<T>,
+    identity: Option<u64>,
     /// The whole request.
     request: String,
     id: Option<String>,
@@ -141,10 +145,10 @@ struct Part<T: Record> {
 }
 
 impl<T: Record> Part<T> {
-    fn new(client: &Client, new: &New<T>) -> Result<Self, Error> {
-        let request = client.scoped(&format!("{} {}", T::OPERATION.record, new.body));
-        let (body, identity) = (new.to_body()?, new.identity());
-        Ok(Self { body, identity, request, id: None, remembered: false })
+    fn new(client: &Client, record: New<T>) -> Self {
+        let request = client.scoped(&format!("{} {}", T::OPERATION.record, record.body));
+        let identity = record.identity();
+        Self { record, identity, request, id: None, remembered: false }
     }
 
     fn recall(&mut self, client: &Client) -> bool {
@@ -164,10 +168,10 @@ async fn ask<T: Record>(
     if part.recall(client) {
         return Ok(());
     }
-    let turn = client.turn::<T>(part.identity.clone(), time).await?;
+    let turn = client.turn::<T>(part.identity, time).await?;
     // Another delivery may have asked meanwhile.
     if !part.recall(client) {
-        let stored = client.attempts::<T>(&part.body, turn, time).await?;
+        let stored = client.attempts::<T>(&part.record.sent(), turn, time).await?;
         client.shared().memory.remember(part.request.clone(), stored.record.id());
         part.id = Some(stored.record.id().to_owned());
     }

@@ -1,5 +1,6 @@
 //! The message: its constructors, and what only a message has.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -11,7 +12,7 @@ use crate::generated::types::{
     User,
 };
 use crate::record::{New, Reference};
-use crate::validate::{Rule, Violation, join};
+use crate::validate::{Path, Rule, Violation};
 
 /// When to deliver a message, if not at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,19 +65,21 @@ impl New<Message> {
         content: impl Into<Content>,
     ) -> Self {
         let content = content.into();
-        // Serialised, it is `{"type", "payload"}`, which is just what the body needs.
-        let mut message = Self::from(json!(content)).addressed(conversation, user);
+        let mut message = Self::from(json!({})).addressed(conversation, user);
+        let payload = Path::Root.key("payload");
         match &content {
-            Content::Location(place) => message.check_place("/payload", place),
+            Content::Location(place) => message.check_place(&payload, place),
             Content::Bloc(bloc) => {
                 for (index, item) in bloc.items.iter().enumerate() {
                     if let BlocItem::Location(place) = item {
-                        message.check_place(&format!("/payload/items/{index}/payload"), place);
+                        let items = payload.key("items");
+                        message.check_place(&items.index(index).key("payload"), place);
                     }
                 }
             }
             _ => {}
         }
+        message.content = Some(content);
         message
     }
 
@@ -96,27 +99,30 @@ impl New<Message> {
         conversation: impl Into<Reference<Conversation>>,
         user: impl Into<Reference<User>>,
     ) -> Self {
-        self.refer(conversation.into());
-        self.refer(user.into());
+        self.refer("conversationId", conversation.into());
+        self.refer("userId", user.into());
         self.set("tags", Map::new());
         self
     }
 
-    /// The conversation in which deliveries keep their order.
-    pub(crate) fn place(&self) -> Option<String> {
-        let conversation = match self.referred::<Conversation>() {
-            Some(new) => new.identity().map(Value::from),
-            None => self.body.get("conversationId").cloned(),
+    /// Tells the conversation, in which deliveries keep their order, from others.
+    pub(crate) fn place(&self) -> Option<u64> {
+        let conversation = match self.reference::<Conversation>() {
+            Some(conversation) => conversation.identity()?,
+            None => 0,
         };
-        conversation.map(|conversation| json!(["deliveries", conversation]).to_string())
+        let id = self.body.get("conversationId");
+        let mut hasher = DefaultHasher::new();
+        ("deliveries", conversation, id).hash(&mut hasher);
+        Some(hasher.finish())
     }
 
     /// JSON has no infinity and no NaN; they would be sent as null.
-    fn check_place(&mut self, path: &str, place: &Location) {
+    fn check_place(&mut self, path: &Path<'_>, place: &Location) {
         for (name, degrees) in [("latitude", place.latitude), ("longitude", place.longitude)] {
             if !degrees.is_finite() {
                 let given = Value::from(degrees.to_string());
-                self.unexpressed.push(Violation::new(join(path, name), Rule::Finite, &given));
+                self.unexpressed.push(Violation::new(&path.key(name), Rule::Finite, &given));
             }
         }
     }

@@ -1,16 +1,18 @@
 //! What is found or created: built by type or taken from JSON, checked before it leaves.
 
-use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 
+use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::attempt::Record;
 use crate::error::{Error, ErrorKind};
-use crate::generated::types::{Conversation, Message, User};
-use crate::generated::{OPERATIONS, Operation, Schema};
-use crate::validate::{Rule, Violation, check, join};
+use crate::generated::types::{Content, Conversation, Message, User};
+use crate::generated::{OPERATIONS, Operation};
+use crate::validate::{Path, Rule, Violation, check};
 
 /// A message to find or create.
 pub type NewMessage = New<Message>;
@@ -35,10 +37,12 @@ pub type NewConversation = New<Conversation>;
 /// It serialises to the body that the endpoint receives and deserialises from one, such as a recorded
 /// request. Nothing is checked until [`validate`](Self::validate) or a call of the
 /// [`Client`](crate::Client), which does so before it sends anything.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Deserialize)]
 #[serde(from = "Value", bound = "")]
 pub struct New<T> {
     pub(crate) body: Value,
+    /// What a message says, if it was given by type: `type` and `payload` of the body.
+    pub(crate) content: Option<Content>,
     /// What the caller gave and JSON cannot express.
     pub(crate) unexpressed: Vec<Violation>,
     stored: PhantomData<fn() -> T>,
@@ -74,12 +78,20 @@ impl<T: Record> New<T> {
     /// each tag by which it looks for it has a value, and there is one. Nobody knows whether the endpoint
     /// passes over tags with empty values in that search, so none of them may.
     pub fn is_identified(&self) -> bool {
-        self.identity().is_some()
+        identifying(&self.body).is_some()
     }
 
-    /// What is the same in two requests that the endpoint takes for one record.
-    pub(crate) fn identity(&self) -> Option<String> {
-        identity(T::OPERATION, &self.body)
+    /// A number that is the same for two requests that the endpoint takes for one record, if tags identify
+    /// it. That two others have the same one does no harm: they only wait for each other.
+    pub(crate) fn identity(&self) -> Option<u64> {
+        let tags = identifying(&self.body)?;
+        let mut hasher = DefaultHasher::new();
+        T::OPERATION.record.hash(&mut hasher);
+        for name in T::OPERATION.within {
+            self.body.get(*name).hash(&mut hasher);
+        }
+        tags.hash(&mut hasher);
+        Some(hasher.finish())
     }
 
     /// Checks the record against the contract, also one that only
@@ -90,46 +102,59 @@ impl<T: Record> New<T> {
     /// [`ErrorKind::Invalid`] with every violation there is.
     pub fn validate(&self) -> Result<(), Error> {
         let mut found = self.unexpressed.clone();
-        check_delivery(T::OPERATION, &self.body, &mut found);
+        let mut passed_over = self.given_apart().to_vec();
+        for Referred { operation, id, body } in self.referred() {
+            let at = Path::Root.key(operation.record);
+            passed_over.extend([operation.record, id]);
+            if self.body.get(id).is_some() {
+                found.push(Violation::new(&at, Rule::OneOf(vec![id, operation.record]), body));
+            }
+            check_request(operation, &at, body, &[], &mut found);
+            if identifying(body).is_none() {
+                found.push(Violation::new(&at, Rule::Identified, body));
+            }
+        }
+        check_request(T::OPERATION, &Path::Root, &self.body, &passed_over, &mut found);
         valid(found)
     }
 
-    /// The record as the generated client takes it.
-    pub(crate) fn to_body(&self) -> Result<T::Body, Error> {
+    /// Checks what one call takes.
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let mut found = self.unexpressed.clone();
-        check_request(T::OPERATION, "", &self.body, &mut found);
-        for Referred { operation, .. } in references(T::OPERATION, &self.body) {
-            let at = join("", operation.record);
+        check_request(T::OPERATION, &Path::Root, &self.body, self.given_apart(), &mut found);
+        for Referred { operation, .. } in self.referred() {
+            let at = Path::Root.key(operation.record).to_string();
             for violation in found.iter_mut().filter(|v| v.path == at && v.rule == Rule::Unknown) {
                 violation.rule = Rule::Delivered;
             }
         }
-        valid(found)?;
-        T::Body::deserialize(&self.body).map_err(|e| {
-            let violation = Violation::new("", Rule::Readable(e.to_string()), &self.body);
-            Error::unsent(ErrorKind::Invalid(vec![violation]))
+        valid(found)
+    }
+
+    /// The properties of the body that stand elsewhere, and are right by their types.
+    fn given_apart(&self) -> &'static [&'static str] {
+        if self.content.is_some() { &["type", "payload"] } else { &[] }
+    }
+
+    /// The records that stand in the place of their ids.
+    fn referred(&self) -> impl Iterator<Item = Referred<'_>> {
+        T::OPERATION.refers.iter().filter_map(|(index, id)| {
+            let operation = &OPERATIONS[*index];
+            Some(Referred { operation, id, body: self.body.get(operation.record)? })
         })
     }
 
-    /// The record that stands in the place of this one's `ID` of such a record.
-    pub(crate) fn referred<R: Record>(&self) -> Option<New<R>> {
+    /// The record of this kind that stands in the place of its id.
+    pub(crate) fn reference<R: Record>(&self) -> Option<New<R>> {
         self.body.get(R::OPERATION.record).map(|body| body.clone().into())
     }
 
-    /// Puts an id in the place of the record that it belongs to.
-    pub(crate) fn resolve<R: Record>(&mut self, id: String) {
-        if let Value::Object(body) = &mut self.body {
-            body.remove(R::OPERATION.record);
-        }
-        self.set(&id_of(R::OPERATION), id);
-    }
-
     /// Refers to a record, by its id or as it is to be found or created.
-    pub(crate) fn refer<R: Record>(&mut self, reference: Reference<R>) {
+    pub(crate) fn refer<R: Record>(&mut self, id: &str, reference: Reference<R>) {
         match reference {
-            Reference::Id(id) => self.set(&id_of(R::OPERATION), id),
+            Reference::Id(value) => self.set(id, value),
             Reference::New(record) => {
-                let at = join("", R::OPERATION.record);
+                let at = Path::Root.key(R::OPERATION.record).to_string();
                 let unexpressed = record.unexpressed.into_iter();
                 self.unexpressed.extend(unexpressed.map(|violation| violation.below(&at)));
                 self.set(R::OPERATION.record, record.body);
@@ -137,36 +162,15 @@ impl<T: Record> New<T> {
         }
     }
 
-    /// The body, if JSON can express what the caller gave.
-    fn expressed(&self) -> Result<&Value, Error> {
-        valid(self.unexpressed.clone()).map(|()| &self.body)
-    }
-
     pub(crate) fn set(&mut self, key: &str, value: impl Into<Value>) {
         if let Value::Object(body) = &mut self.body {
             body.insert(key.to_owned(), value.into());
         }
     }
-}
 
-/// A record by its id, or as it is to be found or created first.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reference<T> {
-    /// The id that the API gave to it.
-    Id(String),
-    /// The record, for [`Client::deliver`](crate::Client::deliver) to ask for its id.
-    New(New<T>),
-}
-
-impl<T, S: Into<String>> From<S> for Reference<T> {
-    fn from(id: S) -> Self {
-        Self::Id(id.into())
-    }
-}
-
-impl<T> From<New<T>> for Reference<T> {
-    fn from(record: New<T>) -> Self {
-        Self::New(record)
+    /// The body as it is sent.
+    pub(crate) fn sent(&self) -> Sent<'_> {
+        Sent { body: Body { body: &self.body, ids: [None; 2] }, content: self.content.as_ref() }
     }
 }
 
@@ -175,7 +179,7 @@ impl<T> From<New<T>> for Reference<T> {
 /// checked yet.
 impl<T> From<Value> for New<T> {
     fn from(body: Value) -> Self {
-        Self { body, unexpressed: Vec::new(), stored: PhantomData }
+        Self { body, content: None, unexpressed: Vec::new(), stored: PhantomData }
     }
 }
 
@@ -183,7 +187,8 @@ impl<T> From<Value> for New<T> {
 /// would be another one.
 impl<T: Record> Serialize for New<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.expressed().map_err(serde::ser::Error::custom)?.serialize(serializer)
+        valid(self.unexpressed.clone()).map_err(S::Error::custom)?;
+        self.sent().serialize(serializer)
     }
 }
 
@@ -192,65 +197,87 @@ impl<T: Record> TryFrom<New<T>> for Value {
     type Error = Error;
 
     fn try_from(record: New<T>) -> Result<Self, Error> {
-        record.expressed().cloned()
+        valid(record.unexpressed.clone())?;
+        Ok(json!(record.sent()))
     }
 }
 
-fn valid(found: Vec<Violation>) -> Result<(), Error> {
-    if found.is_empty() { Ok(()) } else { Err(Error::unsent(ErrorKind::Invalid(found))) }
-}
-
-fn identity(operation: &Operation, body: &Value) -> Option<String> {
-    let tags = body.get("tags").and_then(Value::as_object)?;
-    let names = body.get("discriminateByTags").and_then(Value::as_array);
-    let wanted: BTreeMap<&str, Option<&Value>> = match names.filter(|names| !names.is_empty()) {
-        Some(names) => names
-            .iter()
-            .map(|name| name.as_str().map(|name| (name, tags.get(name))))
-            .collect::<Option<_>>()?,
-        None => tags.iter().map(|(name, value)| (name.as_str(), Some(value))).collect(),
-    };
-    let has_value = |value: &Option<&Value>| {
-        value.and_then(Value::as_str).is_some_and(|value| !value.is_empty())
-    };
-    let within: Vec<_> = operation.within.iter().map(|name| body.get(*name)).collect();
-    let identified = !wanted.is_empty() && wanted.values().all(has_value);
-    identified.then(|| json!([operation.record, within, wanted]).to_string())
-}
-
-/// The body of a request that stands at `path`.
-fn check_request(operation: &Operation, path: &str, body: &Value, found: &mut Vec<Violation>) {
-    check(&operation.body, path, body, found);
-    // A tag that the record lacks can match no record, so naming it is a mistake.
-    let names = body.get("discriminateByTags").and_then(Value::as_array);
-    for (index, name) in names.into_iter().flatten().enumerate() {
-        if let Some(string) = name.as_str()
-            && body.get("tags").is_some_and(|tags| tags.get(string).is_none())
-        {
-            let path = format!("{path}/discriminateByTags/{index}");
-            found.push(Violation::new(path, Rule::NameOfTag, name));
-        }
+/// What is sent is the same, however it was given.
+impl<T: Record> PartialEq for New<T> {
+    fn eq(&self, other: &Self) -> bool {
+        json!(self.sent()) == json!(other.sent()) && self.unexpressed == other.unexpressed
     }
 }
 
-/// A body that may hold records in the place of their ids.
-fn check_delivery(operation: &'static Operation, body: &Value, found: &mut Vec<Violation>) {
-    let referred: Vec<_> = references(operation, body).collect();
-    let mut rest = body.clone();
-    if let (Value::Object(rest), false) = (&mut rest, referred.is_empty()) {
-        rest.retain(|key, _| referred.iter().all(|referred| referred.operation.record != key));
+impl<T: Record> fmt::Debug for New<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { body, content, unexpressed, .. } = self;
+        f.debug_struct("New")
+            .field("body", body)
+            .field("content", content)
+            .field("unexpressed", unexpressed)
+            .finish()
     }
-    check_request(operation, "", &rest, found);
-    for Referred { operation, id, body } in referred {
-        let (path, id_path) = (join("", operation.record), join("", id));
-        found.retain(|violation| violation.path != id_path || violation.rule != Rule::Required);
-        if rest.get(id).is_some() {
-            found.push(Violation::new(&*path, Rule::OneOf(vec![id, operation.record]), body));
+}
+
+/// A record by its id, or as it is to be found or created first.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reference<T: Record> {
+    /// The id that the API gave to it.
+    Id(String),
+    /// The record, for [`Client::deliver`](crate::Client::deliver) to ask for its id.
+    New(New<T>),
+}
+
+impl<T: Record, S: Into<String>> From<S> for Reference<T> {
+    fn from(id: S) -> Self {
+        Self::Id(id.into())
+    }
+}
+
+impl<T: Record> From<New<T>> for Reference<T> {
+    fn from(record: New<T>) -> Self {
+        Self::New(record)
+    }
+}
+
+/// The body of a request, without copying what it is made of.
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Sent<'a> {
+    #[serde(flatten)]
+    body: Body<'a>,
+    #[serde(flatten)]
+    content: Option<&'a Content>,
+}
+
+#[derive(Clone, Copy)]
+struct Body<'a> {
+    body: &'a Value,
+    /// What the ids of records are called, their values, and what stands in their place.
+    ids: [Option<(&'a str, &'a str, &'a str)>; 2],
+}
+
+impl<'a> Sent<'a> {
+    /// The same with these ids, in the place of the records that they belong to.
+    pub(crate) fn with_ids(mut self, ids: [Option<(&'a str, &'a str, &'a str)>; 2]) -> Self {
+        self.body.ids = ids;
+        self
+    }
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Value::Object(body) = self.body else { return self.body.serialize(serializer) };
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in body {
+            if self.ids.iter().flatten().all(|(_, _, record)| record != key) {
+                map.serialize_entry(key, value)?;
+            }
         }
-        check_request(operation, &path, body, found);
-        if identity(operation, body).is_none() {
-            found.push(Violation::new(path, Rule::Identified, body));
+        for (id, value, _) in self.ids.iter().flatten() {
+            map.serialize_entry(id, value)?;
         }
+        map.end()
     }
 }
 
@@ -261,23 +288,41 @@ struct Referred<'a> {
     body: &'a Value,
 }
 
-/// A body refers to records of other operations by their ids: `userId` is that of a `user`.
-fn references<'a>(
-    operation: &'static Operation,
-    body: &'a Value,
-) -> impl Iterator<Item = Referred<'a>> {
-    let properties = match operation.body {
-        Schema::Object { properties, .. } => properties,
-        _ => &[],
-    };
-    OPERATIONS.iter().filter_map(move |operation| {
-        let names = properties.iter().map(|(name, _)| *name);
-        let id = names.into_iter().find(|name| *name == id_of(operation))?;
-        Some(Referred { operation, id, body: body.get(operation.record)? })
-    })
+fn valid(found: Vec<Violation>) -> Result<(), Error> {
+    if found.is_empty() { Ok(()) } else { Err(Error::unsent(ErrorKind::Invalid(found))) }
 }
 
-/// What the id of such a record is called.
-fn id_of(operation: &Operation) -> String {
-    format!("{}Id", operation.record)
+/// The tags by which the endpoint looks for a record, in order, if there are any and each has a value.
+fn identifying(body: &Value) -> Option<Vec<(&str, &str)>> {
+    let tags = body.get("tags")?.as_object()?;
+    let pair = |name| Some((name, tags.get(name)?.as_str().filter(|value| !value.is_empty())?));
+    let names = body.get("discriminateByTags").and_then(Value::as_array);
+    let mut found: Vec<_> = match names.filter(|names| !names.is_empty()) {
+        Some(names) => names.iter().map(|name| pair(name.as_str()?)).collect::<Option<_>>()?,
+        None => tags.keys().map(|name| pair(name.as_str())).collect::<Option<_>>()?,
+    };
+    found.sort_unstable();
+    found.dedup();
+    (!found.is_empty()).then_some(found)
+}
+
+/// The body of a request that stands at `path`, but for the properties that are passed over.
+fn check_request(
+    operation: &Operation,
+    path: &Path<'_>,
+    body: &Value,
+    passed_over: &[&str],
+    found: &mut Vec<Violation>,
+) {
+    check(&operation.body, path, body, passed_over, found);
+    // A tag that the record lacks can match no record, so naming it is a mistake.
+    let names = body.get("discriminateByTags").and_then(Value::as_array);
+    for (index, name) in names.into_iter().flatten().enumerate() {
+        if let Some(string) = name.as_str()
+            && body.get("tags").is_some_and(|tags| tags.get(string).is_none())
+        {
+            let path = path.key("discriminateByTags");
+            found.push(Violation::new(&path.index(index), Rule::NameOfTag, name));
+        }
+    }
 }

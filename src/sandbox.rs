@@ -79,7 +79,7 @@ use crate::builder;
 use crate::client::Client;
 use crate::generated::types::{Conversation, ErrorType, Message, User};
 use crate::generated::{OPERATIONS, Operation};
-use crate::validate::{Rule, Violation, check};
+use crate::validate::{Path, Rule, Violation, check};
 
 pub use fault::Fault;
 use fault::{Faults, code};
@@ -351,7 +351,7 @@ impl Endpoint {
         let body: Value = serde_json::from_slice(&body)
             .map_err(|e| invalid(format!("request/body must be JSON: {e}")))?;
         let mut violations = Vec::new();
-        check(&operation.body, "", &body, &mut violations);
+        check(&operation.body, &Path::Root, &body, &[], &mut violations);
         if !violations.is_empty() {
             let words: Vec<_> = violations.iter().map(in_api_words).collect();
             return Err(invalid(words.join(", ")));

@@ -14,10 +14,13 @@ pub(crate) struct Turns(Mutex<Places>);
 
 #[derive(Debug, Default)]
 struct Places {
-    by_identity: HashMap<String, Place>,
+    by_identity: HashMap<Identity, Place>,
     /// From this size on, those that nobody needs any more are looked for.
     full: usize,
 }
+
+/// Whose call it is, and for which record, as numbers.
+type Identity = (u64, u64);
 
 /// Locked by the call whose turn it is. Holds until when the request of an earlier one may go on at the
 /// server.
@@ -28,8 +31,8 @@ pub(crate) const SETTLES: Duration = Duration::from_secs(1);
 
 impl Turns {
     /// Waits until no other call of this identity is under way, first come first served.
-    pub(crate) async fn take(&self, identity: String) -> Turn<'_> {
-        let place = self.places().get(&identity);
+    pub(crate) async fn take(&self, identity: Identity) -> Turn<'_> {
+        let place = self.places().get(identity);
         // Earlier versions of tokio do not queue a task whose budget is spent: it would be overtaken.
         let until = unconstrained(place.lock_owned()).await;
         let turn = Turn { turns: self, identity, until, under_way: false };
@@ -45,17 +48,17 @@ impl Turns {
 }
 
 impl Places {
-    fn get(&mut self, identity: &str) -> Place {
+    fn get(&mut self, identity: Identity) -> Place {
         if self.by_identity.len() >= self.full {
             let now = Instant::now();
             self.by_identity.retain(|_, place| is_needed(place, now));
             self.full = 2 * self.by_identity.len() + 64;
         }
-        match self.by_identity.get(identity) {
+        match self.by_identity.get(&identity) {
             Some(place) => Arc::clone(place),
             None => {
                 let place = Place::new(tokio::sync::Mutex::new(Instant::now()));
-                self.by_identity.insert(identity.to_owned(), Arc::clone(&place));
+                self.by_identity.insert(identity, Arc::clone(&place));
                 place
             }
         }
@@ -70,7 +73,7 @@ fn is_needed(place: &Place, now: Instant) -> bool {
 /// The turn of a call, until it is dropped.
 pub(crate) struct Turn<'a> {
     turns: &'a Turns,
-    identity: String,
+    identity: Identity,
     until: OwnedMutexGuard<Instant>,
     /// Whether a request may go on at the server.
     pub(crate) under_way: bool,

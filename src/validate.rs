@@ -23,9 +23,6 @@ pub struct Violation {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Rule {
-    /// The body has to be readable as the generated type. No violation of this kind is known; it is
-    /// what is left if the other rules miss one.
-    Readable(String),
     /// The value has to be there.
     Required,
     /// No property of this name is allowed.
@@ -66,7 +63,6 @@ impl fmt::Display for Violation {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Readable(cause) => write!(f, "cannot be read ({cause})"),
             Self::Required => write!(f, "is required"),
             Self::Unknown => write!(f, "is not part of the contract"),
             Self::Type(name) => write!(f, "has to be of type {name}"),
@@ -87,8 +83,8 @@ impl fmt::Display for Rule {
 }
 
 impl Violation {
-    pub(crate) fn new(path: impl Into<String>, rule: Rule, given: &Value) -> Self {
-        Self { path: path.into(), rule, given: shorten(given) }
+    pub(crate) fn new(path: &Path<'_>, rule: Rule, given: &Value) -> Self {
+        Self { path: path.to_string(), rule, given: shorten(given) }
     }
 
     /// The same, of a body that stands at this path itself.
@@ -97,14 +93,40 @@ impl Violation {
         self
     }
 
-    fn missing(path: String) -> Self {
-        Self { path, rule: Rule::Required, given: String::new() }
+    fn missing(path: &Path<'_>) -> Self {
+        Self { path: path.to_string(), rule: Rule::Required, given: String::new() }
     }
 }
 
-/// The path of a property or an item.
-pub(crate) fn join(path: &str, key: &str) -> String {
-    format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"))
+/// A place in a body. It becomes text only where something is wrong.
+#[derive(Clone, Copy)]
+pub(crate) enum Path<'a> {
+    Root,
+    Key(&'a Path<'a>, &'a str),
+    Index(&'a Path<'a>, usize),
+}
+
+impl<'a> Path<'a> {
+    pub(crate) fn key(&'a self, key: &'a str) -> Self {
+        Self::Key(self, key)
+    }
+
+    pub(crate) fn index(&'a self, index: usize) -> Self {
+        Self::Index(self, index)
+    }
+}
+
+/// A JSON Pointer.
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Key(path, key) => {
+                write!(f, "{path}/{}", key.replace('~', "~0").replace('/', "~1"))
+            }
+            Self::Index(path, index) => write!(f, "{path}/{index}"),
+        }
+    }
 }
 
 /// A value as people can read it in one line; of a long string, its start and its length.
@@ -121,8 +143,15 @@ fn shorten(value: &Value) -> String {
     }
 }
 
-/// Adds to `found` every violation in `value`, which stands at `path`.
-pub(crate) fn check(schema: &Schema, path: &str, value: &Value, found: &mut Vec<Violation>) {
+/// Adds to `found` every violation in `value`, which stands at `path`. Of an object, some properties can
+/// be passed over, whether they are there or not.
+pub(crate) fn check(
+    schema: &Schema,
+    path: &Path<'_>,
+    value: &Value,
+    passed_over: &[&str],
+    found: &mut Vec<Violation>,
+) {
     let mut report = |rule| found.push(Violation::new(path, rule, value));
     match (schema, value) {
         (Schema::Any, _) => {}
@@ -148,19 +177,21 @@ pub(crate) fn check(schema: &Schema, path: &str, value: &Value, found: &mut Vec<
         }
         (Schema::Array(items), Value::Array(values)) => {
             for (index, value) in values.iter().enumerate() {
-                check(items, &join(path, &index.to_string()), value, found);
+                check(items, &path.index(index), value, &[], found);
             }
         }
         (Schema::Object { properties, required, others }, Value::Object(object)) => {
-            for name in required.iter().filter(|name| !object.contains_key(**name)) {
-                found.push(Violation::missing(join(path, name)));
+            let counts = |name: &str| !passed_over.contains(&name);
+            for name in required.iter().filter(|name| counts(name) && !object.contains_key(**name))
+            {
+                found.push(Violation::missing(&path.key(name)));
             }
-            for (name, value) in object {
-                let path = join(path, name);
+            for (name, value) in object.iter().filter(|(name, _)| counts(name)) {
+                let path = path.key(name);
                 let known = properties.iter().find(|(known, _)| known == name);
                 match known.map(|(_, schema)| schema).or(*others) {
-                    Some(schema) => check(schema, &path, value, found),
-                    None => found.push(Violation::new(path, Rule::Unknown, value)),
+                    Some(schema) => check(schema, &path, value, &[], found),
+                    None => found.push(Violation::new(&path, Rule::Unknown, value)),
                 }
             }
         }
@@ -168,7 +199,7 @@ pub(crate) fn check(schema: &Schema, path: &str, value: &Value, found: &mut Vec<
             let mut present = alternatives.iter().filter(|(name, _)| object.contains_key(*name));
             match (present.next(), present.next(), object.len()) {
                 (Some((name, schema)), None, 1) => {
-                    check(schema, &join(path, name), &object[*name], found);
+                    check(schema, &path.key(name), &object[*name], &[], found);
                 }
                 _ => report(Rule::OneOf(alternatives.iter().map(|(name, _)| *name).collect())),
             }

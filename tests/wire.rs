@@ -84,7 +84,7 @@ async fn equal_messages_are_equal_bytes() {
     let requests = requests.await.unwrap();
     assert_eq!(requests[0], requests[1]);
     assert!(requests[0].ends_with(&format!(
-        r#"{{"conversationId":"{CONVERSATION}","payload":{{"text":"Hello"}},"tags":{{"a":"1","b":"1","id":"1"}},"type":"text","userId":"{USER}"}}"#
+        r#"{{"conversationId":"{CONVERSATION}","tags":{{"a":"1","b":"1","id":"1"}},"userId":"{USER}","type":"text","payload":{{"text":"Hello"}}}}"#
     )), "{}", requests[0]);
 }
 

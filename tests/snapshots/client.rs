@@ -77,33 +77,18 @@ Looks for a stored message by its tags: by all of them, or only by those that `d
 
 Sends a `POST` request to `/v1/chat/messages/get-or-create`
 
-Arguments:
-- `x_bot_id`: The bot that is addressed.
-- `x_integration_alias`: The integration that calls, by its alias in the bot.
-- `x_integration_id`: The integration that calls, by its id.
-- `body`
 */
     pub async fn get_or_create_message<'a>(
         &'a self,
-        x_bot_id: &'a str,
-        x_integration_alias: Option<&'a str>,
-        x_integration_id: Option<&'a str>,
-        body: &'a types::GetOrCreateMessageBody,
+        body: &'a (impl ::serde::Serialize + Sync),
     ) -> Result<ResponseValue<types::GetOrCreateMessageResponse>, Error<()>> {
-        let url = format!("{}/v1/chat/messages/get-or-create", self.baseurl,);
-        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(4usize);
+        let url = self.inner.url.clone();
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
         header_map
             .append(
                 ::reqwest::header::HeaderName::from_static("api-version"),
                 ::reqwest::header::HeaderValue::from_static(Self::api_version()),
             );
-        header_map.append("x-bot-id", x_bot_id.to_string().try_into()?);
-        if let Some(value) = x_integration_alias {
-            header_map.append("x-integration-alias", value.to_string().try_into()?);
-        }
-        if let Some(value) = x_integration_id {
-            header_map.append("x-integration-id", value.to_string().try_into()?);
-        }
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -133,33 +118,18 @@ Looks for a stored user by tags: by all of the request's, or only by those that 
 
 Sends a `POST` request to `/v1/chat/users/get-or-create`
 
-Arguments:
-- `x_bot_id`: The bot that is addressed.
-- `x_integration_alias`: The integration that calls, by its alias in the bot.
-- `x_integration_id`: The integration that calls, by its id.
-- `body`
 */
     pub async fn get_or_create_user<'a>(
         &'a self,
-        x_bot_id: &'a str,
-        x_integration_alias: Option<&'a str>,
-        x_integration_id: Option<&'a str>,
-        body: &'a types::GetOrCreateUserBody,
+        body: &'a (impl ::serde::Serialize + Sync),
     ) -> Result<ResponseValue<types::GetOrCreateUserResponse>, Error<()>> {
-        let url = format!("{}/v1/chat/users/get-or-create", self.baseurl,);
-        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(4usize);
+        let url = self.inner.url.clone();
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
         header_map
             .append(
                 ::reqwest::header::HeaderName::from_static("api-version"),
                 ::reqwest::header::HeaderValue::from_static(Self::api_version()),
             );
-        header_map.append("x-bot-id", x_bot_id.to_string().try_into()?);
-        if let Some(value) = x_integration_alias {
-            header_map.append("x-integration-alias", value.to_string().try_into()?);
-        }
-        if let Some(value) = x_integration_id {
-            header_map.append("x-integration-id", value.to_string().try_into()?);
-        }
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -189,33 +159,18 @@ Looks for a stored conversation of the channel by tags: by all of the request's,
 
 Sends a `POST` request to `/v1/chat/conversations/get-or-create`
 
-Arguments:
-- `x_bot_id`: The bot that is addressed.
-- `x_integration_alias`: The integration that calls, by its alias in the bot.
-- `x_integration_id`: The integration that calls, by its id.
-- `body`
 */
     pub async fn get_or_create_conversation<'a>(
         &'a self,
-        x_bot_id: &'a str,
-        x_integration_alias: Option<&'a str>,
-        x_integration_id: Option<&'a str>,
-        body: &'a types::GetOrCreateConversationBody,
+        body: &'a (impl ::serde::Serialize + Sync),
     ) -> Result<ResponseValue<types::GetOrCreateConversationResponse>, Error<()>> {
-        let url = format!("{}/v1/chat/conversations/get-or-create", self.baseurl,);
-        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(4usize);
+        let url = self.inner.url.clone();
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
         header_map
             .append(
                 ::reqwest::header::HeaderName::from_static("api-version"),
                 ::reqwest::header::HeaderValue::from_static(Self::api_version()),
             );
-        header_map.append("x-bot-id", x_bot_id.to_string().try_into()?);
-        if let Some(value) = x_integration_alias {
-            header_map.append("x-integration-alias", value.to_string().try_into()?);
-        }
-        if let Some(value) = x_integration_id {
-            header_map.append("x-integration-id", value.to_string().try_into()?);
-        }
         #[allow(unused_mut)]
         let mut request = self
             .client
@@ -247,16 +202,12 @@ pub mod prelude {
 }
 impl super::Record for types::Message {
     const OPERATION: &'static crate::generated::Operation = &crate::generated::OPERATIONS[0usize];
-    type Body = types::GetOrCreateMessageBody;
     type Answer = types::GetOrCreateMessageResponse;
     async fn call(
         client: &Client,
-        caller: &super::Caller,
-        body: &Self::Body,
+        body: &(impl ::serde::Serialize + Sync),
     ) -> Result<ResponseValue<Self::Answer>, Error<()>> {
-        let alias = caller.integration_alias.as_deref();
-        let id = caller.integration_id.as_deref();
-        client.get_or_create_message(&caller.bot_id, alias, id, body).await
+        client.get_or_create_message(body).await
     }
     fn read(answer: Self::Answer) -> (Self, Option<bool>) {
         (answer.message, answer.meta.map(|meta| meta.created))
@@ -267,16 +218,12 @@ impl super::Record for types::Message {
 }
 impl super::Record for types::User {
     const OPERATION: &'static crate::generated::Operation = &crate::generated::OPERATIONS[1usize];
-    type Body = types::GetOrCreateUserBody;
     type Answer = types::GetOrCreateUserResponse;
     async fn call(
         client: &Client,
-        caller: &super::Caller,
-        body: &Self::Body,
+        body: &(impl ::serde::Serialize + Sync),
     ) -> Result<ResponseValue<Self::Answer>, Error<()>> {
-        let alias = caller.integration_alias.as_deref();
-        let id = caller.integration_id.as_deref();
-        client.get_or_create_user(&caller.bot_id, alias, id, body).await
+        client.get_or_create_user(body).await
     }
     fn read(answer: Self::Answer) -> (Self, Option<bool>) {
         (answer.user, answer.meta.map(|meta| meta.created))
@@ -287,16 +234,12 @@ impl super::Record for types::User {
 }
 impl super::Record for types::Conversation {
     const OPERATION: &'static crate::generated::Operation = &crate::generated::OPERATIONS[2usize];
-    type Body = types::GetOrCreateConversationBody;
     type Answer = types::GetOrCreateConversationResponse;
     async fn call(
         client: &Client,
-        caller: &super::Caller,
-        body: &Self::Body,
+        body: &(impl ::serde::Serialize + Sync),
     ) -> Result<ResponseValue<Self::Answer>, Error<()>> {
-        let alias = caller.integration_alias.as_deref();
-        let id = caller.integration_id.as_deref();
-        client.get_or_create_conversation(&caller.bot_id, alias, id, body).await
+        client.get_or_create_conversation(body).await
     }
     fn read(answer: Self::Answer) -> (Self, Option<bool>) {
         (answer.conversation, answer.meta.map(|meta| meta.created))

@@ -1,12 +1,24 @@
 /// Where the API is.
 pub const BASE_URL: &str = "https://api.botpress.cloud";
+///The bot that is addressed.
+pub const BOT_ID: ::http::HeaderName = ::http::HeaderName::from_static("x-bot-id");
+///The integration that calls, by its id.
+pub const INTEGRATION_ID: ::http::HeaderName = ::http::HeaderName::from_static(
+    "x-integration-id",
+);
+///The integration that calls, by its alias in the bot.
+pub const INTEGRATION_ALIAS: ::http::HeaderName = ::http::HeaderName::from_static(
+    "x-integration-alias",
+);
 /// The operations, in the order of the spec.
 pub static OPERATIONS: [Operation; 3usize] = [
     Operation {
+        index: 0usize,
         name: "get_or_create_message",
         path: "/v1/chat/messages/get-or-create",
         record: "message",
         within: &[],
+        refers: &[(1usize, "userId"), (2usize, "conversationId")],
         body: Schema::Object {
             properties: &[
                 (
@@ -102,10 +114,12 @@ pub static OPERATIONS: [Operation; 3usize] = [
         },
     },
     Operation {
+        index: 1usize,
         name: "get_or_create_user",
         path: "/v1/chat/users/get-or-create",
         record: "user",
         within: &[],
+        refers: &[],
         body: Schema::Object {
             properties: &[
                 (
@@ -167,10 +181,12 @@ pub static OPERATIONS: [Operation; 3usize] = [
         },
     },
     Operation {
+        index: 2usize,
         name: "get_or_create_conversation",
         path: "/v1/chat/conversations/get-or-create",
         record: "conversation",
         within: &["channel"],
+        refers: &[],
         body: Schema::Object {
             properties: &[
                 (
