@@ -1,0 +1,195 @@
+//! The ways of making a call: prepared bytes, by hand, and by this crate.
+
+use std::collections::BTreeMap;
+
+use botpress_messages::{Client, NewConversation, NewMessage, NewUser, content::Text};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+pub const CONVERSATION: &str = "conv_01KDF2QM9Z2CK5XYT0RD4E7J5K";
+pub const USER: &str = "user_010NFASW4XK2YJ5RVY7B6JMC28";
+const TEXT: &str = "can someone restart **staging**?";
+const TOKEN: &str = "bp_pat_5ecret";
+const BOT: &str = "6f2f9e4e-5b0c-4c4e-9d3e-0a7c1b2d3e4f";
+
+/// What a call is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Call {
+    /// Bytes that were made before, through reqwest; the answer's bytes are not looked at.
+    Floor,
+    /// reqwest with serde structs, as one writes them by hand.
+    Hand,
+    /// `get_or_create` with a message built by type.
+    Typed,
+    /// `get_or_create` with a message read from JSON.
+    Json,
+    /// `deliver` of a known person in a known conversation.
+    Deliver,
+    /// Building and validating, without a call.
+    Validate,
+}
+
+impl Call {
+    pub const ALL: [Self; 6] =
+        [Self::Floor, Self::Hand, Self::Typed, Self::Json, Self::Deliver, Self::Validate];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Hand => "hand",
+            Self::Typed => "typed",
+            Self::Json => "json",
+            Self::Deliver => "deliver",
+            Self::Validate => "validate",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|call| call.name() == name)
+    }
+}
+
+/// What calls need, made once.
+pub struct Caller {
+    url: String,
+    http: reqwest::Client,
+    client: Client,
+    bytes: &'static [u8],
+    recorded: String,
+}
+
+impl Caller {
+    pub fn new(base_url: &str) -> Self {
+        let recorded = json!(message(0)).to_string();
+        let client = Client::builder().base_url(base_url).token(TOKEN).bot_id(BOT);
+        Self {
+            url: format!("{base_url}/v1/chat/messages/get-or-create"),
+            http: reqwest::Client::new(),
+            client: client.integration_id("slack").build().expect("the settings are complete"),
+            bytes: recorded.clone().leak().as_bytes(),
+            recorded,
+        }
+    }
+
+    /// Makes one call. `number` tells its message from others.
+    pub async fn call(&self, call: Call, number: usize) {
+        match call {
+            Call::Floor => {
+                let request = self.request().header(CONTENT_TYPE, "application/json");
+                let answer = request.body(self.bytes).send().await.expect("it is answered");
+                answer.bytes().await.expect("the answer is whole");
+            }
+            Call::Hand => {
+                let answer = self.request().json(&Body::new(number)).send().await;
+                let answer = answer.and_then(reqwest::Response::error_for_status);
+                let stored: Answer =
+                    answer.expect("it is answered").json().await.expect("it is read");
+                assert!(stored.meta.created && stored.message.id.len() == 30);
+            }
+            Call::Typed => {
+                let stored = self.client.get_or_create(&message(number)).await;
+                assert!(stored.expect("it is stored").record.id.len() == 30);
+            }
+            Call::Json => {
+                let mut body: Value = serde_json::from_str(&self.recorded).expect("it is JSON");
+                body["tags"]["ts"] = json!(number.to_string());
+                let stored = self.client.get_or_create(&NewMessage::from(body)).await;
+                assert!(stored.expect("it is stored").record.id.len() == 30);
+            }
+            Call::Deliver => {
+                let stored = self.client.deliver(&inbound(number)).await;
+                assert!(stored.expect("it is stored").record.id.len() == 30);
+            }
+            Call::Validate => message(number).validate().expect("it is valid"),
+        }
+    }
+
+    /// A delivery into a conversation of its own, by one person.
+    pub async fn deliver_apart(&self, number: usize) {
+        let conversation = NewConversation::new("channel").tag("id", number.to_string());
+        let message =
+            NewMessage::new(conversation, NewUser::new().tag("id", "U05BPU9V1KQ"), Text::new(TEXT));
+        let stored = self.client.deliver(&tagged(message, number)).await;
+        assert!(stored.expect("it is stored").record.id.len() == 30);
+    }
+
+    fn request(&self) -> reqwest::RequestBuilder {
+        let request = self.http.post(&self.url).header(AUTHORIZATION, format!("Bearer {TOKEN}"));
+        request.header("x-bot-id", BOT).header("x-integration-id", "slack")
+    }
+}
+
+fn message(number: usize) -> NewMessage {
+    tagged(NewMessage::new(CONVERSATION, USER, Text::new(TEXT)), number)
+}
+
+fn inbound(number: usize) -> NewMessage {
+    let user = NewUser::new().tag("id", "U05BPU9V1KQ");
+    // Conversations go one delivery at a time, so there are as many as there are calls at once.
+    let conversation = NewConversation::new("channel").tag("id", (number % 32).to_string());
+    tagged(NewMessage::new(conversation, user, Text::new(TEXT)), number)
+}
+
+fn tagged(message: NewMessage, number: usize) -> NewMessage {
+    let message = message.tag("ts", number.to_string()).tag("userId", "U05BPU9V1KQ");
+    message.tag("channelId", "C05C6ACTLPQ")
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    conversation_id: &'a str,
+    user_id: &'a str,
+    r#type: &'a str,
+    payload: Payload<'a>,
+    tags: BTreeMap<&'a str, String>,
+}
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    text: &'a str,
+}
+
+impl Body<'_> {
+    fn new(number: usize) -> Self {
+        let tags = [
+            ("ts", number.to_string()),
+            ("userId", "U05BPU9V1KQ".to_owned()),
+            ("channelId", "C05C6ACTLPQ".to_owned()),
+        ];
+        Self {
+            conversation_id: CONVERSATION,
+            user_id: USER,
+            r#type: "text",
+            payload: Payload { text: TEXT },
+            tags: BTreeMap::from(tags),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    message: Message,
+    meta: Meta,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code)] // as in real life
+struct Message {
+    id: String,
+    created_at: String,
+    updated_at: String,
+    r#type: String,
+    payload: Map<String, Value>,
+    direction: String,
+    user_id: String,
+    conversation_id: String,
+    tags: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    created: bool,
+}

@@ -1,0 +1,57 @@
+//! A server that answers every request at once, with as little work as possible.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const MESSAGE: &str = r#"{"message":{"id":"msg_01KDF2QM9Z2CK5XYT0RD4E7J5K","createdAt":"2026-08-19T10:00:00.250Z","updatedAt":"2026-08-19T10:00:01.500Z","type":"text","payload":{"text":"can someone restart **staging**?"},"direction":"incoming","userId":"user_010NFASW4XK2YJ5RVY7B6JMC28","conversationId":"conv_01KDF2QM9Z2CK5XYT0RD4E7J5K","tags":{"channelId":"C05C6ACTLPQ","ts":"1722441123.004619","userId":"U05BPU9V1KQ"}},"meta":{"created":true}}"#;
+const USER: &str = r#"{"user":{"id":"user_010NFASW4XK2YJ5RVY7B6JMC28","createdAt":"2026-08-19T10:00:00.250Z","updatedAt":"2026-08-19T10:00:01.500Z","tags":{"id":"U05BPU9V1KQ"}},"meta":{"created":true}}"#;
+const CONVERSATION: &str = r#"{"conversation":{"id":"conv_01KDF2QM9Z2CK5XYT0RD4E7J5K","createdAt":"2026-08-19T10:00:00.250Z","updatedAt":"2026-08-19T10:00:01.500Z","channel":"channel","integration":"slack","tags":{"id":"C05C6ACTLPQ"}},"meta":{"created":true}}"#;
+
+/// Listens on a free port of the loopback address, tells where, and serves for ever.
+pub async fn serve(told: impl FnOnce(SocketAddr)) -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    told(listener.local_addr()?);
+    loop {
+        let (connection, _) = listener.accept().await?;
+        // A client that leaves ends its own connection alone.
+        tokio::spawn(async move { drop(answer(connection).await) });
+    }
+}
+
+async fn answer(mut connection: TcpStream) -> io::Result<()> {
+    connection.set_nodelay(true)?;
+    let answers = [MESSAGE, USER, CONVERSATION].map(|body| {
+        let length = body.len();
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+             ratelimit-limit: 1000000\r\nratelimit-remaining: 999999\r\nratelimit-reset: 1\r\n\
+             date: Wed, 19 Aug 2026 10:00:00 GMT\r\n\r\n{body}"
+        )
+    });
+    let mut bytes = Vec::new();
+    loop {
+        while let Some((answer, length)) = request(&bytes) {
+            bytes.drain(..length);
+            connection.write_all(answers[answer].as_bytes()).await?;
+        }
+        if connection.read_buf(&mut bytes).await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Which answer the request that the bytes begin with is for, and how long it is, if it is complete.
+fn request(bytes: &[u8]) -> Option<(usize, usize)> {
+    let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&bytes[..head]).ok()?;
+    let header = |line: &str| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().ok())?
+    };
+    let end = head + text.lines().find_map(header).unwrap_or(0);
+    let answer = ["/users/", "/conversations/"].iter().position(|path| text.contains(path));
+    (bytes.len() >= end).then_some((answer.map_or(0, |index| index + 1), end))
+}
