@@ -24,7 +24,7 @@ fn the_rust_version_holds_for_every_dependency() {
     let about = cargo(&["-vV"]);
     // What other platforms need may not be here.
     let platform = about.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
-    let metadata = ["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform"];
+    let metadata = ["metadata", "--format-version=1", "--locked", "--filter-platform"];
     let metadata: Value =
         serde_json::from_str(&cargo(&[&metadata[..], &[platform]].concat())).unwrap();
     let minor = |version: &str| -> u32 { version.split('.').nth(1).unwrap().parse().unwrap() };
