@@ -121,30 +121,59 @@ pub fn headers(spec: &OpenAPI) -> Result<TokenStream> {
     headers.collect()
 }
 
-/// Has the generated methods take what is ready: the URL, and any body that serialises.
+/// Has the generated methods take what is ready, the URL and the bytes of the body, set no headers, since
+/// those are ready too, and give the answer as it came: what is decoded from it, or cannot be, then has
+/// status and headers beside it.
 pub fn prepare(client: &mut syn::File) {
     let methods = client.items.iter_mut().filter_map(|item| match item {
         syn::Item::Impl(item) => Some(&mut item.items),
         _ => None,
     });
+    let is = |pattern: &syn::Pat, name: &str| matches!(pattern, syn::Pat::Ident(pattern) if pattern.ident == name);
     for item in methods.flatten() {
         let syn::ImplItem::Fn(method) = item else { continue };
         for input in &mut method.sig.inputs {
             if let syn::FnArg::Typed(argument) = input
-                && matches!(&*argument.pat, syn::Pat::Ident(pattern) if pattern.ident == "body")
+                && is(&argument.pat, "body")
             {
-                *argument.ty = syn::parse_quote!(&'a (impl ::serde::Serialize + Sync));
+                *argument.ty = syn::parse_quote!(::bytes::Bytes);
+                method.sig.output = syn::parse_quote!(-> Result<::reqwest::Response, Error<()>>);
             }
         }
-        for statement in &mut method.block.stmts {
-            if let syn::Stmt::Local(local) = statement
-                && matches!(&local.pat, syn::Pat::Ident(pattern) if pattern.ident == "url")
-            {
-                *statement = syn::parse_quote!(
-                    let url = self.inner.url.clone();
-                );
+        method.block.stmts.retain_mut(|statement| {
+            match statement {
+                syn::Stmt::Local(local) if is(&local.pat, "header_map") => return false,
+                syn::Stmt::Expr(syn::Expr::MethodCall(call), _) => return call.method != "append",
+                syn::Stmt::Local(local) if is(&local.pat, "url") => {
+                    *statement = syn::parse_quote!(let url = self.inner.url(););
+                }
+                syn::Stmt::Local(syn::Local { init: Some(init), .. }) => {
+                    prepare_request(&mut init.expr)
+                }
+                syn::Stmt::Expr(tail @ syn::Expr::Match(_), None) => {
+                    *tail = syn::parse_quote!(Ok(response))
+                }
+                _ => {}
+            }
+            true
+        });
+    }
+}
+
+/// `.json(&body)` becomes `.body(body)`, and headers are left out.
+fn prepare_request(expression: &mut syn::Expr) {
+    match expression {
+        syn::Expr::Try(tried) => prepare_request(&mut tried.expr),
+        syn::Expr::MethodCall(call) => {
+            prepare_request(&mut call.receiver);
+            if call.method == "json" {
+                let receiver = &call.receiver;
+                *expression = syn::parse_quote!(#receiver.body(body));
+            } else if call.method == "header" || call.method == "headers" {
+                *expression = (*call.receiver).clone();
             }
         }
+        _ => {}
     }
 }
 
@@ -196,8 +225,8 @@ pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
 
                 async fn call(
                     client: &Client,
-                    body: &(impl ::serde::Serialize + Sync),
-                ) -> Result<ResponseValue<Self::Answer>, Error<()>> {
+                    body: ::bytes::Bytes,
+                ) -> Result<::reqwest::Response, Error<()>> {
                     client.#method(body).await
                 }
 

@@ -36,8 +36,7 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
         let docs = values.iter().map(|value| format!("`{value}`"));
         let code = quote! {
             #[doc = #doc]
-            #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, Eq, Hash, PartialEq)]
-            #[serde(from = "String", into = "String")]
+            #[derive(Clone, Debug, Eq, Hash, PartialEq)]
             #[non_exhaustive]
             pub enum #ident {
                 #(#[doc = #docs] #variants,)*
@@ -61,14 +60,24 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
                     }
                 }
             }
-            impl From<String> for #ident {
-                fn from(value: String) -> Self {
-                    value.as_str().into()
+            impl<'de> ::serde::Deserialize<'de> for #ident {
+                fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    struct Visitor;
+                    impl ::serde::de::Visitor<'_> for Visitor {
+                        type Value = #ident;
+                        fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                            f.write_str("a string")
+                        }
+                        fn visit_str<E>(self, value: &str) -> Result<#ident, E> {
+                            Ok(value.into())
+                        }
+                    }
+                    deserializer.deserialize_str(Visitor)
                 }
             }
-            impl From<#ident> for String {
-                fn from(value: #ident) -> Self {
-                    value.as_str().to_owned()
+            impl ::serde::Serialize for #ident {
+                fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    serializer.serialize_str(self.as_str())
                 }
             }
             impl ::std::fmt::Display for #ident {

@@ -2,19 +2,20 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
-use progenitor_client::{ClientHooks, ClientInfo, OperationInfo, ResponseValue};
-use reqwest::{ResponseBuilderExt, Url};
-use serde::Serialize;
+use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
+use reqwest::Url;
+use serde::de::DeserializeOwned;
 
 use crate::error::{Answer, BoxError, ConfigError, ErrorKind, Secrets, TransportError};
 use crate::generated::{OPERATIONS, Operation};
+use crate::limit::RateLimit;
 
 /// The generated methods, as `tests/snapshots/client.rs` shows them.
 #[allow(dead_code, private_interfaces, unused_imports, clippy::all)]
@@ -28,14 +29,14 @@ pub trait Record: Sized + Send + Sync + 'static {
     #[doc(hidden)]
     const OPERATION: &'static Operation;
     #[doc(hidden)]
-    type Answer: Send;
+    type Answer: DeserializeOwned + Send;
 
     /// Calls the generated method.
     #[doc(hidden)]
     fn call(
         client: &generated::Client,
-        body: &(impl Serialize + Sync),
-    ) -> impl Future<Output = Result<ResponseValue<Self::Answer>, generated::Error<()>>> + Send;
+        body: Bytes,
+    ) -> impl Future<Output = Result<reqwest::Response, generated::Error<()>>> + Send;
 
     /// The record, and whether the call created it.
     #[doc(hidden)]
@@ -50,66 +51,60 @@ pub(crate) struct Caller {
     pub(crate) http: reqwest::Client,
     /// Where each operation is.
     pub(crate) urls: [Url; OPERATIONS.len()],
-    /// What every request carries beside the headers that the generated method sets.
+    /// What every request carries.
     pub(crate) headers: HeaderMap,
 }
 
 /// What stands before the token in its header.
 pub(crate) const BEARER: &str = "Bearer ";
 
-/// A record, whether the request created it, and the headers of the answer.
+/// A record, whether the request created it, and what the answer tells of the rate limit.
 pub(crate) struct Answered<T> {
     pub(crate) record: T,
     pub(crate) created: Option<bool>,
-    pub(crate) headers: HeaderMap,
+    pub(crate) rate_limit: RateLimit,
 }
 
 impl Caller {
     /// Makes one request. `answered` hears of an answer, whatever it says.
     pub(crate) async fn attempt<T: Record>(
         self: &Arc<Self>,
-        body: &(impl Serialize + Sync),
+        body: Bytes,
         timeout: Duration,
-        answered: impl FnOnce(StatusCode, &HeaderMap),
+        answered: impl FnOnce(StatusCode, &HeaderMap) -> RateLimit,
     ) -> Result<Answered<T>, ErrorKind> {
+        let body_left = Arc::new(Handover::default());
+        let _guard = Guard(&body_left);
         let attempt = Attempt {
             caller: Arc::clone(self),
-            url: self.urls[T::OPERATION.index].clone(),
+            operation: T::OPERATION,
             timeout,
-            exchange: Arc::default(),
+            body_left: Arc::clone(&body_left),
         };
-        let exchange = Arc::clone(&attempt.exchange);
-        let _guard = Guard(&exchange.body);
         let client = generated::Client::new_with_client("", self.http.clone(), attempt);
-        let result = T::call(&client, body).await;
-
-        let answer = exchange.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(answer) = &answer {
-            answered(answer.status, &answer.headers);
-        }
-        let error = match (result, answer) {
-            (Ok(response), answer) => {
-                let headers = answer.map(|answer| answer.headers).unwrap_or_default();
-                let (record, created) = T::read(response.into_inner());
-                return Ok(Answered { record, created, headers });
-            }
-            (Err(error), Some(answer)) => {
-                let undecodable = match error {
-                    generated::Error::InvalidResponsePayload(_, cause) => Some(cause),
-                    _ => None,
-                };
-                ErrorKind::from_answer(answer, undecodable, &self.secrets())
-            }
-            (Err(generated::Error::CommunicationError(source)), None) => {
-                let sent = !exchange.body.give_up() && !was_refused(&source);
+        let response = T::call(&client, body).await.map_err(|error| match error {
+            generated::Error::CommunicationError(source) => {
+                let sent = !body_left.give_up() && !was_refused(&source);
                 ErrorKind::Transport(TransportError { source, sent })
             }
             // No header or URL can be at fault, the builder has checked them; but if so, it is told.
-            (Err(other), None) => {
+            other => {
                 ErrorKind::Config(ConfigError::new(format!("no request can be made: {other}")))
             }
-        };
-        Err(error)
+        })?;
+        let rate_limit = answered(response.status(), response.headers());
+        let answer = read(response).await;
+        let mut undecodable = None;
+        if answer.status == StatusCode::OK && answer.broken.is_none() {
+            match serde_json::from_slice(&answer.body) {
+                Ok(decoded) => {
+                    let (record, created) = T::read(decoded);
+                    return Ok(Answered { record, created, rate_limit });
+                }
+                Err(error) => undecodable = Some(error),
+            }
+        }
+        Err(ErrorKind::from_answer(answer, undecodable, &self.secrets()))
     }
 
     fn secrets(&self) -> Secrets {
@@ -126,20 +121,19 @@ impl fmt::Debug for Caller {
     }
 }
 
-/// What the hooks of the generated client need to know of a request, and what they learn of it.
+/// What the hooks of the generated client need to know of a request.
 #[derive(Clone, Debug)]
 struct Attempt {
     caller: Arc<Caller>,
-    url: Url,
+    operation: &'static Operation,
     timeout: Duration,
-    exchange: Arc<Exchange>,
+    body_left: Arc<Handover>,
 }
 
-/// What becomes of a request.
-#[derive(Debug, Default)]
-struct Exchange {
-    body: Handover,
-    answer: Mutex<Option<Answer>>,
+impl Attempt {
+    fn url(&self) -> Url {
+        self.caller.urls[self.operation.index].clone()
+    }
 }
 
 impl ClientHooks<Attempt> for generated::Client {
@@ -149,49 +143,26 @@ impl ClientHooks<Attempt> for generated::Client {
         request: &mut reqwest::Request,
         _: &OperationInfo,
     ) -> Result<(), generated::Error<E>> {
-        let Attempt { caller, timeout, exchange, .. } = self.inner();
-        let headers = request.headers_mut();
-        // The generator's own, which the contract does not know.
-        headers.remove("api-version");
-        for (name, value) in &caller.headers {
-            headers.append(name, value.clone());
-        }
+        let Attempt { caller, timeout, body_left, .. } = self.inner();
+        // All but the generator's own, which the contract does not know.
+        *request.headers_mut() = caller.headers.clone();
         *request.timeout_mut() = Some(*timeout);
         if let Some(body) = request.body_mut().take() {
-            let watched = Watched { body, exchange: Arc::clone(exchange) };
+            let watched = Watched { body, left: Arc::clone(body_left) };
             *request.body_mut() = Some(reqwest::Body::wrap(watched));
         }
         Ok(())
     }
-
-    /// Reads the answer to its end or as far as it comes, and keeps it: what is decoded from it
-    /// later, or fails to be, has neither status nor headers any more.
-    async fn exec(
-        &self,
-        request: reqwest::Request,
-        _: &OperationInfo,
-    ) -> reqwest::Result<reqwest::Response> {
-        let mut response = self.client().execute(request).await?;
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        let (body, broken) = read(&mut response).await;
-        // With a URL of its own, reqwest need not make one up.
-        let url = self.inner().url.clone();
-        let replayed = http::Response::builder().url(url).status(status).body(body.clone());
-        let mut answer =
-            self.inner().exchange.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        *answer = Some(Answer { status, headers, body, broken });
-        // The status is one already, so nothing can be wrong with it.
-        Ok(replayed.unwrap_or_default().into())
-    }
 }
 
-/// What comes of an answer, and why it ends early if it does.
-async fn read(response: &mut reqwest::Response) -> (Bytes, Option<BoxError>) {
-    let mut body = Bytes::new();
-    loop {
+/// Reads an answer to its end, or as far as it comes.
+async fn read(mut response: reqwest::Response) -> Answer {
+    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+    let (mut body, mut broken) = (Bytes::new(), None);
+    while broken.is_none() {
         match response.chunk().await {
-            Ok(None) => return (body, None),
-            Err(error) => return (body, Some(error.into())),
+            Ok(None) => break,
+            Err(error) => broken = Some(error.into()),
             Ok(Some(chunk)) if body.is_empty() => body = chunk,
             Ok(Some(chunk)) => {
                 let mut longer = BytesMut::from(body);
@@ -201,9 +172,10 @@ async fn read(response: &mut reqwest::Response) -> (Bytes, Option<BoxError>) {
         }
         if body.len() > LONGEST_ANSWER {
             let cause = format!("the answer is longer than {LONGEST_ANSWER} bytes");
-            return (body, Some(cause.into()));
+            broken = Some(cause.into());
         }
     }
+    Answer { status, headers, body, broken }
 }
 
 /// No answer of the API comes near this: a message's payload may have 128 KB.
@@ -251,7 +223,7 @@ impl Drop for Guard<'_> {
 /// attempt is one request.
 struct Watched {
     body: reqwest::Body,
-    exchange: Arc<Exchange>,
+    left: Arc<Handover>,
 }
 
 impl http_body::Body for Watched {
@@ -262,7 +234,7 @@ impl http_body::Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
-        if !self.exchange.body.take() {
+        if !self.left.take() {
             return Poll::Ready(Some(Err("the call gave up before its body was sent".into())));
         }
         Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)

@@ -3,7 +3,7 @@
 use std::env::VarError;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{
@@ -45,8 +45,21 @@ pub(crate) struct Shared {
     pub(crate) http: reqwest::Client,
     pub(crate) turns: Turns,
     pub(crate) memory: Memory,
+    /// What the clients speak to, each once: its place here tells turns and memories apart.
+    targets: Mutex<Vec<Target>>,
     /// Has no permits: whoever waits for one waits until it is closed.
     pub(crate) open: Semaphore,
+}
+
+impl Shared {
+    /// The place of a target among those of all clients.
+    pub(crate) fn place(&self, target: &Target) -> usize {
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.iter().position(|known| known == target).unwrap_or_else(|| {
+            targets.push(target.clone());
+            targets.len() - 1
+        })
+    }
 }
 
 type HttpSettings = Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>;
@@ -187,6 +200,7 @@ impl Builder {
                 http: self.http_client(&url)?,
                 turns: Turns::default(),
                 memory: Memory::new(self.remember_ids.unwrap_or(Duration::from_secs(3_600))),
+                targets: Mutex::default(),
                 open: Semaphore::new(0),
             }),
         };
@@ -248,7 +262,7 @@ impl Builder {
         })
     }
 
-    /// The headers that the generated method does not set. All but the agent's are secrets.
+    /// The headers that are the same for every bot and integration.
     fn headers(&self, token: &str) -> Result<HeaderMap, ConfigError> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
@@ -264,6 +278,8 @@ impl Builder {
         headers
             .insert(AUTHORIZATION, secret(header_value("the token", &format!("{BEARER}{token}"))?));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.insert(ACCEPT, HeaderValue::from_static(JSON));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         Ok(headers)
     }
 
@@ -302,8 +318,7 @@ pub(crate) struct Checked {
 }
 
 /// What a client speaks to, and for whom.
-#[derive(Debug)]
-#[allow(dead_code)] // it is shown
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Target {
     base_url: String,
     bot_id: String,
@@ -319,6 +334,7 @@ impl fmt::Debug for Builder {
 
 /// How an integration is named, in an error.
 const INTEGRATION: &str = "integration_id, integration_alias or no_integration";
+const JSON: &str = "application/json";
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// What the contract and HTTP leave to the client.

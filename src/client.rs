@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
-use serde::Serialize;
+use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 #[cfg(feature = "tracing")]
 use tracing::Instrument;
@@ -17,6 +17,7 @@ use tracing::Instrument;
 use crate::attempt::{Answered, Caller, Record};
 use crate::builder::{Builder, Checked, Shared, Target};
 use crate::error::{Error, ErrorKind};
+use crate::generated::Operation;
 use crate::limit::{Limit, RateLimit};
 use crate::record::New;
 use crate::retry::{Budget, Retry, is_safe};
@@ -56,8 +57,8 @@ struct Settings {
     limit: Limit,
     budget: Budget,
     shared: Arc<Shared>,
-    /// Tells what it asks for from what clients of other bots do: in words, and as a number.
-    scope: (String, u64),
+    /// Tells what it asks for from what clients of other bots do.
+    scope: usize,
 }
 
 /// What an endpoint made of a request.
@@ -136,7 +137,7 @@ impl Client {
         let time = self.time();
         let call = async {
             let turn = self.turn::<T>(record.identity(), time).await?;
-            self.attempts::<T>(&record.sent(), turn, time).await
+            self.attempts::<T>(record.sent().bytes()?, turn, time).await
         };
         #[cfg(feature = "tracing")]
         let call = call.instrument(tracing::info_span!("call", operation = T::OPERATION.name));
@@ -166,9 +167,9 @@ impl Client {
         &self.settings.shared
     }
 
-    /// A key for what is shared, which other bots do not have.
-    pub(crate) fn scoped(&self, key: &str) -> String {
-        format!("{} {key}", self.settings.scope.0)
+    /// The key of the id that this request asks for.
+    pub(crate) fn memory_key(&self, operation: &Operation, body: &Value) -> String {
+        format!("{} {} {body}", self.settings.scope, operation.record)
     }
 
     /// Waits until no other call is under way for the same, if that can be said.
@@ -182,7 +183,7 @@ impl Client {
             return unsent(ErrorKind::Deadline);
         }
         let Some(identity) = identity else { return Ok(None) };
-        let turn = self.shared().turns.take((self.settings.scope.1, identity));
+        let turn = self.shared().turns.take((self.settings.scope, identity));
         match self.unless_closed(timeout_at(time.latest, turn)).await {
             Some(Ok(turn)) => Ok(Some(turn)),
             Some(Err(_)) => unsent(ErrorKind::Deadline),
@@ -193,7 +194,7 @@ impl Client {
     /// The attempts of a call, and the waits between them. With a turn, the record is identified.
     pub(crate) async fn attempts<T: Record>(
         &self,
-        body: &(impl Serialize + Sync),
+        body: Bytes,
         mut turn: Option<Turn<'_>>,
         time: Time,
     ) -> Result<Stored<T>, Error> {
@@ -222,18 +223,18 @@ impl Client {
             }
             let left = time.end.saturating_duration_since(Instant::now()).min(*timeout);
             let answered = |status, headers: &_| permit.answered(status, headers);
-            let result = caller.attempt::<T>(body, left, answered).await;
+            let result = caller.attempt::<T>(body.clone(), left, answered).await;
             drop(permit);
             budget.count(result.as_ref().map(drop));
             if let Some(turn) = &mut turn {
                 turn.under_way = result.as_ref().is_err_and(ErrorKind::maybe_stored);
             }
             let error = match result {
-                Ok(Answered { record, created, headers }) => {
+                Ok(Answered { record, created, rate_limit }) => {
                     trace::<T>(so_far.attempts, Some(StatusCode::OK), None, None);
                     // What is found now may be what an earlier attempt created.
                     let created = created.filter(|created| *created || !so_far.maybe_stored);
-                    return Ok(Stored { record, created, rate_limit: RateLimit::read(&headers) });
+                    return Ok(Stored { record, created, rate_limit });
                 }
                 Err(error) => error,
             };
@@ -299,10 +300,7 @@ impl Builder {
     /// unusable.
     pub fn build(self) -> Result<Client, Error> {
         let Checked { settings: builder, target, caller, timeout, shared } = self.check()?;
-        let (retry, caller, words) = (builder.retry, Arc::new(caller), format!("{target:?}"));
-        let mut hasher = DefaultHasher::new();
-        words.hash(&mut hasher);
-        let scope = (words, hasher.finish());
+        let (retry, caller, scope) = (builder.retry, Arc::new(caller), shared.place(&target));
         let (limit, budget) = Default::default();
         let settings = Settings { builder, target, caller, timeout, limit, budget, shared, scope };
         Ok(Client { settings: Arc::new(settings), retry })

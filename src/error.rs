@@ -530,7 +530,7 @@ impl ApiError {
         let text = |key: &str| error.get(key).and_then(Value::as_str).map(str::to_owned);
         Some(Self {
             status,
-            type_: text("type")?.into(),
+            type_: text("type")?.as_str().into(),
             message: text("message").or_else(|| text("description"))?,
             id: text("id"),
             metadata: error.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default(),
@@ -672,27 +672,31 @@ fn hint(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
 
 /// `Retry-After`, in seconds or as a date.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = number(headers, RETRY_AFTER.as_str()).map(duration);
+    let seconds = number(headers, &RETRY_AFTER).map(duration);
     seconds.or_else(|| {
         let date = date(headers, &RETRY_AFTER)?;
         Some(date.duration_since(server_time(headers)).unwrap_or_default())
     })
 }
 
+pub(crate) const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+const OLD_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
 /// How long until the window of the rate limit starts anew. Some servers count from now, others from
 /// 1970, in seconds or milliseconds: what is too large for the one is the other.
 pub(crate) fn window_reset(headers: &HeaderMap) -> Option<Duration> {
     /// Near the window that the API documents, a second: no wrong figure may close a client for long.
     const LONGEST: Duration = Duration::from_secs(2);
-    let reset = number(headers, "ratelimit-reset");
-    let reset = reset.or_else(|| number(headers, "x-ratelimit-reset"))?;
+    let reset = number(headers, &RESET).or_else(|| number(headers, &OLD_RESET))?;
     let date = match reset {
         1e12.. => Some(reset / 1e3),
         1e9.. => Some(reset),
         _ => None,
     };
-    let now = server_time(headers).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let seconds = date.map_or(reset, |date| date - now.as_secs_f64());
+    let seconds = date.map_or(reset, |date| {
+        let now = server_time(headers).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        date - now.as_secs_f64()
+    });
     Some(duration(seconds).min(LONGEST))
 }
 
@@ -706,7 +710,7 @@ fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
 }
 
 /// A figure of zero or more.
-fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
+fn number(headers: &HeaderMap, name: &HeaderName) -> Option<f64> {
     let number: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
     (number >= 0.0).then_some(number)
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::all)]
 
 /// An operation that finds or creates a record.
+#[derive(Debug)]
 pub struct Operation {
     /// Its place in `OPERATIONS`.
     pub index: usize,
@@ -20,6 +21,7 @@ pub struct Operation {
 }
 
 /// The part of JSON Schema that the spec uses for requests.
+#[derive(Debug)]
 pub enum Schema {
     Any,
     String {

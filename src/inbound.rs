@@ -1,12 +1,15 @@
 //! The whole way of a webhook: its user and its conversation, then its message.
 
+use std::marker::PhantomData;
+
 use futures_util::future::join;
+use serde_json::Value;
 
 use crate::attempt::Record;
 use crate::client::{Client, Stored, Time};
 use crate::error::Error;
 use crate::generated::types::{Conversation, Message, User};
-use crate::record::{New, NewMessage};
+use crate::record::{NewMessage, Sent, identity};
 use crate::turn::Turn;
 
 impl Client {
@@ -72,8 +75,8 @@ impl Client {
 struct Delivery<'a> {
     client: &'a Client,
     message: &'a NewMessage,
-    user: Option<Part<User>>,
-    conversation: Option<Part<Conversation>>,
+    user: Option<Part<'a, User>>,
+    conversation: Option<Part<'a, Conversation>>,
     time: Time,
     /// Its turn in the conversation.
     turn: Option<Turn<'a>>,
@@ -83,8 +86,9 @@ impl<'a> Delivery<'a> {
     /// Waits for its turn in the conversation.
     async fn start(client: &'a Client, message: &'a NewMessage) -> Result<Self, Error> {
         let time = client.time();
-        let user = message.reference().map(|user| Part::new(client, user));
-        let conversation = message.reference().map(|new| Part::new(client, new));
+        let user = message.reference::<User>().map(|user| Part::new(client, user));
+        let conversation = message.reference::<Conversation>();
+        let conversation = conversation.map(|conversation| Part::new(client, conversation));
         let turn = client.turn::<Message>(message.place(), time).await?;
         Ok(Self { client, message, user, conversation, time, turn })
     }
@@ -111,12 +115,12 @@ impl<'a> Delivery<'a> {
                 Some(("conversationId", conversation.id.as_deref()?, "conversation"))
             }),
         ];
-        let sent = self.message.sent().with_ids(ids);
+        let sent = self.message.sent().with_ids(ids).bytes()?;
         // Dropped from here on, it may be stored after the next one.
         if let Some(turn) = &mut self.turn {
             turn.under_way = true;
         }
-        let result = self.client.attempts(&sent, turn, self.time).await;
+        let result = self.client.attempts(sent, turn, self.time).await;
         self.lingers(result.as_ref().is_err_and(Error::maybe_stored));
         result
     }
@@ -135,24 +139,23 @@ impl<'a> Delivery<'a> {
 }
 
 /// A user or a conversation of which the message needs the id.
-struct Part<T: Record> {
-    record: New<T>,
-    identity: Option<u64>,
-    /// The whole request.
-    request: String,
+struct Part<'a, T> {
+    body: &'a Value,
+    /// The key of its id in memory.
+    key: String,
     id: Option<String>,
     remembered: bool,
+    record: PhantomData<T>,
 }
 
-impl<T: Record> Part<T> {
-    fn new(client: &Client, record: New<T>) -> Self {
-        let request = client.scoped(&format!("{} {}", T::OPERATION.record, record.body));
-        let identity = record.identity();
-        Self { record, identity, request, id: None, remembered: false }
+impl<'a, T: Record> Part<'a, T> {
+    fn new(client: &Client, body: &'a Value) -> Self {
+        let key = client.memory_key(T::OPERATION, body);
+        Self { body, key, id: None, remembered: false, record: PhantomData }
     }
 
     fn recall(&mut self, client: &Client) -> bool {
-        self.id = client.shared().memory.recall(&self.request);
+        self.id = client.shared().memory.recall(&self.key);
         self.remembered = self.id.is_some();
         self.remembered
     }
@@ -161,29 +164,30 @@ impl<T: Record> Part<T> {
 /// Has the id of a part, from memory or from the API.
 async fn ask<T: Record>(
     client: &Client,
-    part: &mut Option<Part<T>>,
+    part: &mut Option<Part<'_, T>>,
     time: Time,
 ) -> Result<(), Error> {
     let Some(part) = part.as_mut() else { return Ok(()) };
     if part.recall(client) {
         return Ok(());
     }
-    let turn = client.turn::<T>(part.identity, time).await?;
+    let turn = client.turn::<T>(identity(T::OPERATION, part.body), time).await?;
     // Another delivery may have asked meanwhile.
     if !part.recall(client) {
-        let stored = client.attempts::<T>(&part.record.sent(), turn, time).await?;
-        client.shared().memory.remember(part.request.clone(), stored.record.id());
+        let body = Sent::from(part.body).bytes()?;
+        let stored = client.attempts::<T>(body, turn, time).await?;
+        client.shared().memory.remember(part.key.clone(), stored.record.id());
         part.id = Some(stored.record.id().to_owned());
     }
     Ok(())
 }
 
-fn id<T: Record>(part: &Option<Part<T>>) -> Option<String> {
+fn id<T>(part: &Option<Part<'_, T>>) -> Option<String> {
     part.as_ref().and_then(|part| part.id.clone())
 }
 
-fn forget<T: Record>(client: &Client, part: &Option<Part<T>>) -> bool {
-    let Some(Part { request, id: Some(id), remembered: true, .. }) = part else { return false };
-    client.shared().memory.forget(request, id);
+fn forget<T>(client: &Client, part: &Option<Part<'_, T>>) -> bool {
+    let Some(Part { key, id: Some(id), remembered: true, .. }) = part else { return false };
+    client.shared().memory.forget(key, id);
     true
 }

@@ -7,11 +7,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{retry_after, window_reset};
+use crate::error::{RESET, retry_after, window_reset};
+
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 
 /// The rate limit as an answer tells it; a figure that it lacks is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -30,9 +33,9 @@ impl RateLimit {
         let figure =
             |name| -> Option<u64> { headers.get(name)?.to_str().ok()?.trim().parse().ok() };
         Self {
-            limit: figure("ratelimit-limit"),
-            remaining: figure("ratelimit-remaining"),
-            reset: figure("ratelimit-reset").map(Duration::from_secs),
+            limit: figure(LIMIT),
+            remaining: figure(REMAINING),
+            reset: figure(RESET).map(Duration::from_secs),
         }
     }
 }
@@ -112,8 +115,9 @@ impl Limit {
         if let Some(closed) = self.window().closed.filter(|closed| *closed > latest) {
             return Err(refused(closed));
         }
-        let Ok(_first) = timeout_at(latest, self.queue.lock()).await else {
-            return Err(WINDOW);
+        let _first = match self.queue.try_lock() {
+            Ok(first) => first,
+            Err(_) => timeout_at(latest, self.queue.lock()).await.map_err(|_| WINDOW)?,
         };
         loop {
             let changed = self.changed.notified();
@@ -216,18 +220,20 @@ impl Window {
 
 impl Permit<'_> {
     /// Learns from the answer to the request.
-    pub(crate) fn answered(&self, status: StatusCode, headers: &HeaderMap) {
+    pub(crate) fn answered(&self, status: StatusCode, headers: &HeaderMap) -> RateLimit {
         let refused = status == StatusCode::TOO_MANY_REQUESTS;
-        let (asked, reset) = (retry_after(headers), window_reset(headers));
+        let told = RateLimit::read(headers);
+        let reset = told.reset.filter(|reset| *reset <= LONGEST_WINDOW);
+        let reset = reset.or_else(|| window_reset(headers));
         let mut window = self.limit.window();
-        if let Some(asked) = asked.filter(|_| refused) {
+        if refused && let Some(asked) = retry_after(headers) {
             window.closed = window.closed.max(Some(Instant::now() + asked.min(LONGEST)));
         }
         // A gateway's refusal that says nothing of a window tells nothing about it.
         if !refused || reset.is_some() {
-            let told = RateLimit::read(headers);
             window.learn(self, refused, told, reset.unwrap_or(WINDOW));
         }
+        told
     }
 }
 

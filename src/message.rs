@@ -7,11 +7,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::attempt::Record;
 use crate::generated::types::{
     BlocItem, Content, Conversation, GetOrCreateMessageBody, Location, Message, NewMessageOrigin,
     User,
 };
-use crate::record::{New, Reference};
+use crate::record::{New, Reference, identity};
 use crate::validate::{Path, Rule, Violation};
 
 /// When to deliver a message, if not at once.
@@ -108,7 +109,7 @@ impl New<Message> {
     /// Tells the conversation, in which deliveries keep their order, from others.
     pub(crate) fn place(&self) -> Option<u64> {
         let conversation = match self.reference::<Conversation>() {
-            Some(conversation) => conversation.identity()?,
+            Some(conversation) => identity(Conversation::OPERATION, conversation)?,
             None => 0,
         };
         let id = self.body.get("conversationId");

@@ -4,12 +4,13 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 
+use bytes::Bytes;
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::attempt::Record;
-use crate::error::{Error, ErrorKind};
+use crate::error::{ConfigError, Error, ErrorKind};
 use crate::generated::types::{Content, Conversation, Message, User};
 use crate::generated::{OPERATIONS, Operation};
 use crate::validate::{Path, Rule, Violation, check};
@@ -60,10 +61,11 @@ impl<T: Record> New<T> {
         N: Into<String>,
         V: Into<String>,
     {
-        if let Value::Object(body) = &mut self.body
-            && let Value::Object(map) = body.entry("tags").or_insert_with(|| json!({}))
-        {
-            map.extend(tags.into_iter().map(|(name, value)| (name.into(), value.into().into())));
+        let tags = tags.into_iter().map(|(name, value)| (name.into(), value.into().into()));
+        match self.body.get_mut("tags") {
+            Some(Value::Object(map)) => map.extend(tags),
+            Some(_) => {}
+            None => self.set("tags", tags.collect::<Map<_, _>>()),
         }
         self
     }
@@ -81,17 +83,9 @@ impl<T: Record> New<T> {
         identifying(&self.body).is_some()
     }
 
-    /// A number that is the same for two requests that the endpoint takes for one record, if tags identify
-    /// it. That two others have the same one does no harm: they only wait for each other.
+    /// The identity of the record, by which calls take turns.
     pub(crate) fn identity(&self) -> Option<u64> {
-        let tags = identifying(&self.body)?;
-        let mut hasher = DefaultHasher::new();
-        T::OPERATION.record.hash(&mut hasher);
-        for name in T::OPERATION.within {
-            self.body.get(*name).hash(&mut hasher);
-        }
-        tags.hash(&mut hasher);
-        Some(hasher.finish())
+        identity(T::OPERATION, &self.body)
     }
 
     /// Checks the record against the contract, also one that only
@@ -144,21 +138,17 @@ impl<T: Record> New<T> {
         })
     }
 
-    /// The record of this kind that stands in the place of its id.
-    pub(crate) fn reference<R: Record>(&self) -> Option<New<R>> {
-        self.body.get(R::OPERATION.record).map(|body| body.clone().into())
+    /// The body of the record of this kind that stands in the place of its id.
+    pub(crate) fn reference<R: Record>(&self) -> Option<&Value> {
+        self.body.get(R::OPERATION.record)
     }
 
     /// Refers to a record, by its id or as it is to be found or created.
     pub(crate) fn refer<R: Record>(&mut self, id: &str, reference: Reference<R>) {
         match reference {
             Reference::Id(value) => self.set(id, value),
-            Reference::New(record) => {
-                let at = Path::Root.key(R::OPERATION.record).to_string();
-                let unexpressed = record.unexpressed.into_iter();
-                self.unexpressed.extend(unexpressed.map(|violation| violation.below(&at)));
-                self.set(R::OPERATION.record, record.body);
-            }
+            // Only a message can hold what JSON cannot express.
+            Reference::New(record) => self.set(R::OPERATION.record, record.body),
         }
     }
 
@@ -170,7 +160,7 @@ impl<T: Record> New<T> {
 
     /// The body as it is sent.
     pub(crate) fn sent(&self) -> Sent<'_> {
-        Sent { body: Body { body: &self.body, ids: [None; 2] }, content: self.content.as_ref() }
+        Sent { content: self.content.as_ref(), ..Sent::from(&self.body) }
     }
 }
 
@@ -257,11 +247,29 @@ struct Body<'a> {
     ids: [Option<(&'a str, &'a str, &'a str)>; 2],
 }
 
+impl<'a> From<&'a Value> for Sent<'a> {
+    fn from(body: &'a Value) -> Self {
+        Self { body: Body { body, ids: [None; 2] }, content: None }
+    }
+}
+
 impl<'a> Sent<'a> {
     /// The same with these ids, in the place of the records that they belong to.
     pub(crate) fn with_ids(mut self, ids: [Option<(&'a str, &'a str, &'a str)>; 2]) -> Self {
         self.body.ids = ids;
         self
+    }
+
+    /// The JSON that goes over the wire.
+    pub(crate) fn bytes(&self) -> Result<Bytes, Error> {
+        const USUAL: usize = 512;
+        let mut bytes = Vec::with_capacity(USUAL);
+        // All keys are strings, so nothing can be wrong; but if so, it is told.
+        serde_json::to_writer(&mut bytes, self).map_err(|error| {
+            let what = "the body cannot be written as JSON".to_owned();
+            Error::unsent(ErrorKind::Config(ConfigError::because(what, error)))
+        })?;
+        Ok(bytes.into())
     }
 }
 
@@ -292,18 +300,38 @@ fn valid(found: Vec<Violation>) -> Result<(), Error> {
     if found.is_empty() { Ok(()) } else { Err(Error::unsent(ErrorKind::Invalid(found))) }
 }
 
+/// A number that is the same for two requests that the endpoint takes for one record, if tags identify it.
+/// That two others have the same one does no harm: they only wait for each other.
+pub(crate) fn identity(operation: &Operation, body: &Value) -> Option<u64> {
+    let tags = identifying(body)?;
+    let mut hasher = DefaultHasher::new();
+    operation.record.hash(&mut hasher);
+    for name in operation.within {
+        body.get(*name).hash(&mut hasher);
+    }
+    tags.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
 /// The tags by which the endpoint looks for a record, in order, if there are any and each has a value.
 fn identifying(body: &Value) -> Option<Vec<(&str, &str)>> {
     let tags = body.get("tags")?.as_object()?;
-    let pair = |name| Some((name, tags.get(name)?.as_str().filter(|value| !value.is_empty())?));
     let names = body.get("discriminateByTags").and_then(Value::as_array);
     let mut found: Vec<_> = match names.filter(|names| !names.is_empty()) {
-        Some(names) => names.iter().map(|name| pair(name.as_str()?)).collect::<Option<_>>()?,
-        None => tags.keys().map(|name| pair(name.as_str())).collect::<Option<_>>()?,
+        Some(names) => {
+            let listed = names.iter().map(|name| set(tags.get_key_value(name.as_str()?)?));
+            listed.collect::<Option<_>>()?
+        }
+        None => tags.iter().map(set).collect::<Option<_>>()?,
     };
     found.sort_unstable();
     found.dedup();
     (!found.is_empty()).then_some(found)
+}
+
+/// A tag with a value.
+fn set<'a>((name, value): (&'a String, &'a Value)) -> Option<(&'a str, &'a str)> {
+    Some((name, value.as_str().filter(|value| !value.is_empty())?))
 }
 
 /// The body of a request that stands at `path`, but for the properties that are passed over.

@@ -20,11 +20,11 @@ struct Places {
 }
 
 /// Whose call it is, and for which record, as numbers.
-type Identity = (u64, u64);
+type Identity = (usize, u64);
 
 /// Locked by the call whose turn it is. Holds until when the request of an earlier one may go on at the
-/// server.
-type Place = Arc<tokio::sync::Mutex<Instant>>;
+/// server, if it may.
+type Place = Arc<tokio::sync::Mutex<Option<Instant>>>;
 
 /// How long a request may go on at the server after the call has lost sight of it.
 pub(crate) const SETTLES: Duration = Duration::from_secs(1);
@@ -35,9 +35,10 @@ impl Turns {
         let place = self.places().get(identity);
         // Earlier versions of tokio do not queue a task whose budget is spent: it would be overtaken.
         let until = unconstrained(place.lock_owned()).await;
-        let turn = Turn { turns: self, identity, until, under_way: false };
-        if *turn.until > Instant::now() {
-            sleep_until(*turn.until).await;
+        let mut turn = Turn { turns: self, identity, until, under_way: false };
+        if let Some(until) = *turn.until {
+            sleep_until(until).await;
+            *turn.until = None;
         }
         turn
     }
@@ -57,7 +58,7 @@ impl Places {
         match self.by_identity.get(&identity) {
             Some(place) => Arc::clone(place),
             None => {
-                let place = Place::new(tokio::sync::Mutex::new(Instant::now()));
+                let place = Place::default();
                 self.by_identity.insert(identity, Arc::clone(&place));
                 place
             }
@@ -67,28 +68,28 @@ impl Places {
 
 /// Whether a call uses the place or waits for it, or has to wait for what it tells.
 fn is_needed(place: &Place, now: Instant) -> bool {
-    Arc::strong_count(place) > 1 || place.try_lock().is_ok_and(|until| *until > now)
+    Arc::strong_count(place) > 1
+        || place.try_lock().is_ok_and(|until| until.is_some_and(|until| until > now))
 }
 
 /// The turn of a call, until it is dropped.
 pub(crate) struct Turn<'a> {
     turns: &'a Turns,
     identity: Identity,
-    until: OwnedMutexGuard<Instant>,
+    until: OwnedMutexGuard<Option<Instant>>,
     /// Whether a request may go on at the server.
     pub(crate) under_way: bool,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let now = Instant::now();
         if self.under_way {
-            *self.until = now + SETTLES;
+            *self.until = Some(Instant::now() + SETTLES);
         }
         // The map has the place and so has the turn; any more are calls that wait for it.
         let mut places = self.turns.places();
         let waited_for = Arc::strong_count(OwnedMutexGuard::mutex(&self.until)) > 2;
-        if *self.until <= now && !waited_for {
+        if self.until.is_none() && !waited_for {
             places.by_identity.remove(&self.identity);
         }
     }

@@ -87,12 +87,6 @@ impl Violation {
         Self { path: path.to_string(), rule, given: shorten(given) }
     }
 
-    /// The same, of a body that stands at this path itself.
-    pub(crate) fn below(mut self, path: &str) -> Self {
-        self.path.insert_str(0, path);
-        self
-    }
-
     fn missing(path: &Path<'_>) -> Self {
         Self { path: path.to_string(), rule: Rule::Required, given: String::new() }
     }

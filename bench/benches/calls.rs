@@ -9,14 +9,12 @@
 use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 use std::{env, fs};
 
 use bench::calls::{Call, Caller};
 use bench::counting::Counting;
 use bench::server::serve;
 use cpu_time::ProcessTime;
-use futures_util::{StreamExt, stream};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -29,25 +27,13 @@ fn main() -> Result<()> {
         ["serve"] => block_on(serve(|address| println!("http://{address}")))?,
         ["run", call, count, url] => {
             let call = Call::named(call).ok_or("no such call")?;
-            run(&Caller::new(url), call, count.parse()?);
+            block_on(Caller::new(url).run(call, count.parse()?));
         }
         ["instructions"] => instructions()?,
         ["many"] => many()?,
         _ => compare()?,
     }
     Ok(())
-}
-
-/// So many calls are under way at once.
-const AT_ONCE: usize = 32;
-
-fn run(caller: &Caller, call: Call, count: usize) {
-    block_on(
-        stream::iter(0..count)
-            .map(|number| caller.call(call, number))
-            .buffer_unordered(AT_ONCE)
-            .for_each(|()| async {}),
-    );
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -81,45 +67,35 @@ impl Drop for Server {
     }
 }
 
-/// Interleaves rounds of all calls, and prints the medians beside the floor's.
+/// Interleaves rounds of all calls, and prints medians: of the times, and of the ratios of a round, since
+/// what else the machine does changes from one round to the next.
 fn compare() -> Result<()> {
-    const ROUNDS: usize = 15;
-    const CALLS: usize = 1_000;
+    const ROUNDS: usize = 101;
+    const CALLS: usize = 300;
     let server = Server::start()?;
     let caller = Caller::new(&server.url);
-    let mut rounds: Vec<(Call, Vec<Duration>, u64)> =
-        Call::ALL.into_iter().map(|call| (call, Vec::new(), 0)).collect();
-    for (call, ..) in &rounds {
-        run(&caller, *call, CALLS);
-    }
-    for _ in 0..ROUNDS {
-        for (call, times, allocations) in &mut rounds {
-            let (before, start) = (Counting::allocations(), ProcessTime::now());
-            run(&caller, *call, CALLS);
-            times.push(start.elapsed());
-            *allocations = Counting::allocations() - before;
-        }
-    }
-    let median = |times: &Vec<Duration>| {
-        let mut times = times.clone();
-        times.sort();
-        times[times.len() / 2].as_secs_f64() / CALLS as f64 * 1e6
+    let round = |call: Call| {
+        let (before, start) = (Counting::allocations(), ProcessTime::now());
+        block_on(caller.run(call, CALLS));
+        let time = start.elapsed().as_secs_f64() * 1e6 / CALLS as f64;
+        (time, (Counting::allocations() - before) as f64 / CALLS as f64)
     };
-    let floor = median(&rounds[0].1);
-    let hand = median(&rounds[1].1);
+    let _ = Call::ALL.map(round); // connects
+    let rounds: Vec<_> = (0..ROUNDS).map(|_| Call::ALL.map(round)).collect();
+    let median = |of: &dyn Fn(&[(f64, f64)]) -> f64| {
+        let mut values: Vec<_> = rounds.iter().map(|round| of(round)).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
     println!(
         "{:10}{:>10}{:>10}{:>10}{:>14}",
         "call", "CPU us", "to floor", "to hand", "allocations"
     );
-    for (call, times, allocations) in &rounds {
-        let time = median(times);
-        println!(
-            "{:10}{time:>10.1}{:>10.2}{:>10.2}{:>14.1}",
-            call.name(),
-            time / floor,
-            time / hand,
-            *allocations as f64 / CALLS as f64
-        );
+    for (index, call) in Call::ALL.into_iter().enumerate() {
+        let time = median(&|round| round[index].0);
+        let to = |other: usize| median(&|round| round[index].0 / round[other].0);
+        let allocations = median(&|round| round[index].1);
+        println!("{:10}{time:>10.1}{:>10.2}{:>10.2}{allocations:>14.1}", call.name(), to(0), to(1));
     }
     Ok(())
 }

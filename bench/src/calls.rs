@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use botpress_messages::{Client, NewConversation, NewMessage, NewUser, content::Text};
+use futures_util::{StreamExt, stream};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -72,37 +73,47 @@ impl Caller {
         }
     }
 
-    /// Makes one call. `number` tells its message from others.
-    pub async fn call(&self, call: Call, number: usize) {
+    /// Makes so many calls, some of them at once. Each kind has futures of its own size.
+    pub async fn run(&self, call: Call, count: usize) {
         match call {
-            Call::Floor => {
-                let request = self.request().header(CONTENT_TYPE, "application/json");
-                let answer = request.body(self.bytes).send().await.expect("it is answered");
-                answer.bytes().await.expect("the answer is whole");
+            Call::Floor => at_once(count, |_| self.floor()).await,
+            Call::Hand => at_once(count, |number| self.by_hand(number)).await,
+            Call::Typed => at_once(count, |number| self.get_or_create(message(number))).await,
+            Call::Json => at_once(count, |number| self.get_or_create(self.recorded(number))).await,
+            Call::Deliver => at_once(count, |number| self.deliver(inbound(number))).await,
+            Call::Validate => {
+                (0..count).for_each(|number| message(number).validate().expect("it is valid"));
             }
-            Call::Hand => {
-                let answer = self.request().json(&Body::new(number)).send().await;
-                let answer = answer.and_then(reqwest::Response::error_for_status);
-                let stored: Answer =
-                    answer.expect("it is answered").json().await.expect("it is read");
-                assert!(stored.meta.created && stored.message.id.len() == 30);
-            }
-            Call::Typed => {
-                let stored = self.client.get_or_create(&message(number)).await;
-                assert!(stored.expect("it is stored").record.id.len() == 30);
-            }
-            Call::Json => {
-                let mut body: Value = serde_json::from_str(&self.recorded).expect("it is JSON");
-                body["tags"]["ts"] = json!(number.to_string());
-                let stored = self.client.get_or_create(&NewMessage::from(body)).await;
-                assert!(stored.expect("it is stored").record.id.len() == 30);
-            }
-            Call::Deliver => {
-                let stored = self.client.deliver(&inbound(number)).await;
-                assert!(stored.expect("it is stored").record.id.len() == 30);
-            }
-            Call::Validate => message(number).validate().expect("it is valid"),
         }
+    }
+
+    async fn floor(&self) {
+        let request = self.request().header(CONTENT_TYPE, "application/json");
+        let answer = request.body(self.bytes).send().await.expect("it is answered");
+        answer.bytes().await.expect("the answer is whole");
+    }
+
+    async fn by_hand(&self, number: usize) {
+        let answer = self.request().json(&Body::new(number)).send().await;
+        let answer = answer.and_then(reqwest::Response::error_for_status);
+        let stored: Answer = answer.expect("it is answered").json().await.expect("it is read");
+        assert!(stored.meta.created && stored.message.id.len() == 30);
+    }
+
+    async fn get_or_create(&self, message: NewMessage) {
+        let stored = self.client.get_or_create(&message).await.expect("it is stored");
+        assert!(stored.created == Some(true) && stored.record.id.len() == 30);
+    }
+
+    async fn deliver(&self, message: NewMessage) {
+        let stored = self.client.deliver(&message).await.expect("it is stored");
+        assert!(stored.created == Some(true) && stored.record.id.len() == 30);
+    }
+
+    fn recorded(&self, number: usize) -> NewMessage {
+        let mut body: Value = serde_json::from_str(&self.recorded).expect("it is JSON");
+        body["tags"]["ts"] = json!(number.to_string());
+        NewMessage::from(body)
     }
 
     /// A delivery into a conversation of its own, by one person.
@@ -110,14 +121,20 @@ impl Caller {
         let conversation = NewConversation::new("channel").tag("id", number.to_string());
         let message =
             NewMessage::new(conversation, NewUser::new().tag("id", "U05BPU9V1KQ"), Text::new(TEXT));
-        let stored = self.client.deliver(&tagged(message, number)).await;
-        assert!(stored.expect("it is stored").record.id.len() == 30);
+        self.deliver(tagged(message, number)).await;
     }
 
     fn request(&self) -> reqwest::RequestBuilder {
         let request = self.http.post(&self.url).header(AUTHORIZATION, format!("Bearer {TOKEN}"));
         request.header("x-bot-id", BOT).header("x-integration-id", "slack")
     }
+}
+
+/// So many calls are under way at once.
+const AT_ONCE: usize = 32;
+
+async fn at_once<F: Future<Output = ()>>(count: usize, call: impl Fn(usize) -> F) {
+    stream::iter(0..count).map(call).buffer_unordered(AT_ONCE).for_each(async |()| {}).await;
 }
 
 fn message(number: usize) -> NewMessage {
@@ -127,7 +144,7 @@ fn message(number: usize) -> NewMessage {
 fn inbound(number: usize) -> NewMessage {
     let user = NewUser::new().tag("id", "U05BPU9V1KQ");
     // Conversations go one delivery at a time, so there are as many as there are calls at once.
-    let conversation = NewConversation::new("channel").tag("id", (number % 32).to_string());
+    let conversation = NewConversation::new("channel").tag("id", (number % AT_ONCE).to_string());
     tagged(NewMessage::new(conversation, user, Text::new(TEXT)), number)
 }
 

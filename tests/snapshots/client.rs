@@ -80,26 +80,11 @@ Sends a `POST` request to `/v1/chat/messages/get-or-create`
 */
     pub async fn get_or_create_message<'a>(
         &'a self,
-        body: &'a (impl ::serde::Serialize + Sync),
-    ) -> Result<ResponseValue<types::GetOrCreateMessageResponse>, Error<()>> {
-        let url = self.inner.url.clone();
-        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
-        header_map
-            .append(
-                ::reqwest::header::HeaderName::from_static("api-version"),
-                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
-            );
+        body: ::bytes::Bytes,
+    ) -> Result<::reqwest::Response, Error<()>> {
+        let url = self.inner.url();
         #[allow(unused_mut)]
-        let mut request = self
-            .client
-            .post(url)
-            .header(
-                ::reqwest::header::ACCEPT,
-                ::reqwest::header::HeaderValue::from_static("application/json"),
-            )
-            .json(&body)
-            .headers(header_map)
-            .build()?;
+        let mut request = self.client.post(url).body(body).build()?;
         let info = OperationInfo {
             operation_id: "get_or_create_message",
         };
@@ -107,10 +92,7 @@ Sends a `POST` request to `/v1/chat/messages/get-or-create`
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
-        match response.status().as_u16() {
-            200u16 => ResponseValue::from_response(response).await,
-            _ => Err(Error::UnexpectedResponse(response)),
-        }
+        Ok(response)
     }
     /**Gets the user who carries these tags, or creates one
 
@@ -121,26 +103,11 @@ Sends a `POST` request to `/v1/chat/users/get-or-create`
 */
     pub async fn get_or_create_user<'a>(
         &'a self,
-        body: &'a (impl ::serde::Serialize + Sync),
-    ) -> Result<ResponseValue<types::GetOrCreateUserResponse>, Error<()>> {
-        let url = self.inner.url.clone();
-        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
-        header_map
-            .append(
-                ::reqwest::header::HeaderName::from_static("api-version"),
-                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
-            );
+        body: ::bytes::Bytes,
+    ) -> Result<::reqwest::Response, Error<()>> {
+        let url = self.inner.url();
         #[allow(unused_mut)]
-        let mut request = self
-            .client
-            .post(url)
-            .header(
-                ::reqwest::header::ACCEPT,
-                ::reqwest::header::HeaderValue::from_static("application/json"),
-            )
-            .json(&body)
-            .headers(header_map)
-            .build()?;
+        let mut request = self.client.post(url).body(body).build()?;
         let info = OperationInfo {
             operation_id: "get_or_create_user",
         };
@@ -148,10 +115,7 @@ Sends a `POST` request to `/v1/chat/users/get-or-create`
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
-        match response.status().as_u16() {
-            200u16 => ResponseValue::from_response(response).await,
-            _ => Err(Error::UnexpectedResponse(response)),
-        }
+        Ok(response)
     }
     /**Gets the conversation that carries these tags, or creates it
 
@@ -162,26 +126,11 @@ Sends a `POST` request to `/v1/chat/conversations/get-or-create`
 */
     pub async fn get_or_create_conversation<'a>(
         &'a self,
-        body: &'a (impl ::serde::Serialize + Sync),
-    ) -> Result<ResponseValue<types::GetOrCreateConversationResponse>, Error<()>> {
-        let url = self.inner.url.clone();
-        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
-        header_map
-            .append(
-                ::reqwest::header::HeaderName::from_static("api-version"),
-                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
-            );
+        body: ::bytes::Bytes,
+    ) -> Result<::reqwest::Response, Error<()>> {
+        let url = self.inner.url();
         #[allow(unused_mut)]
-        let mut request = self
-            .client
-            .post(url)
-            .header(
-                ::reqwest::header::ACCEPT,
-                ::reqwest::header::HeaderValue::from_static("application/json"),
-            )
-            .json(&body)
-            .headers(header_map)
-            .build()?;
+        let mut request = self.client.post(url).body(body).build()?;
         let info = OperationInfo {
             operation_id: "get_or_create_conversation",
         };
@@ -189,10 +138,7 @@ Sends a `POST` request to `/v1/chat/conversations/get-or-create`
         let result = self.exec(request, &info).await;
         self.post(&result, &info).await?;
         let response = result?;
-        match response.status().as_u16() {
-            200u16 => ResponseValue::from_response(response).await,
-            _ => Err(Error::UnexpectedResponse(response)),
-        }
+        Ok(response)
     }
 }
 /// Items consumers will typically use such as the Client.
@@ -205,8 +151,8 @@ impl super::Record for types::Message {
     type Answer = types::GetOrCreateMessageResponse;
     async fn call(
         client: &Client,
-        body: &(impl ::serde::Serialize + Sync),
-    ) -> Result<ResponseValue<Self::Answer>, Error<()>> {
+        body: ::bytes::Bytes,
+    ) -> Result<::reqwest::Response, Error<()>> {
         client.get_or_create_message(body).await
     }
     fn read(answer: Self::Answer) -> (Self, Option<bool>) {
@@ -221,8 +167,8 @@ impl super::Record for types::User {
     type Answer = types::GetOrCreateUserResponse;
     async fn call(
         client: &Client,
-        body: &(impl ::serde::Serialize + Sync),
-    ) -> Result<ResponseValue<Self::Answer>, Error<()>> {
+        body: ::bytes::Bytes,
+    ) -> Result<::reqwest::Response, Error<()>> {
         client.get_or_create_user(body).await
     }
     fn read(answer: Self::Answer) -> (Self, Option<bool>) {
@@ -237,8 +183,8 @@ impl super::Record for types::Conversation {
     type Answer = types::GetOrCreateConversationResponse;
     async fn call(
         client: &Client,
-        body: &(impl ::serde::Serialize + Sync),
-    ) -> Result<ResponseValue<Self::Answer>, Error<()>> {
+        body: ::bytes::Bytes,
+    ) -> Result<::reqwest::Response, Error<()>> {
         client.get_or_create_conversation(body).await
     }
     fn read(answer: Self::Answer) -> (Self, Option<bool>) {

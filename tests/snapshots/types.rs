@@ -1517,16 +1517,7 @@ pub mod types {
         }
     }
     ///What a button of a card does.
-    #[derive(
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        Eq,
-        Hash,
-        PartialEq
-    )]
-    #[serde(from = "String", into = "String")]
+    #[derive(Clone, Debug, Eq, Hash, PartialEq)]
     #[non_exhaustive]
     pub enum CardActionKind {
         ///`postback`
@@ -1559,14 +1550,32 @@ pub mod types {
             }
         }
     }
-    impl From<String> for CardActionKind {
-        fn from(value: String) -> Self {
-            value.as_str().into()
+    impl<'de> ::serde::Deserialize<'de> for CardActionKind {
+        fn deserialize<D: ::serde::Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Self, D::Error> {
+            struct Visitor;
+            impl ::serde::de::Visitor<'_> for Visitor {
+                type Value = CardActionKind;
+                fn expecting(
+                    &self,
+                    f: &mut ::std::fmt::Formatter<'_>,
+                ) -> ::std::fmt::Result {
+                    f.write_str("a string")
+                }
+                fn visit_str<E>(self, value: &str) -> Result<CardActionKind, E> {
+                    Ok(value.into())
+                }
+            }
+            deserializer.deserialize_str(Visitor)
         }
     }
-    impl From<CardActionKind> for String {
-        fn from(value: CardActionKind) -> Self {
-            value.as_str().to_owned()
+    impl ::serde::Serialize for CardActionKind {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            serializer.serialize_str(self.as_str())
         }
     }
     impl ::std::fmt::Display for CardActionKind {
@@ -1575,16 +1584,7 @@ pub mod types {
         }
     }
     ///Which way a message goes, seen from the bot.
-    #[derive(
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        Eq,
-        Hash,
-        PartialEq
-    )]
-    #[serde(from = "String", into = "String")]
+    #[derive(Clone, Debug, Eq, Hash, PartialEq)]
     #[non_exhaustive]
     pub enum Direction {
         ///`incoming`
@@ -1613,14 +1613,32 @@ pub mod types {
             }
         }
     }
-    impl From<String> for Direction {
-        fn from(value: String) -> Self {
-            value.as_str().into()
+    impl<'de> ::serde::Deserialize<'de> for Direction {
+        fn deserialize<D: ::serde::Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Self, D::Error> {
+            struct Visitor;
+            impl ::serde::de::Visitor<'_> for Visitor {
+                type Value = Direction;
+                fn expecting(
+                    &self,
+                    f: &mut ::std::fmt::Formatter<'_>,
+                ) -> ::std::fmt::Result {
+                    f.write_str("a string")
+                }
+                fn visit_str<E>(self, value: &str) -> Result<Direction, E> {
+                    Ok(value.into())
+                }
+            }
+            deserializer.deserialize_str(Visitor)
         }
     }
-    impl From<Direction> for String {
-        fn from(value: Direction) -> Self {
-            value.as_str().to_owned()
+    impl ::serde::Serialize for Direction {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            serializer.serialize_str(self.as_str())
         }
     }
     impl ::std::fmt::Display for Direction {
@@ -1629,16 +1647,7 @@ pub mod types {
         }
     }
     ///The kind of an error of the API.
-    #[derive(
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        Eq,
-        Hash,
-        PartialEq
-    )]
-    #[serde(from = "String", into = "String")]
+    #[derive(Clone, Debug, Eq, Hash, PartialEq)]
     #[non_exhaustive]
     pub enum ErrorType {
         ///`InvalidPayload`
@@ -1763,14 +1772,32 @@ pub mod types {
             }
         }
     }
-    impl From<String> for ErrorType {
-        fn from(value: String) -> Self {
-            value.as_str().into()
+    impl<'de> ::serde::Deserialize<'de> for ErrorType {
+        fn deserialize<D: ::serde::Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Self, D::Error> {
+            struct Visitor;
+            impl ::serde::de::Visitor<'_> for Visitor {
+                type Value = ErrorType;
+                fn expecting(
+                    &self,
+                    f: &mut ::std::fmt::Formatter<'_>,
+                ) -> ::std::fmt::Result {
+                    f.write_str("a string")
+                }
+                fn visit_str<E>(self, value: &str) -> Result<ErrorType, E> {
+                    Ok(value.into())
+                }
+            }
+            deserializer.deserialize_str(Visitor)
         }
     }
-    impl From<ErrorType> for String {
-        fn from(value: ErrorType) -> Self {
-            value.as_str().to_owned()
+    impl ::serde::Serialize for ErrorType {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            serializer.serialize_str(self.as_str())
         }
     }
     impl ::std::fmt::Display for ErrorType {
@@ -1779,16 +1806,7 @@ pub mod types {
         }
     }
     ///Where a stored message comes from, if not from a person.
-    #[derive(
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        Eq,
-        Hash,
-        PartialEq
-    )]
-    #[serde(from = "String", into = "String")]
+    #[derive(Clone, Debug, Eq, Hash, PartialEq)]
     #[non_exhaustive]
     pub enum Origin {
         ///`synthetic`
@@ -1813,14 +1831,32 @@ pub mod types {
             }
         }
     }
-    impl From<String> for Origin {
-        fn from(value: String) -> Self {
-            value.as_str().into()
+    impl<'de> ::serde::Deserialize<'de> for Origin {
+        fn deserialize<D: ::serde::Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Self, D::Error> {
+            struct Visitor;
+            impl ::serde::de::Visitor<'_> for Visitor {
+                type Value = Origin;
+                fn expecting(
+                    &self,
+                    f: &mut ::std::fmt::Formatter<'_>,
+                ) -> ::std::fmt::Result {
+                    f.write_str("a string")
+                }
+                fn visit_str<E>(self, value: &str) -> Result<Origin, E> {
+                    Ok(value.into())
+                }
+            }
+            deserializer.deserialize_str(Visitor)
         }
     }
-    impl From<Origin> for String {
-        fn from(value: Origin) -> Self {
-            value.as_str().to_owned()
+    impl ::serde::Serialize for Origin {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            serializer.serialize_str(self.as_str())
         }
     }
     impl ::std::fmt::Display for Origin {
