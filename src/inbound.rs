@@ -159,6 +159,18 @@ impl<'a, T: Record> Part<'a, T> {
         self.remembered = self.id.is_some();
         self.remembered
     }
+
+    async fn ask(&mut self, client: &Client, time: Time) -> Result<(), Error> {
+        let turn = client.turn::<T>(identity(T::OPERATION, self.body), time).await?;
+        // Another delivery may have asked meanwhile.
+        if !self.recall(client) {
+            let body = Sent::from(self.body).bytes()?;
+            let stored = client.attempts::<T>(body, turn, time).await?;
+            client.shared().memory.remember(self.key.clone(), stored.record.id());
+            self.id = Some(stored.record.id().to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// Has the id of a part, from memory or from the API.
@@ -167,19 +179,12 @@ async fn ask<T: Record>(
     part: &mut Option<Part<'_, T>>,
     time: Time,
 ) -> Result<(), Error> {
-    let Some(part) = part.as_mut() else { return Ok(()) };
+    let Some(part) = part else { return Ok(()) };
     if part.recall(client) {
         return Ok(());
     }
-    let turn = client.turn::<T>(identity(T::OPERATION, part.body), time).await?;
-    // Another delivery may have asked meanwhile.
-    if !part.recall(client) {
-        let body = Sent::from(part.body).bytes()?;
-        let stored = client.attempts::<T>(body, turn, time).await?;
-        client.shared().memory.remember(part.key.clone(), stored.record.id());
-        part.id = Some(stored.record.id().to_owned());
-    }
-    Ok(())
+    // A delivery that need not ask does without the space for it.
+    Box::pin(part.ask(client, time)).await
 }
 
 fn id<T>(part: &Option<Part<'_, T>>) -> Option<String> {

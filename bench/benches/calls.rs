@@ -1,19 +1,22 @@
 //! What a call costs.
 //!
-//!     cargo bench                       CPU time and allocations, as ratios of one run
-//!     cargo bench -- instructions       instructions a call, by valgrind
-//!     cargo bench -- many               what 10,000 calls at once cost, each
+//!     cargo bench -p bench                            CPU time and allocations, as ratios of one run
+//!     cargo bench -p bench -- many                    what calls cost while thousands are under way
+//!     cargo bench -p bench -- instructions            instructions a call, by valgrind
+//!     cargo bench -p bench -- instructions accept     makes these the figures that calls are held to
 //!
-//! The server runs in another process, so that its work is not counted.
+//! The server runs in another process, so that its work is not counted. With the vendor's client in
+//! `target/vendor` (`npm install --prefix target/vendor @botpress/client`), it is measured too.
 
 use std::error::Error;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::{env, fs};
 
 use bench::calls::{Call, Caller};
 use bench::counting::Counting;
-use bench::server::serve;
+use bench::server::{BUSY, serve};
 use cpu_time::ProcessTime;
 
 #[global_allocator]
@@ -29,9 +32,11 @@ fn main() -> Result<()> {
             let call = Call::named(call).ok_or("no such call")?;
             block_on(Caller::new(url).run(call, count.parse()?));
         }
-        ["instructions"] => instructions()?,
+        ["instructions"] => hold(&instructions()?)?,
+        ["instructions", "accept"] => fs::write(ACCEPTED, text(&instructions()?))?,
         ["many"] => many()?,
-        _ => compare()?,
+        [] => compare()?,
+        _ => return Err("expected nothing, `many`, `instructions` or `instructions accept`".into()),
     }
     Ok(())
 }
@@ -44,76 +49,149 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
 
-/// The server, until it is dropped.
-struct Server {
+/// A program that answers lines with lines, until it is dropped.
+struct Program {
     process: Child,
-    url: String,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
 }
 
-impl Server {
-    fn start() -> Result<Self> {
-        let mut command = Command::new(env::current_exe()?);
-        let mut process = command.arg("serve").stdout(Stdio::piped()).spawn()?;
-        let mut url = String::new();
-        BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut url)?;
-        Ok(Self { process, url: url.trim().to_owned() })
+impl Program {
+    fn start(command: &mut Command) -> Result<Self> {
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let input = process.stdin.take().ok_or("no input")?;
+        let output = BufReader::new(process.stdout.take().ok_or("no output")?);
+        Ok(Self { process, input, output })
+    }
+
+    fn tell(&mut self, line: impl ToString) -> Result<()> {
+        Ok(writeln!(self.input, "{}", line.to_string())?)
+    }
+
+    fn hear(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        Ok(line.trim().to_owned())
     }
 }
 
-impl Drop for Server {
+impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Interleaves rounds of all calls, and prints medians: of the times, and of the ratios of a round, since
-/// what else the machine does changes from one round to the next.
+/// The server, and where it is.
+fn server() -> Result<(Program, String)> {
+    let mut server = Program::start(Command::new(env::current_exe()?).arg("serve"))?;
+    let url = server.hear()?;
+    Ok((server, url))
+}
+
+/// The vendor's client, if it is installed, once its code is compiled.
+fn vendor(url: &str) -> Result<Option<Program>> {
+    const WARM: usize = 10_000;
+    let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = bench.with_file_name("target").join("vendor");
+    if !folder.join("node_modules/@botpress/client").exists() {
+        println!("SKIPPED: the vendor's client (it is not in target/vendor)");
+        return Ok(None);
+    }
+    let script = bench.join("vendor.mjs");
+    let mut vendor = Program::start(Command::new("node").arg(script).arg(url).current_dir(folder))?;
+    vendor.tell(WARM)?;
+    vendor.hear()?;
+    Ok(Some(vendor))
+}
+
+/// Interleaves rounds of all calls, and prints medians: of the times, and of the ratios within a round,
+/// since what else the machine does changes from one round to the next.
 fn compare() -> Result<()> {
     const ROUNDS: usize = 101;
     const CALLS: usize = 300;
-    let server = Server::start()?;
-    let caller = Caller::new(&server.url);
-    let round = |call: Call| {
-        let (before, start) = (Counting::allocations(), ProcessTime::now());
-        block_on(caller.run(call, CALLS));
-        let time = start.elapsed().as_secs_f64() * 1e6 / CALLS as f64;
-        (time, (Counting::allocations() - before) as f64 / CALLS as f64)
+    let (_server, url) = server()?;
+    let mut vendor = vendor(&url)?;
+    let caller = Caller::new(&url);
+    let mut round = || -> Result<Vec<(f64, Option<f64>)>> {
+        let own = Call::ALL.into_iter().map(|call| {
+            let (before, start) = (Counting::allocations(), ProcessTime::now());
+            block_on(caller.run(call, CALLS));
+            let time = start.elapsed().as_secs_f64() * 1e6 / CALLS as f64;
+            (time, Some((Counting::allocations() - before) as f64 / CALLS as f64))
+        });
+        let mut figures: Vec<_> = own.collect();
+        if let Some(vendor) = &mut vendor {
+            vendor.tell(CALLS)?;
+            figures.push((vendor.hear()?.parse()?, None));
+        }
+        Ok(figures)
     };
-    let _ = Call::ALL.map(round); // connects
-    let rounds: Vec<_> = (0..ROUNDS).map(|_| Call::ALL.map(round)).collect();
-    let median = |of: &dyn Fn(&[(f64, f64)]) -> f64| {
-        let mut values: Vec<_> = rounds.iter().map(|round| of(round)).collect();
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
+    round()?; // connects
+    let rounds = (0..ROUNDS).map(|_| round()).collect::<Result<Vec<_>>>()?;
     println!(
         "{:10}{:>10}{:>10}{:>10}{:>14}",
         "call", "CPU us", "to floor", "to hand", "allocations"
     );
-    for (index, call) in Call::ALL.into_iter().enumerate() {
-        let time = median(&|round| round[index].0);
-        let to = |other: usize| median(&|round| round[index].0 / round[other].0);
-        let allocations = median(&|round| round[index].1);
-        println!("{:10}{time:>10.1}{:>10.2}{:>10.2}{allocations:>14.1}", call.name(), to(0), to(1));
+    let names = Call::ALL.into_iter().map(Call::name).chain(["vendor"]);
+    for (index, name) in names.enumerate().take(rounds[0].len()) {
+        let time = median(&rounds, |round| round[index].0);
+        let [floor, hand] =
+            [0, 1].map(|other| median(&rounds, |round| round[index].0 / round[other].0));
+        let allocations = rounds[0][index].1.map_or(String::new(), |count| format!("{count:.1}"));
+        println!("{name:10}{time:>10.1}{floor:>10.2}{hand:>10.2}{allocations:>14}");
     }
     Ok(())
 }
 
-/// Where the figures stand that a call is held to.
-const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
+/// What a delivery costs while so many are under way, most of them waiting for the rate limit.
+fn many() -> Result<()> {
+    const ROUNDS: usize = 11;
+    const COUNTS: [usize; 3] = [100, 1_000, 10_000];
+    let (_server, url) = server()?;
+    let caller = Caller::new(&format!("{url}{BUSY}"));
+    let round = |count: usize| {
+        let (batches, start) = (COUNTS[2] / count, ProcessTime::now());
+        let bytes = Counting::needed(|| {
+            (0..batches).for_each(|_| block_on(caller.deliver_at_once(count)));
+        });
+        let time = start.elapsed().as_secs_f64() * 1e6 / (batches * count) as f64;
+        (time, bytes as f64 / count as f64)
+    };
+    let _ = COUNTS.map(round); // learns the ids
+    let rounds: Vec<_> = (0..ROUNDS).map(|_| COUNTS.map(round)).collect();
+    println!("{:>10}{:>10}{:>10}{:>14}", "at once", "CPU us", "to 100", "bytes a call");
+    for (index, count) in COUNTS.into_iter().enumerate() {
+        let time = median(&rounds, |round| round[index].0);
+        let ratio = median(&rounds, |round| round[index].0 / round[0].0);
+        let bytes = median(&rounds, |round| round[index].1);
+        println!("{count:>10}{time:>10.1}{ratio:>10.2}{bytes:>14.0}");
+    }
+    Ok(())
+}
 
-/// Counts instructions a call, with start-up taken off, and holds them to the committed figures.
-fn instructions() -> Result<()> {
-    let server = Server::start()?;
+fn median<R>(rounds: &[R], of: impl Fn(&R) -> f64) -> f64 {
+    let mut values: Vec<_> = rounds.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The instructions of each call, with start-up taken off.
+type Figures = Vec<(&'static str, u64)>;
+
+fn instructions() -> Result<Figures> {
+    const FEW: usize = 300;
+    const MANY: usize = 2_100;
+    let (_server, url) = server()?;
     let count = |call: Call, calls: usize| -> Result<u64> {
         let file = env::temp_dir().join(format!("callgrind.{}.{calls}", std::process::id()));
         let status = Command::new("valgrind")
             .args(["--tool=callgrind", "--quiet"])
             .arg(format!("--callgrind-out-file={}", file.display()))
             .arg(env::current_exe()?)
-            .args(["run", call.name(), &calls.to_string(), &server.url])
-            .status()?;
+            .args(["run", call.name(), &calls.to_string(), &url])
+            .status()
+            .map_err(|error| format!("valgrind: {error}"))?;
         if !status.success() {
             return Err("valgrind failed".into());
         }
@@ -122,28 +200,41 @@ fn instructions() -> Result<()> {
         let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
         Ok(total.ok_or("valgrind told no total")?.trim().parse()?)
     };
-    const FEW: usize = 300;
-    const MANY: usize = 2_100;
-    let mut lines = String::new();
-    for call in Call::ALL {
+    let figures = Call::ALL.into_iter().map(|call| {
         let each = (count(call, MANY)? - count(call, FEW)?) / (MANY - FEW) as u64;
-        println!("{:10}{each:>10}", call.name());
-        lines += &format!("{} {each}\n", call.name());
-    }
-    let _ = (COMMITTED, lines);
-    Ok(())
+        Ok((call.name(), each))
+    });
+    figures.collect()
 }
 
-/// What a delivery costs in memory and time while so many are under way.
-fn many() -> Result<()> {
-    let server = Server::start()?;
-    for count in [100, 1_000, 10_000] {
-        let caller = Caller::new(&server.url);
-        let (live, start) = (Counting::live(), ProcessTime::now());
-        let futures = (0..count).map(|number| caller.deliver_apart(number));
-        block_on(futures_util::future::join_all(futures));
-        let time = start.elapsed();
-        println!("{count} {live} {:?}", time / count as u32);
+/// The figures that calls are held to.
+const ACCEPTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
+
+fn text(figures: &Figures) -> String {
+    figures.iter().map(|(name, figure)| format!("{name} {figure}\n")).collect()
+}
+
+/// Fails if a call got dearer than the accepted figure says, both beside the call by hand: so it does not
+/// matter which processor and which C library count.
+fn hold(figures: &Figures) -> Result<()> {
+    const TOLERATED: f64 = 1.03;
+    let accepted = fs::read_to_string(ACCEPTED)?;
+    let accepted = |name: &str| -> Result<f64> {
+        let line = accepted.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(line.ok_or(format!("{ACCEPTED} has no figure for {name}"))?.parse()?)
+    };
+    let hand = figures.iter().find(|(name, _)| *name == "hand").ok_or("no call by hand")?.1 as f64;
+    let mut dearer = Vec::new();
+    println!("{:10}{:>14}{:>10}{:>10}", "call", "instructions", "to hand", "accepted");
+    for (name, figure) in figures {
+        let (now, before) = (*figure as f64 / hand, accepted(name)? / accepted("hand")?);
+        println!("{name:10}{figure:>14}{now:>10.3}{before:>10.3}");
+        if now > before * TOLERATED {
+            dearer.push(*name);
+        }
     }
-    Ok(())
+    match dearer.is_empty() {
+        true => Ok(()),
+        false => Err(format!("more than 3 % dearer than accepted: {}", dearer.join(", ")).into()),
+    }
 }

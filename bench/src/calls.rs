@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use botpress_messages::{Client, NewConversation, NewMessage, NewUser, content::Text};
+use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
@@ -80,7 +81,9 @@ impl Caller {
             Call::Hand => at_once(count, |number| self.by_hand(number)).await,
             Call::Typed => at_once(count, |number| self.get_or_create(message(number))).await,
             Call::Json => at_once(count, |number| self.get_or_create(self.recorded(number))).await,
-            Call::Deliver => at_once(count, |number| self.deliver(inbound(number))).await,
+            Call::Deliver => {
+                at_once(count, |number| self.deliver(inbound(number, number % AT_ONCE))).await
+            }
             Call::Validate => {
                 (0..count).for_each(|number| message(number).validate().expect("it is valid"));
             }
@@ -116,12 +119,9 @@ impl Caller {
         NewMessage::from(body)
     }
 
-    /// A delivery into a conversation of its own, by one person.
-    pub async fn deliver_apart(&self, number: usize) {
-        let conversation = NewConversation::new("channel").tag("id", number.to_string());
-        let message =
-            NewMessage::new(conversation, NewUser::new().tag("id", "U05BPU9V1KQ"), Text::new(TEXT));
-        self.deliver(tagged(message, number)).await;
+    /// So many deliveries at once, each into a conversation of its own.
+    pub async fn deliver_at_once(&self, count: usize) {
+        join_all((0..count).map(|number| self.deliver(inbound(number, number)))).await;
     }
 
     fn request(&self) -> reqwest::RequestBuilder {
@@ -141,10 +141,10 @@ fn message(number: usize) -> NewMessage {
     tagged(NewMessage::new(CONVERSATION, USER, Text::new(TEXT)), number)
 }
 
-fn inbound(number: usize) -> NewMessage {
+/// Deliveries into one conversation go one after the other.
+fn inbound(number: usize, conversation: usize) -> NewMessage {
     let user = NewUser::new().tag("id", "U05BPU9V1KQ");
-    // Conversations go one delivery at a time, so there are as many as there are calls at once.
-    let conversation = NewConversation::new("channel").tag("id", (number % AT_ONCE).to_string());
+    let conversation = NewConversation::new("channel").tag("id", conversation.to_string());
     tagged(NewMessage::new(conversation, user, Text::new(TEXT)), number)
 }
 

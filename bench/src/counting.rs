@@ -8,6 +8,7 @@ pub struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 impl Counting {
     /// How many allocations there were so far.
@@ -15,17 +16,25 @@ impl Counting {
         ALLOCATIONS.load(Ordering::Relaxed)
     }
 
-    /// How many bytes are allocated now.
-    pub fn live() -> usize {
-        LIVE.load(Ordering::Relaxed)
+    /// How many bytes a piece of work needed at its peak, beside those that were allocated before.
+    pub fn needed(work: impl FnOnce()) -> usize {
+        let before = LIVE.load(Ordering::Relaxed);
+        PEAK.store(before, Ordering::Relaxed);
+        work();
+        PEAK.load(Ordering::Relaxed).saturating_sub(before)
+    }
+
+    fn grew(size: usize) {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        let live = LIVE.fetch_add(size, Ordering::Relaxed) + size;
+        PEAK.fetch_max(live, Ordering::Relaxed);
     }
 }
 
 // SAFETY: every call goes to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        Self::grew(layout.size());
         unsafe { System.alloc(layout) }
     }
 
@@ -35,9 +44,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        LIVE.fetch_add(size, Ordering::Relaxed);
         LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        Self::grew(size);
         unsafe { System.realloc(pointer, layout, size) }
     }
 }

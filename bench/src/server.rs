@@ -21,21 +21,27 @@ pub async fn serve(told: impl FnOnce(SocketAddr)) -> io::Result<()> {
     }
 }
 
+/// Below this path, the rate limit lets so few requests through at once that many calls wait for it.
+pub const BUSY: &str = "/busy";
+const AT_ONCE: u64 = 64;
+
 async fn answer(mut connection: TcpStream) -> io::Result<()> {
     connection.set_nodelay(true)?;
-    let answers = [MESSAGE, USER, CONVERSATION].map(|body| {
-        let length = body.len();
-        format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
-             ratelimit-limit: 1000000\r\nratelimit-remaining: 999999\r\nratelimit-reset: 1\r\n\
-             date: Wed, 19 Aug 2026 10:00:00 GMT\r\n\r\n{body}"
-        )
+    let answers = [999_999, AT_ONCE].map(|remaining| {
+        [MESSAGE, USER, CONVERSATION].map(|body| {
+            let length = body.len();
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+                 ratelimit-limit: 1000000\r\nratelimit-remaining: {remaining}\r\nratelimit-reset: 1\r\n\
+                 date: Wed, 19 Aug 2026 10:00:00 GMT\r\n\r\n{body}"
+            )
+        })
     });
     let mut bytes = Vec::new();
     loop {
-        while let Some((answer, length)) = request(&bytes) {
+        while let Some((busy, answer, length)) = request(&bytes) {
             bytes.drain(..length);
-            connection.write_all(answers[answer].as_bytes()).await?;
+            connection.write_all(answers[usize::from(busy)][answer].as_bytes()).await?;
         }
         if connection.read_buf(&mut bytes).await? == 0 {
             return Ok(());
@@ -43,8 +49,9 @@ async fn answer(mut connection: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Which answer the request that the bytes begin with is for, and how long it is, if it is complete.
-fn request(bytes: &[u8]) -> Option<(usize, usize)> {
+/// Of the request that the bytes begin with, if it is complete: whether the server is busy, which answer
+/// is for it, and how long it is.
+fn request(bytes: &[u8]) -> Option<(bool, usize, usize)> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&bytes[..head]).ok()?;
     let header = |line: &str| {
@@ -53,5 +60,5 @@ fn request(bytes: &[u8]) -> Option<(usize, usize)> {
     };
     let end = head + text.lines().find_map(header).unwrap_or(0);
     let answer = ["/users/", "/conversations/"].iter().position(|path| text.contains(path));
-    (bytes.len() >= end).then_some((answer.map_or(0, |index| index + 1), end))
+    (bytes.len() >= end).then_some((text.contains(BUSY), answer.map_or(0, |index| index + 1), end))
 }
