@@ -35,8 +35,9 @@
 //! without knowing, the next one waits a second, so that the server is done with what it was sent.
 //!
 //! Deliveries into one conversation go one after the other, in the order in which their futures are first
-//! polled. What counts as one is what the caller says: an id, or the channel and the identifying tags. The
-//! same conversation under both is two. A delivery that fails leaves its place to the next.
+//! polled. What counts as one is what the caller says: an id, or the channel and the identifying tags;
+//! [`ordering_key`](crate::New::ordering_key) is a number for it. The same conversation under both is two.
+//! A delivery that fails leaves its place to the next.
 //!
 //! Two processes, or two clients that were not made from one another, do not know of each other. The vendor
 //! does not promise that two simultaneous first calls create one record. Deliver a conversation from one

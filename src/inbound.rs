@@ -89,7 +89,7 @@ impl<'a> Delivery<'a> {
         let user = message.reference::<User>().map(|user| Part::new(client, user));
         let conversation = message.reference::<Conversation>();
         let conversation = conversation.map(|conversation| Part::new(client, conversation));
-        let turn = client.turn::<Message>(message.place(), time).await?;
+        let turn = client.turn::<Message>(message.ordering_key(), time).await?;
         Ok(Self { client, message, user, conversation, time, turn })
     }
 

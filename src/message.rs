@@ -106,15 +106,29 @@ impl New<Message> {
         self
     }
 
-    /// Tells the conversation, in which deliveries keep their order, from others.
-    pub(crate) fn place(&self) -> Option<u64> {
-        let conversation = match self.reference::<Conversation>() {
-            Some(conversation) => identity(Conversation::OPERATION, conversation)?,
-            None => 0,
-        };
-        let id = self.body.get("conversationId");
+    /// A number that is the same for messages of one conversation, for programs that queue messages before
+    /// they [`deliver`](crate::Client::deliver) them: deliveries with the same number go one after the
+    /// other. Another build of the program may give another number. `None` if nothing identifies the
+    /// conversation, which `deliver` refuses.
+    ///
+    /// ```
+    /// use botpress_messages::{NewConversation, NewMessage, content::Text};
+    ///
+    /// let user = "user_010NFASW4XK2YJ5RVY7B6JMC28";
+    /// let place = NewConversation::new("channel").tag("id", "C05C6ACTLPQ");
+    /// let first = NewMessage::new(place.clone(), user, Text::new("Hello"));
+    /// let second = NewMessage::new(place, user, Text::new("Is anybody there?"));
+    /// assert_eq!(first.ordering_key(), second.ordering_key());
+    /// ```
+    pub fn ordering_key(&self) -> Option<u64> {
         let mut hasher = DefaultHasher::new();
-        ("deliveries", conversation, id).hash(&mut hasher);
+        "deliveries".hash(&mut hasher);
+        match self.reference::<Conversation>() {
+            Some(conversation) => {
+                identity(Conversation::OPERATION, conversation)?.hash(&mut hasher);
+            }
+            None => self.body.get("conversationId")?.hash(&mut hasher),
+        }
         Some(hasher.finish())
     }
 
