@@ -2,11 +2,12 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use botpress_messages::sandbox::{Fault, Sandbox};
-use botpress_messages::{NewMessage, content::Text};
+use botpress_messages::{NewConversation, NewMessage, NewUser, content::Text};
 use serde_json::{Value, json};
 use support::*;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -71,9 +72,16 @@ async fn each_line_gets_a_result() {
 async fn a_bad_line_is_an_error_of_its_own() {
     let sandbox = Sandbox::start().await.unwrap();
     let long = format!("\"{}\"\n", "x".repeat(20 << 20));
+    let mut unknown: Value = serde_json::from_str(&foreign_line(1, 1)).unwrap();
+    unknown["user"]["tags"] = json!({});
+    unknown["conversation"] = json!({ "tags": { "id": 1 } });
+    let mut twice: Value = serde_json::from_str(&foreign_line(1, 1)).unwrap();
+    twice["userId"] = json!(USER);
+    twice["conversation"]["channel"] = json!(1);
+    let foreign = format!("{unknown}\n{twice}\n");
     let good = serde_json::to_string(&hello()).unwrap();
-    let input =
-        [b"\xef\xbb\xbf{}\n\n  \r\nnot json\n\xff\n", long.as_bytes(), good.as_bytes()].concat();
+    let start = b"\xef\xbb\xbf{}\n\n  \r\nnot json\n\xff\n";
+    let input = [start, long.as_bytes(), foreign.as_bytes(), good.as_bytes()].concat();
     let mut import = spawn(import(&sandbox.url(), Sandbox::TOKEN, &["-"]));
     import.stdin.take().unwrap().write_all(&input).await.unwrap();
     let output = import.wait_with_output().await.unwrap();
@@ -84,74 +92,75 @@ async fn a_bad_line_is_an_error_of_its_own() {
         .iter()
         .map(|result| (result["line"].as_u64().unwrap(), &result["error"]["message"]))
         .collect();
-    let expected =
-        [(1, "/conversationId is required"), (4, "not JSON"), (5, "not JSON"), (6, "longer than")];
-    assert_eq!(results.len(), 5, "{found:?}");
-    for ((line, message), (expected_line, part)) in found.iter().zip(expected) {
+    let expected: [(u64, &[&str]); 6] = [
+        (1, &["/userId is required", "/conversationId is required", "/type is required"]),
+        (4, &["not JSON"]),
+        (5, &["not JSON"]),
+        (6, &["longer than"]),
+        (7, &["/user has to be identified", "/conversation/channel is", "/conversation/tags/id "]),
+        (8, &["/user has to have exactly one of", "/conversation/channel "]),
+    ];
+    assert_eq!(results.len(), 7, "{found:?}");
+    for ((line, message), (expected_line, parts)) in found.iter().zip(expected) {
+        let message = message.as_str().unwrap();
         assert!(
-            *line == expected_line && message.as_str().unwrap().contains(part),
+            *line == expected_line && parts.iter().all(|part| message.contains(part)),
             "{line}: {message}"
         );
     }
-    for result in &results[..4] {
+    assert_eq!(sandbox.requests().len(), 1, "only what is valid is sent");
+    for result in &results[..6] {
         assert_eq!(
             (&result["error"]["kind"], &result["error"]["maybe_stored"]),
             (&json!("invalid"), &json!(false))
         );
     }
-    assert_eq!((&results[4]["line"], &results[4]["created"]), (&json!(7), &json!(true)));
+    assert_eq!((&results[6]["line"], &results[6]["created"]), (&json!(9), &json!(true)));
 }
 
-/// The fault of the only attempt, or of all; what is told, and whether the line can be sent again.
+/// The faults of the only attempt, or of the first of them; what is told, and whether the line can be sent
+/// again. Of a line without ids, the first two requests are for user and conversation: what may be stored
+/// then is not its message.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_failure_is_told() {
     let sandbox = Sandbox::start().await.unwrap();
     let identified = serde_json::to_string(&hello()).unwrap();
     let unidentified = serde_json::to_string(&hello().tag("id", "")).unwrap();
+    let mut foreign: Value = serde_json::from_str(&foreign_line(1, 1)).unwrap();
+    foreign["tags"] = json!({});
+    let foreign = foreign.to_string();
     let url = sandbox.url();
     let bad = "{\"type\":";
+    let page = |status, stored| Some(Fault::Page { status, stored });
     let cases = [
-        (&url, "wrong", &identified[..], None, "api", false, true),
+        (&url, "wrong", &identified[..], vec![], "api", false, true),
+        (&url, "wrong", &foreign, vec![], "api", false, true),
+        (&url, Sandbox::TOKEN, &unidentified, vec![page(502, true)], "answer", true, false),
+        (&url, Sandbox::TOKEN, &unidentified, vec![Some(Fault::Truncated)], "answer", true, false),
         (
             &url,
             Sandbox::TOKEN,
             &unidentified,
-            Some(Fault::Page { status: 502, stored: true }),
-            "answer",
-            true,
-            false,
-        ),
-        (&url, Sandbox::TOKEN, &unidentified, Some(Fault::Truncated), "answer", true, false),
-        (
-            &url,
-            Sandbox::TOKEN,
-            &unidentified,
-            Some(Fault::Reset { stored: false }),
+            vec![Some(Fault::Reset { stored: false })],
             "transport",
             true,
             false,
         ),
-        (
-            &url,
-            Sandbox::TOKEN,
-            &identified,
-            Some(Fault::Page { status: 403, stored: false }),
-            "answer",
-            true,
-            true,
-        ),
-        (&url, Sandbox::TOKEN, &unidentified, Some(Fault::Limited(1000)), "api", false, true),
-        (&url, Sandbox::TOKEN, "{}", None, "invalid", false, true),
-        (&url, Sandbox::TOKEN, bad, None, "invalid", false, true),
+        (&url, Sandbox::TOKEN, &identified, vec![page(403, false)], "answer", true, true),
+        (&url, Sandbox::TOKEN, &unidentified, vec![Some(Fault::Limited(1000))], "api", false, true),
+        (&url, Sandbox::TOKEN, &foreign, vec![page(403, true); 2], "answer", false, true),
+        (&url, Sandbox::TOKEN, &foreign, vec![None, None, page(502, true)], "answer", true, false),
+        (&url, Sandbox::TOKEN, "{}", vec![], "invalid", false, true),
+        (&url, Sandbox::TOKEN, bad, vec![], "invalid", false, true),
     ];
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    for (index, (url, token, line, fault, kind, maybe_stored, again)) in
+    for (index, (url, token, line, faults, kind, maybe_stored, again)) in
         cases.into_iter().enumerate()
     {
         let (input, failed) = (path("input"), path(&format!("failed-{index}")));
         std::fs::write(&input, line).unwrap();
-        sandbox.fail_next(fault.map(Some));
+        sandbox.fail_next(faults);
         let output = import(url, token, &["--failed", &failed, &input]).output().unwrap();
         let code = if token == "wrong" { 2 } else { 1 };
         assert_eq!(output.status.code(), Some(code), "{output:?}");
@@ -302,28 +311,89 @@ async fn an_interrupt_ends_an_endless_input() {
     drop(stdin);
 }
 
-/// As many at once as there are conversations, and each conversation's lines one after the other;
-/// `--unordered` takes the lines as they come.
+/// A backlog with ids, without, and with one of the two, while requests fail by chance: it is interrupted,
+/// resumed with what is left, and repeated.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_stored_once_and_in_order() {
+    let sandbox = Sandbox::builder().strict().storm(9, 0.1).start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let (mut users, mut conversations) = (Vec::new(), Vec::new());
+    for number in 0..8 {
+        sandbox.fail_next([None; 2]);
+        let user = NewUser::new().tag("id", number.to_string());
+        users.push(client.get_or_create(&user).await.unwrap().record.id);
+        let conversation = NewConversation::new("channel").tag("known", number.to_string());
+        conversations.push(client.get_or_create(&conversation).await.unwrap().record.id);
+    }
+    // Of 16 conversations, the ids of the first eight are known, and those of half their people.
+    let line = |number: u32| {
+        let conversation = (number % 16) as usize;
+        let mut line = foreign_line(number % 16, number);
+        if let Some(id) = conversations.get(conversation) {
+            line = with_id(&line, "conversation", id);
+        }
+        if number % 4 < 2 {
+            line = with_id(&line, "user", &users[conversation % 8]);
+        }
+        line
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("input"), (0..64).map(line).collect::<String>()).unwrap();
+    let run = |failed: &str, input: &str| {
+        import(&sandbox.url(), Sandbox::TOKEN, &["--failed", &path(failed), &path(input)])
+    };
+
+    let mut interrupted = spawn(run("left", "input"));
+    let mut lines = BufReader::new(interrupted.stdout.take().unwrap()).lines();
+    let (mut seen, mut stored) = (0, 0);
+    while let Some(line) = lines.next_line().await.unwrap() {
+        stored += usize::from(!line.contains("\"error\""));
+        seen += 1;
+        if seen == 20 {
+            kill(&interrupted, "-INT");
+        }
+    }
+    assert_eq!(interrupted.wait().await.unwrap().code(), Some(1));
+    assert_eq!(stored + lines_of(&path("left")).len(), 64);
+    let resumed = run("nothing", "left").output().unwrap();
+    assert_eq!(resumed.status.code(), Some(0), "{resumed:?}");
+    sandbox.fail_next([None; 256]);
+    let repeated = String::from_utf8(run("nothing", "input").output().unwrap().stderr).unwrap();
+    assert!(repeated.starts_with("64 stored (0 created, 64 found)"), "{repeated}");
+
+    let mut stored = BTreeMap::<_, Vec<u32>>::new();
+    for message in sandbox.messages() {
+        let number = message.tags["id"].parse().unwrap();
+        stored.entry(message.conversation_id).or_default().push(number);
+    }
+    assert_eq!((stored.len(), sandbox.conversations().len(), sandbox.users().len()), (16, 16, 12));
+    for numbers in stored.values() {
+        assert_eq!(*numbers, [0, 16, 32, 48].map(|later| numbers[0] + later));
+    }
+}
+
+/// As many at once as there are conversations, and each conversation's lines one after the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_keeps_its_order() {
-    let input: String = [1, 2, 3].iter().flat_map(|c| [1, 2, 3].map(|id| line(*c, id))).collect();
-    for unordered in [false, true] {
+    for line in FORMS {
+        let input: String =
+            [1, 2, 3].iter().flat_map(|c| [1, 2, 3].map(|id| line(*c, id))).collect();
         let (url, mut requests) = server().await;
-        let mut arguments = vec!["--concurrency", "3", "-"];
-        arguments.extend(unordered.then_some("--unordered"));
-        let mut import = spawn(import(&url, "t", &arguments));
+        let mut import = spawn(import(&url, "t", &["--concurrency", "3", "-"]));
         import.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
         for round in [1, 2, 3] {
             let mut seen = Vec::new();
             let mut connections = Vec::new();
             for _ in 0..3 {
-                let (body, connection) = requests.recv().await.unwrap();
+                let next = timeout(Duration::from_secs(30), requests.recv()).await;
+                let (body, connection) = next.expect("too few at once").unwrap();
                 seen.push(place(&body));
                 connections.push(connection);
             }
             seen.sort();
-            let expected = [1, 2, 3].map(|n| if unordered { (round, n) } else { (n, round) });
-            assert_eq!(seen, expected);
+            assert_eq!(seen, [1, 2, 3].map(|conversation| (conversation, round)));
             for connection in connections {
                 answer(connection).await;
             }
@@ -332,25 +402,26 @@ async fn a_conversation_keeps_its_order() {
     }
 }
 
-/// One conversation brings more than what may wait: reading pauses. What was read is kept, in order.
-#[cfg(unix)]
 /// Each message stands in two lines, one after the other, and the server looks up and stores in two steps.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_line_stores_nothing_twice() {
-    let input: String = (0..200).map(|number| line(number % 20, number).repeat(2)).collect();
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), input).unwrap();
-    let path = file.path().to_str().unwrap();
-    for arguments in [&[path][..], &["--unordered", path]] {
+    for (line, others) in [(FORMS[0], 0), (FORMS[1], 20)] {
+        let input: String = (0..200).map(|number| line(number % 20, number).repeat(2)).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), input).unwrap();
+        let path = file.path().to_str().unwrap();
         let gap = Duration::from_millis(30);
         let sandbox = Sandbox::builder().lookup_gap(gap).start().await.unwrap();
-        let output = import(&sandbox.url(), Sandbox::TOKEN, arguments).output().unwrap();
+        let output = import(&sandbox.url(), Sandbox::TOKEN, &[path]).output().unwrap();
         let report = String::from_utf8(output.stderr).unwrap();
         assert!(report.starts_with("400 stored (200 created, 200 found)"), "{report}");
         assert_eq!(sandbox.messages().len(), 200);
+        assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (others, others));
     }
 }
 
+/// One conversation brings more than what may wait: reading pauses. What was read is kept, in order.
+#[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_ahead_is_bounded() {
     let (url, mut requests) = server().await;
@@ -426,6 +497,35 @@ async fn refused_credentials_end_the_import() {
         }
     }
     assert!(sandbox.messages().is_empty());
+}
+
+/// A token that may do less than all three calls is refused at one of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_at_any_step_ends_the_import() {
+    let refused = Some(Fault::Error { status: 403, stored: false });
+    for (step, faults) in [
+        ("user: ", vec![refused]),
+        ("conversation: ", vec![refused]),
+        ("", vec![None, None, refused]),
+    ] {
+        let line = |number| match step {
+            "user: " => with_id(&foreign_line(number, number), "conversation", CONVERSATION),
+            "conversation: " => with_id(&foreign_line(number, number), "user", USER),
+            _ => foreign_line(number, number),
+        };
+        let sandbox = Sandbox::start().await.unwrap();
+        sandbox.fail_next(faults.repeat(3));
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        std::fs::write(path("input"), (1..=9).map(line).collect::<String>()).unwrap();
+        let arguments = ["--concurrency", "1", "--failed", &path("failed"), &path("input")];
+        let output = import(&sandbox.url(), Sandbox::TOKEN, &arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let report = String::from_utf8(output.stderr.clone()).unwrap();
+        assert!(report.contains(&format!("error: {step}the API answered 403")), "{report}");
+        assert_eq!((results(&output).len(), sandbox.messages().len()), (3, 0));
+        assert_eq!(lines_of(&path("failed")), lines_of(&path("input")));
+    }
 }
 
 /// It is not the credentials that are refused: some line is, or a gateway does not let through.
@@ -522,10 +622,37 @@ fn long_line(conversation: u32, id: u32, length: usize) -> String {
         + "\n"
 }
 
-/// The conversation and the id of what [`line`] made.
+/// The same without ids. The person and the conversation are told in two ways.
+fn foreign_line(conversation: u32, id: u32) -> String {
+    let mut body: Value = serde_json::from_str(&line(conversation, id)).unwrap();
+    body.as_object_mut().unwrap().retain(|name, _| !name.ends_with("Id"));
+    let number = conversation.to_string();
+    for name in ["user", "conversation"] {
+        body[name] = match id % 3 {
+            0 => json!({ "tags": { "id": number, "seen": "1" }, "discriminateByTags": ["id"] }),
+            _ => json!({ "tags": { "id": number } }),
+        };
+    }
+    body["conversation"]["channel"] = json!("channel");
+    format!("{body}\n")
+}
+
+/// The same with an id in the place of the user or the conversation.
+fn with_id(line: &str, name: &str, id: &str) -> String {
+    let mut body: Value = serde_json::from_str(line).unwrap();
+    body.as_object_mut().unwrap().remove(name);
+    body[format!("{name}Id")] = json!(id);
+    format!("{body}\n")
+}
+
+/// With ids, and without.
+const FORMS: [fn(u32, u32) -> String; 2] = [line, foreign_line];
+
+/// The conversation and the id of what such a line holds, or the request that it became.
 fn place(body: &Value) -> (u32, u32) {
     let number = |value: &Value| value.as_str().unwrap().replace("conv_", "").parse().unwrap();
-    (number(&body["conversationId"]), number(&body["tags"]["id"]))
+    let conversation = body.get("conversationId").unwrap_or(&body["conversation"]["tags"]["id"]);
+    (number(conversation), number(&body["tags"]["id"]))
 }
 
 fn line_1(input: &str) -> String {
@@ -536,7 +663,8 @@ fn lines_of(path: &str) -> Vec<String> {
     std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// Hands each request to the test, with the connection on which it waits.
+/// Gives ids to users and conversations; hands each message to the test, with the connection on which it
+/// waits.
 async fn server() -> (String, mpsc::UnboundedReceiver<(Value, TcpStream)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -546,8 +674,21 @@ async fn server() -> (String, mpsc::UnboundedReceiver<(Value, TcpStream)>) {
             let sender = sender.clone();
             tokio::spawn(async move {
                 let request = request(&mut connection).await;
-                let (_, body) = request.split_once("\r\n\r\n").unwrap();
-                let _ = sender.send((serde_json::from_str(body).unwrap(), connection));
+                let (head, body) = request.split_once("\r\n\r\n").unwrap();
+                let body: Value = serde_json::from_str(body).unwrap();
+                let mut kinds = ["user", "conversation"].into_iter();
+                match kinds.find(|kind| head.contains(&format!("/{kind}s/"))) {
+                    Some(kind) => {
+                        let mut record = body.clone();
+                        let id = body["tags"]["id"].as_str().unwrap();
+                        record["id"] = json!(format!("{}_{id:0>26}", &kind[..4]));
+                        record["createdAt"] = json!("2026-08-19T10:00:00.250Z");
+                        record["updatedAt"] = record["createdAt"].clone();
+                        record["integration"] = json!("i");
+                        reply(connection, &json!({ kind: record })).await;
+                    }
+                    None => drop(sender.send((body, connection))),
+                }
             });
         }
     });
@@ -555,10 +696,13 @@ async fn server() -> (String, mpsc::UnboundedReceiver<(Value, TcpStream)>) {
 }
 
 /// Says that the message is stored.
-async fn answer(mut connection: TcpStream) {
+async fn answer(connection: TcpStream) {
+    reply(connection, &stored()).await;
+}
+
+async fn reply(mut connection: TcpStream, body: &Value) {
     let headers = "content-type: application/json\r\nconnection: close\r\n";
-    let answer = http("200 OK", headers, &stored().to_string());
-    connection.write_all(&answer).await.unwrap();
+    connection.write_all(&http("200 OK", headers, &body.to_string())).await.unwrap();
 }
 
 fn spawn(import: Command) -> Child {

@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 use std::pin::Pin;
 
+use botpress_messages::NewMessage;
 use futures::{Stream, StreamExt, stream};
-use serde_json::Value;
 use tokio::fs::File;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader, stdin};
 
@@ -19,14 +19,13 @@ pub struct Line {
     /// What it says, without the white space around it; or why it cannot be sent.
     pub text: Result<Vec<u8>, Failure>,
     /// The conversation in which it keeps its place, if one can be read.
-    pub conversation: Option<String>,
+    pub conversation: Option<u64>,
 }
 
-impl Line {
-    /// The JSON in it: some programs put a byte order mark before the first line.
-    pub fn json(text: &[u8]) -> &[u8] {
-        text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
-    }
+/// The message that a line describes.
+pub fn parse(text: &[u8]) -> serde_json::Result<NewMessage> {
+    // Some programs put a byte order mark before the first line.
+    serde_json::from_slice(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text))
 }
 
 pub struct Input {
@@ -67,7 +66,9 @@ impl Input {
                         (Err(Failure::invalid(failure, None)), None)
                     }
                 };
-                let conversation = text.as_ref().ok().and_then(|text| conversation(text));
+                // The text is kept, not the message: that would take several times the memory.
+                let message = text.as_ref().ok().and_then(|text| parse(text).ok());
+                let conversation = message.and_then(|message| message.ordering_key());
                 return Some((Line { number, size, text, conversation }, (rest, number)));
             }
         });
@@ -97,11 +98,3 @@ impl Input {
 
 /// No body that the endpoint takes comes near this, so memory stays bounded by lines of this length.
 const LONGEST_LINE: usize = 8 << 20;
-
-fn conversation(text: &[u8]) -> Option<String> {
-    match serde_json::from_slice::<Value>(Line::json(text)).ok()?.get_mut("conversationId")?.take()
-    {
-        Value::String(id) => Some(id),
-        _ => None,
-    }
-}

@@ -1,6 +1,9 @@
-//! Delivers recorded messages: a request body a line in, a result a line out.
+//! Delivers recorded messages: a message a line in, a result a line out.
 //!
-//!     cargo run --example import -- [--concurrency N] FILE
+//!     cargo run --example import -- [--concurrency N] [--failed FILE] FILE
+//!
+//! A line is a request body in the endpoint's JSON form. It may hold a `user` and a `conversation` in the
+//! place of their ids, as `Client::deliver` takes them: a backlog from another system knows no ids.
 
 mod input;
 mod output;
@@ -14,19 +17,23 @@ use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::process::exit;
 
-use botpress_messages::{Client, Message, NewMessage, Stored};
+use botpress_messages::{Client, Message, Stored};
 use clap::Parser;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, Stream, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_blocking, unconstrained};
 
-use input::{Input, Line};
+use input::{Input, Line, parse};
 use output::{Failed, Failure, Summary, report, writer};
 use progress::Progress;
 use queue::Queue;
 
 /// Delivers recorded messages: each line of FILE is a request body in the endpoint's JSON form.
+///
+/// In the place of `userId` and `conversationId` it may hold what identifies them, and they are found or
+/// created first: `"user":{"tags":{"id":"U05"}}` and
+/// `"conversation":{"channel":"channel","tags":{"id":"C05"}}`.
 ///
 /// Prints a JSON line for each as it finishes. The messages of a conversation are sent one after the
 /// other, in the order of the file. Credentials come from BP_TOKEN, BP_BOT_ID, BP_INTEGRATION_ID and
@@ -43,9 +50,6 @@ struct Args {
     /// How many messages are under way at once
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
-    /// Send the messages of a conversation in any order, several at once
-    #[arg(long)]
-    unordered: bool,
     /// A new file for the lines to import again: those that failed, unless sending them again could
     /// store a message twice, and those that were not tried
     #[arg(long, value_name = "FILE")]
@@ -67,7 +71,7 @@ async fn main() {
     let mut import = Import {
         concurrency: args.concurrency.into(),
         endless: input.size.is_none(),
-        queue: Queue::new(!args.unordered),
+        queue: Queue::default(),
         summary: Summary::default(),
         refusals: Vec::new(),
         stop: None,
@@ -167,7 +171,7 @@ impl Import {
     /// Counts a line that was tried, keeps it if it failed, and returns its report.
     fn finish(&mut self, done: Done) -> String {
         let report = report(done.number, &done.result);
-        self.queue.finished(done.conversation.as_deref());
+        self.queue.finished(done.conversation);
         self.summary.count(&done.result);
         self.progress.count(done.result.is_ok(), done.size);
         match done.result {
@@ -288,7 +292,7 @@ impl Import {
 struct Done {
     number: usize,
     size: u64,
-    conversation: Option<String>,
+    conversation: Option<u64>,
     result: Result<Stored<Message>, Failure>,
 }
 
@@ -302,12 +306,12 @@ async fn deliver(client: &Client, line: Line) -> Done {
 }
 
 async fn send(client: &Client, line: Vec<u8>) -> Result<Stored<Message>, Failure> {
-    let message: NewMessage = match serde_json::from_slice(Line::json(&line)) {
+    let message = match parse(&line) {
         Ok(message) => message,
         Err(error) => {
             let cause = error.to_string().replace(" at line 1 column ", " at column ");
             return Err(Failure::invalid(format!("the line is not JSON: {cause}"), Some(line)));
         }
     };
-    client.get_or_create(&message).await.map_err(|error| Failure::new(error, &message, line))
+    client.deliver(&message).await.map_err(|error| Failure::new(error, &message, line))
 }

@@ -1,16 +1,17 @@
 //! The lines that were read and wait, each for the one before it in its conversation.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 
 use crate::input::Line;
 
+#[derive(Default)]
 pub struct Queue {
-    ordered: bool,
     /// The lines that may be sent now.
     ready: VecDeque<Line>,
     /// The lines behind the one of their conversation that is ready or under way. A conversation
     /// that has neither has no entry.
-    behind: HashMap<String, VecDeque<Line>>,
+    behind: HashMap<u64, VecDeque<Line>>,
     /// The memory that all of them take, about.
     size: usize,
 }
@@ -19,10 +20,6 @@ impl Queue {
     /// No line is read while those that wait take more than this. A conversation with more in a row
     /// keeps the others waiting.
     const ROOM: usize = 16 << 20;
-
-    pub fn new(ordered: bool) -> Self {
-        Self { ordered, ready: VecDeque::new(), behind: HashMap::new(), size: 0 }
-    }
 
     pub fn has_room(&self) -> bool {
         self.size < Self::ROOM
@@ -35,15 +32,13 @@ impl Queue {
 
     pub fn push(&mut self, line: Line) {
         self.size += weight(&line);
-        let conversation = line.conversation.as_ref().filter(|_| self.ordered);
-        match conversation.map(|id| (id, self.behind.get_mut(id))) {
-            Some((_, Some(behind))) => behind.push_back(line),
-            Some((id, None)) => {
-                self.behind.insert(id.clone(), VecDeque::new());
-                self.ready.push_back(line);
+        if let Some(conversation) = line.conversation {
+            match self.behind.entry(conversation) {
+                Entry::Occupied(mut behind) => return behind.get_mut().push_back(line),
+                Entry::Vacant(first) => drop(first.insert(VecDeque::new())),
             }
-            None => self.ready.push_back(line),
         }
+        self.ready.push_back(line);
     }
 
     /// A line to be sent now. [`finished`](Self::finished) lets the next of its conversation follow.
@@ -53,11 +48,11 @@ impl Queue {
         Some(line)
     }
 
-    pub fn finished(&mut self, conversation: Option<&str>) {
-        let Some(id) = conversation.filter(|_| self.ordered) else { return };
-        match self.behind.get_mut(id).and_then(VecDeque::pop_front) {
+    pub fn finished(&mut self, conversation: Option<u64>) {
+        let Some(conversation) = conversation else { return };
+        match self.behind.get_mut(&conversation).and_then(VecDeque::pop_front) {
             Some(next) => self.ready.push_back(next),
-            None => drop(self.behind.remove(id)),
+            None => drop(self.behind.remove(&conversation)),
         }
     }
 
