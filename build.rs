@@ -15,7 +15,7 @@ use quote::quote;
 
 use operations::{headers, operations, prepare, records, table};
 use spec::{Result, parse, schemas};
-use types::{constructors, document_extra, open_enums};
+use types::{constructors, open_enums, refine};
 
 #[path = "build/operations.rs"]
 mod operations;
@@ -73,9 +73,9 @@ fn generate(yaml: &str) -> Result<Generated> {
     prepare(&mut client);
 
     let mut types = take_types(&mut client)?;
-    let additions = open_enums.values().chain(&constructors);
     if let Some((_, items)) = &mut types.content {
-        items.iter_mut().for_each(document_extra);
+        let debugs = refine(items, &schemas)?;
+        let additions = open_enums.values().chain(&constructors).chain([&debugs]);
         items.extend(file(quote!(#(#additions)*))?.items);
     }
     let types = file(quote! {

@@ -1,21 +1,127 @@
-//! What is added to the generated types: open enumerations, constructors, and missing documentation.
+//! What is added to the generated types: open enumerations, constructors, and what users expect of types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use heck::{ToPascalCase, ToSnakeCase};
-use openapiv3::{AdditionalProperties, ReferenceOr, Schema, SchemaKind, Type};
+use openapiv3::{AdditionalProperties, ObjectType, ReferenceOr, Schema, SchemaKind, Type};
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
+use syn::punctuated::Punctuated;
 
-use crate::spec::{Result, Schemas, description, rust_name};
+use crate::spec::{Result, Schemas, description, resolve, rust_name};
 
-/// The generator gives every open object a field `extra`, and no documentation to it.
-pub fn document_extra(item: &mut syn::Item) {
-    let syn::Item::Struct(item) = item else { return };
-    let extra = |field: &&mut syn::Field| field.ident.as_ref().is_some_and(|name| name == "extra");
-    for field in item.fields.iter_mut().filter(extra) {
-        field.attrs.push(syn::parse_quote!(#[doc = "Keys that the contract does not name."]));
+/// Puts the generated items right for those who use them: they may grow, have every trait that is true of
+/// them, document each field, and show nothing private.
+pub fn refine(items: &mut [syn::Item], schemas: &Schemas) -> Result<TokenStream> {
+    let floating = floating(items);
+    let mut debugs = Vec::new();
+    for item in items {
+        let (name, attributes) = match item {
+            syn::Item::Struct(item) => (item.ident.to_string(), &mut item.attrs),
+            syn::Item::Enum(item) => (item.ident.to_string(), &mut item.attrs),
+            _ => continue,
+        };
+        attributes.push(syn::parse_quote!(#[non_exhaustive]));
+        let schema = schemas.get(&name);
+        let private = schema.map(private).unwrap_or_default();
+        for attribute in
+            attributes.iter_mut().filter(|attribute| attribute.path().is_ident("derive"))
+        {
+            let mut traits = attribute
+                .parse_args_with(Punctuated::<syn::Path, syn::Token![,]>::parse_terminated)
+                .map_err(|e| format!("{name}: its traits cannot be read: {e}"))?;
+            let is = |path: &syn::Path, name: &str| {
+                path.segments.last().is_some_and(|last| last.ident == name)
+            };
+            if !floating.contains(&name) && !traits.iter().any(|path| is(path, "Eq")) {
+                traits.push(syn::parse_quote!(Eq));
+                traits.push(syn::parse_quote!(Hash));
+            }
+            let written = traits.into_iter().filter(|path| {
+                let by_hand = is(path, "Debug") && !private.is_empty()
+                    || is(path, "Serialize") && schema.and_then(open_object).is_some();
+                !by_hand
+            });
+            let written: Vec<_> = written.collect();
+            *attribute = syn::parse_quote!(#[derive(#(#written),*)]);
+        }
+        let syn::Item::Struct(item) = item else { continue };
+        for field in &mut item.fields {
+            if field.ident.as_ref().is_some_and(|name| name == "extra") {
+                field
+                    .attrs
+                    .push(syn::parse_quote!(#[doc = "Keys that the contract does not name."]));
+            }
+        }
+        if !private.is_empty() {
+            debugs.push(debug(item, &private));
+        }
     }
+    Ok(debugs.into_iter().collect())
+}
+
+/// The names of the items that hold a floating-point number: two of these may not be equal to themselves.
+fn floating(items: &[syn::Item]) -> BTreeSet<String> {
+    let mut floating = BTreeSet::from(["f64".to_owned()]);
+    loop {
+        let before = floating.len();
+        for item in items {
+            let (name, tokens) = match item {
+                syn::Item::Struct(item) => (&item.ident, item.fields.to_token_stream()),
+                syn::Item::Enum(item) => (&item.ident, item.variants.to_token_stream()),
+                _ => continue,
+            };
+            if tokens
+                .to_string()
+                .split(|c: char| !c.is_alphanumeric())
+                .any(|word| floating.contains(word))
+            {
+                floating.insert(name.to_string());
+            }
+        }
+        if floating.len() == before {
+            return floating;
+        }
+    }
+}
+
+/// The properties with `x-private`.
+fn private(schema: &Schema) -> Vec<String> {
+    let SchemaKind::Type(Type::Object(object)) = &schema.schema_kind else { return Vec::new() };
+    let private = object.properties.iter().filter(|(_, schema)| {
+        let schema = schema.as_item();
+        schema.is_some_and(|schema| {
+            schema.schema_data.extensions.get("x-private") == Some(&true.into())
+        })
+    });
+    private.map(|(name, _)| name.to_snake_case()).collect()
+}
+
+/// `Debug` that shows nothing of what is private.
+fn debug(item: &syn::ItemStruct, private: &[String]) -> TokenStream {
+    let ident = &item.ident;
+    let name = ident.to_string();
+    let fields = item.fields.iter().filter_map(|field| field.ident.as_ref()).map(|field| {
+        let name = field.to_string();
+        match private.contains(&name) {
+            true => quote!(.field(#name, &format_args!("_"))),
+            false => quote!(.field(#name, &self.#field)),
+        }
+    });
+    quote! {
+        impl ::std::fmt::Debug for #ident {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct(#name)#(#fields)*.finish()
+            }
+        }
+    }
+}
+
+/// The properties of an object that may have others too.
+fn open_object(schema: &Schema) -> Option<&ObjectType> {
+    let SchemaKind::Type(Type::Object(object)) = &schema.schema_kind else { return None };
+    let open = matches!(object.additional_properties, Some(AdditionalProperties::Schema(_)));
+    (open && !object.properties.is_empty()).then_some(object)
 }
 
 /// A Rust enum for every string with `x-extensible-enum`, which reads values yet unknown.
@@ -33,7 +139,14 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
         let ident = rust_name(name, &at)?;
         let variants = values.iter().map(|value| rust_name(&value.to_pascal_case(), &at));
         let variants = variants.collect::<Result<Vec<_>>>()?;
-        let docs = values.iter().map(|value| format!("`{value}`"));
+        let described = schema.schema_data.extensions.get("x-enum-descriptions");
+        let docs = values.iter().map(|value| {
+            let described = described.and_then(|texts| texts.get(value)?.as_str());
+            let described =
+                described.ok_or(format!("{name}.x-enum-descriptions: {value} is missing"))?;
+            Ok(format!("`{value}`: {described}"))
+        });
+        let docs = docs.collect::<Result<Vec<_>>>()?;
         let code = quote! {
             #[doc = #doc]
             #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -96,14 +209,9 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
 pub fn constructors(schemas: &Schemas) -> Result<Vec<TokenStream>> {
     let mut constructors = Vec::new();
     for (name, schema) in schemas {
-        let SchemaKind::Type(Type::Object(object)) = &schema.schema_kind else {
-            continue;
-        };
-        let open = matches!(object.additional_properties, Some(AdditionalProperties::Schema(_)));
-        if !open || object.properties.is_empty() {
-            continue;
-        }
+        let Some(object) = open_object(schema) else { continue };
         let (mut params, mut fields, mut setters) = (Vec::new(), Vec::new(), Vec::new());
+        let mut entries = Vec::new();
         // Where a property stands, its schema, and its name in Rust.
         let look_up = |property: &str| -> Result<_> {
             let at = format!("components.schemas.{name}.properties.{property}");
@@ -114,8 +222,9 @@ pub fn constructors(schemas: &Schemas) -> Result<Vec<TokenStream>> {
         };
         for required in &object.required {
             let (at, schema, field) = look_up(required)?;
-            let (argument, value) = argument(&schema, &field, &at)?;
+            let (argument, value) = argument(schemas, &schema, &field, &at)?;
             params.push(quote!(#field: #argument));
+            entries.push((required, quote!(map.serialize_entry(#required, &self.#field)?;)));
             fields.push(quote!(#field: #value));
         }
         for property in object.properties.keys().filter(|name| !object.required.contains(name)) {
@@ -124,10 +233,19 @@ pub fn constructors(schemas: &Schemas) -> Result<Vec<TokenStream>> {
                 ReferenceOr::Item(schema) => description(schema, &at)?,
                 ReferenceOr::Reference { .. } => return Err(format!("{at}: has no description")),
             };
-            let (argument, value) = argument(&schema, &field, &at)?;
+            let (argument, value) = argument(schemas, &schema, &field, &at)?;
             fields.push(quote!(#field: None));
+            entries.push((
+                property,
+                quote! {
+                    if let Some(value) = &self.#field {
+                        map.serialize_entry(#property, value)?;
+                    }
+                },
+            ));
             setters.push(quote! {
                 #[doc = #doc]
+                #[must_use]
                 pub fn #field(mut self, #field: #argument) -> Self {
                     self.#field = Some(#value);
                     self
@@ -136,14 +254,30 @@ pub fn constructors(schemas: &Schemas) -> Result<Vec<TokenStream>> {
         }
         let doc = description(schema, name)?;
         let ident = rust_name(name, "components.schemas")?;
+        let entries = entries
+            .iter()
+            .map(|(name, entry)| quote!(if !self.extra.contains_key(#name) { #entry }));
         constructors.push(quote! {
+            impl ::serde::Serialize for #ident {
+                fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    use ::serde::ser::SerializeMap;
+                    let mut map = serializer.serialize_map(None)?;
+                    #(#entries)*
+                    for (key, value) in &self.extra {
+                        map.serialize_entry(key, value)?;
+                    }
+                    map.end()
+                }
+            }
             impl #ident {
                 #[doc = #doc]
+                #[must_use]
                 pub fn new(#(#params),*) -> Self {
                     Self { #(#fields,)* extra: Default::default() }
                 }
                 #(#setters)*
                 /// Adds a key that the contract does not name. One that it names is replaced.
+                #[must_use]
                 pub fn extra(mut self, key: impl Into<String>, value: impl Into<::serde_json::Value>) -> Self {
                     self.extra.insert(key.into(), value.into());
                     self
@@ -156,6 +290,7 @@ pub fn constructors(schemas: &Schemas) -> Result<Vec<TokenStream>> {
 
 /// The type of a constructor's argument, and what makes a field's value of it.
 fn argument(
+    schemas: &Schemas,
     schema: &ReferenceOr<Schema>,
     name: &syn::Ident,
     at: &str,
@@ -174,14 +309,21 @@ fn argument(
             SchemaKind::Type(Type::Array(array)) => {
                 if let Some(ReferenceOr::Reference { reference }) = &array.items {
                     let ident = by_name(reference)?;
-                    return Ok((
-                        quote!(impl IntoIterator<Item = #ident>),
-                        quote!(#name.into_iter().collect()),
-                    ));
+                    // Alternatives are made of what they are alternatives of.
+                    return Ok(match resolve(schemas, reference, at)?.schema_kind {
+                        SchemaKind::OneOf { .. } => (
+                            quote!(impl IntoIterator<Item = impl Into<#ident>>),
+                            quote!(#name.into_iter().map(Into::into).collect()),
+                        ),
+                        _ => (
+                            quote!(impl IntoIterator<Item = #ident>),
+                            quote!(#name.into_iter().collect()),
+                        ),
+                    });
                 }
             }
             SchemaKind::AllOf { all_of } if all_of.len() == 1 => {
-                return argument(&all_of[0], name, at);
+                return argument(schemas, &all_of[0], name, at);
             }
             _ => {}
         },

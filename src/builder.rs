@@ -31,6 +31,7 @@ pub struct Builder {
     integration_alias: Option<String>,
     no_integration: bool,
     base_url: Option<String>,
+    vouched_for: Option<String>,
     connect_timeout: Option<Duration>,
     timeout: Option<Duration>,
     pub(crate) retry: Retry,
@@ -110,6 +111,21 @@ impl Builder {
         self.apart()
     }
 
+    /// Lets the base URL be http to this host, although everybody between can read the token and the
+    /// messages then. That is for a sandbox or a proxy in the same network, such as a container beside
+    /// this one:
+    ///
+    /// ```
+    /// # use botpress_messages::Client;
+    /// let builder = Client::builder()
+    ///     .base_url("http://sandbox:8080")
+    ///     .danger_send_token_in_clear_text_to("sandbox");
+    /// ```
+    pub fn danger_send_token_in_clear_text_to(mut self, host: impl Into<String>) -> Self {
+        self.vouched_for = Some(host.into());
+        self
+    }
+
     /// How long connecting may take; 10 seconds by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
@@ -177,7 +193,8 @@ impl Builder {
     /// Takes the environment's values for what is not set, and checks everything.
     pub(crate) fn check(mut self) -> Result<Checked, ConfigError> {
         let base_url = self.setting(&self.base_url, "BP_API_URL")?;
-        let url = parse_base_url(base_url.as_deref().unwrap_or(BASE_URL))?;
+        let base_url = base_url.as_deref().unwrap_or(BASE_URL);
+        let url = parse_base_url(base_url, self.vouched_for.as_deref())?;
         let token = self.required(&self.token, "BP_TOKEN", "token")?;
         let bot_id = self.required(&self.bot_id, "BP_BOT_ID", "bot_id")?;
         let integration_id = match self.integration_alias.is_some() || self.no_integration {
@@ -268,7 +285,7 @@ impl Builder {
         for (name, value) in &self.headers {
             let what = format!("the header {name:?}");
             let name = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|e| ConfigError::because(format!("{what} cannot be sent"), e))?;
+                .map_err(|e| ConfigError::because(format!("{what} cannot be sent"), &e))?;
             if RESERVED.contains(&name) {
                 return Err(ConfigError::new(format!("{what} is set by the client itself")));
             }
@@ -302,7 +319,7 @@ impl Builder {
             // Through a proxy, the token would leave the machine in clear text.
             builder = builder.no_proxy();
         }
-        builder.build().map_err(|e| ConfigError::because("the HTTP client cannot be set up", e))
+        builder.build().map_err(|e| ConfigError::because("the HTTP client cannot be set up", &e))
     }
 }
 
@@ -321,7 +338,7 @@ pub(crate) struct Checked {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Target {
     base_url: String,
-    bot_id: String,
+    pub(crate) bot_id: String,
     integration_id: Option<String>,
     integration_alias: Option<String>,
 }
@@ -373,9 +390,9 @@ fn at(base_url: &Url, path: &str) -> Url {
     url
 }
 
-fn parse_base_url(text: &str) -> Result<Url, ConfigError> {
-    let url = Url::parse(text)
-        .map_err(|e| ConfigError::because(format!("the base URL is not a URL: {e}"), e))?;
+fn parse_base_url(text: &str, vouched_for: Option<&str>) -> Result<Url, ConfigError> {
+    let url =
+        Url::parse(text).map_err(|e| ConfigError::because("the base URL is not a URL", &e))?;
     if !url.username().is_empty()
         || url.password().is_some()
         || url.query().is_some()
@@ -388,7 +405,7 @@ fn parse_base_url(text: &str) -> Result<Url, ConfigError> {
         host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
     match url.scheme() {
         "https" => Ok(url),
-        "http" if loopback => Ok(url),
+        "http" if loopback || Some(host) == vouched_for => Ok(url),
         scheme => Err(ConfigError::new(format!(
             "the base URL {scheme}://{host} would expose the token: use https, or http to a loopback address"
         ))),

@@ -11,8 +11,6 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
-#[cfg(feature = "tracing")]
-use tracing::Instrument;
 
 use crate::attempt::{Answered, Caller, Record};
 use crate::builder::{Builder, Checked, Shared, Target};
@@ -21,6 +19,7 @@ use crate::generated::Operation;
 use crate::limit::{Limit, RateLimit};
 use crate::record::New;
 use crate::retry::{Budget, Retry, is_safe};
+use crate::trace;
 use crate::turn::{SETTLES, Turn};
 
 /// A client for the endpoints. Clones are cheap; they share their connections, their count of the rate
@@ -62,7 +61,7 @@ struct Settings {
 }
 
 /// What an endpoint made of a request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub struct Stored<T> {
     /// The record as it is stored.
@@ -71,6 +70,26 @@ pub struct Stored<T> {
     pub created: Option<bool>,
     /// How much of the rate limit is left.
     pub rate_limit: RateLimit,
+}
+
+impl<T> Stored<T> {
+    /// An answer for tests, without figures of a rate limit. Records deserialise from what the API sends:
+    ///
+    /// ```
+    /// use botpress_messages::{Stored, User, serde_json::json};
+    ///
+    /// let user: User = serde_json::from_value(json!({
+    ///     "id": "user_010NFASW4XK2YJ5RVY7B6JMC28",
+    ///     "createdAt": "2026-08-19T10:00:00Z",
+    ///     "updatedAt": "2026-08-19T10:00:00Z",
+    ///     "tags": { "id": "U05BPU9V1KQ" },
+    /// }))?;
+    /// assert_eq!(Stored::new(user, Some(true)).created, Some(true));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn new(record: T, created: Option<bool>) -> Self {
+        Self { record, created, rate_limit: RateLimit::default() }
+    }
 }
 
 impl Client {
@@ -133,15 +152,19 @@ impl Client {
     /// The future can be dropped at any time: nothing goes on without it, and the client stays as it
     /// is. What was sent by then may be stored.
     pub async fn get_or_create<T: Record>(&self, record: &New<T>) -> Result<Stored<T>, Error> {
-        record.check()?;
-        let time = self.time();
         let call = async {
+            record.check()?;
+            let time = self.time();
             let turn = self.turn::<T>(record.identity(), time).await?;
             self.attempts::<T>(record.sent().bytes()?, turn, time).await
         };
-        #[cfg(feature = "tracing")]
-        let call = call.instrument(tracing::info_span!("call", operation = T::OPERATION.name));
-        call.await
+        let conversation = record.text("conversationId");
+        trace::call(T::OPERATION.name, self.bot_id(), conversation, call).await
+    }
+
+    /// The bot that it calls for.
+    pub fn bot_id(&self) -> &str {
+        &self.settings.target.bot_id
     }
 
     /// Ends the waits of this client, its clones, and all clients that were made from it, for a program
@@ -212,7 +235,10 @@ impl Client {
         };
         let mut waits = self.retry.waits();
         loop {
-            let permit = match self.unless_closed(limit.admit(time.latest)).await {
+            let permit = match self
+                .unless_closed(limit.admit(time.latest, self.retry.waits_for_limit))
+                .await
+            {
                 Some(Ok(permit)) => permit,
                 Some(Err(wait)) => return Err(end(so_far, ErrorKind::RateLimit(wait))),
                 None => return Err(end(so_far, ErrorKind::Closed)),
@@ -231,7 +257,7 @@ impl Client {
             }
             let error = match result {
                 Ok(Answered { record, created, rate_limit }) => {
-                    trace::<T>(so_far.attempts, Some(StatusCode::OK), None, None);
+                    trace::attempt::<T>(so_far.attempts, None, None);
                     // What is found now may be what an earlier attempt created.
                     let created = created.filter(|created| *created || !so_far.maybe_stored);
                     return Ok(Stored { record, created, rate_limit });
@@ -239,8 +265,10 @@ impl Client {
                 Err(error) => error,
             };
             so_far.maybe_stored |= error.maybe_stored();
-            let again =
-                is_safe(&error, identified) && (so_far.attempts as usize) < self.retry.max_attempts;
+            let again = is_safe(&error, identified)
+                && (so_far.attempts as usize) < self.retry.max_attempts
+                && (self.retry.waits_for_limit
+                    || error.status() != Some(StatusCode::TOO_MANY_REQUESTS));
             let mut wait = again.then(|| {
                 let settles = match error.maybe_stored() {
                     true => SETTLES.mul_f64(1.0 + fastrand::f64() / 2.0),
@@ -256,7 +284,7 @@ impl Client {
                 wait = wait.filter(|wait| {
                     Instant::now().checked_add(*wait).is_some_and(|then| then <= time.latest)
                 });
-                trace::<T>(so_far.attempts, error.status(), wait, Some(&error));
+                trace::attempt::<T>(so_far.attempts, Some(&error), wait);
                 let Some(time) = wait else {
                     return Err(fail(so_far, error));
                 };
@@ -327,25 +355,6 @@ struct SoFar {
 const LEAST: Duration = Duration::from_secs(1);
 /// Longer than any call.
 const FOR_EVER: Duration = Duration::from_secs(1 << 32);
-
-/// Tells subscribers how an attempt ended; never the token or what the request holds.
-#[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
-fn trace<T: Record>(
-    attempt: u32,
-    status: Option<StatusCode>,
-    wait: Option<Duration>,
-    error: Option<&ErrorKind>,
-) {
-    #[cfg(feature = "tracing")]
-    {
-        let operation = T::OPERATION.name;
-        let status = status.map(|status| status.as_u16());
-        let wait_ms = wait.map(|wait| wait.as_millis() as u64);
-        let what = if error.is_some() { "failed" } else { "stored" };
-        let error = error.map(tracing::field::display);
-        tracing::debug!(operation, status, attempt, wait_ms, error, "{what}");
-    }
-}
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! The conversation: its constructor.
+//! The conversation: its constructor, and what only a conversation has.
 
 use serde_json::json;
 
@@ -11,6 +11,11 @@ impl New<Conversation> {
     #[allow(clippy::self_named_constructors)] // nobody writes `New::new`
     pub fn new(channel: impl Into<String>) -> Self {
         Self::from(json!({ "channel": channel.into(), "tags": {} }))
+    }
+
+    /// The channel that the conversation is in.
+    pub fn channel(&self) -> Option<&str> {
+        self.text("channel")
     }
 }
 

@@ -56,6 +56,20 @@ pub enum ErrorKind {
 }
 
 impl Error {
+    /// An error for tests: that of a call for an identified record, after one attempt if it takes one.
+    ///
+    /// ```
+    /// use botpress_messages::http::StatusCode;
+    /// use botpress_messages::{ApiError, Error, ErrorKind, ErrorType};
+    ///
+    /// let locked = ApiError::new(StatusCode::CONFLICT, ErrorType::ResourceLockedConflict, "locked");
+    /// assert!(Error::new(ErrorKind::Api(Box::new(locked))).should_repeat());
+    /// ```
+    pub fn new(kind: ErrorKind) -> Self {
+        let (attempts, maybe_stored) = (u32::from(kind.is_of_attempt()), kind.maybe_stored());
+        Self::after(attempts, kind, maybe_stored, true)
+    }
+
     /// An error before the first attempt.
     pub(crate) fn unsent(kind: ErrorKind) -> Self {
         Self::after(0, kind, false, false)
@@ -216,6 +230,26 @@ impl Error {
 }
 
 impl ErrorKind {
+    /// Its name, the same for all errors of the kind.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Config(_) => "config",
+            Self::Invalid(_) => "invalid",
+            Self::RateLimit(_) => "rate_limit",
+            Self::Deadline => "deadline",
+            Self::Closed => "closed",
+            Self::Api(e) => e.type_.as_str(),
+            Self::Answer(_) => "answer",
+            Self::Transport(_) => "transport",
+        }
+    }
+
+    /// Whether it takes a request to fail like this.
+    fn is_of_attempt(&self) -> bool {
+        matches!(self, Self::Api(_) | Self::Answer(_) | Self::Transport(_))
+    }
+
     /// Whether the attempt that failed like this may have stored the record.
     pub(crate) fn maybe_stored(&self) -> bool {
         match self {
@@ -453,37 +487,24 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.kind {
-            ErrorKind::Config(e) => e.source(),
-            ErrorKind::Invalid(_)
-            | ErrorKind::RateLimit(_)
-            | ErrorKind::Deadline
-            | ErrorKind::Closed
-            | ErrorKind::Api(_) => None,
-            ErrorKind::Answer(e) => e.source(),
-            ErrorKind::Transport(e) => e.source(),
-        }
-    }
-}
+/// The text is complete: it ends with the cause, so no error here has a `source` to be printed again.
+impl StdError for Error {}
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// A setting of the client that is missing or cannot be.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConfigError {
     text: String,
-    source: Option<BoxError>,
 }
 
 impl ConfigError {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), source: None }
+        Self { text: text.into() }
     }
 
-    pub(crate) fn because(text: impl Into<String>, source: impl Into<BoxError>) -> Self {
-        Self { text: text.into(), source: Some(source.into()) }
+    pub(crate) fn because(text: impl fmt::Display, cause: &(dyn StdError + 'static)) -> Self {
+        Self::new(format!("{text}: {}", innermost(cause)))
     }
 }
 
@@ -499,11 +520,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl StdError for ConfigError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| &**source as _)
-    }
-}
+impl StdError for ConfigError {}
 
 /// An error that the API reported.
 #[derive(Clone, Debug)]
@@ -524,6 +541,12 @@ pub struct ApiError {
 }
 
 impl ApiError {
+    /// An error for tests; what it does not take can be set.
+    pub fn new(status: StatusCode, type_: ErrorType, message: impl Into<String>) -> Self {
+        let (id, metadata, retry_after) = Default::default();
+        Self { status, type_, message: message.into(), id, metadata, retry_after }
+    }
+
     /// Reads either form of the API's errors. Only type and text make one: an odd `metadata`, say,
     /// must not hide that the API refused the request.
     fn read(status: StatusCode, headers: &HeaderMap, error: &Value) -> Option<Self> {
@@ -587,6 +610,17 @@ pub struct AnswerError {
 impl AnswerError {
     /// So much of the body is kept, in characters.
     const SHOWN: usize = 1_000;
+
+    /// An error for tests: a whole answer with this body.
+    pub fn new(status: StatusCode, body: impl Into<String>) -> Self {
+        let headers = HeaderMap::new();
+        Self { status, headers, body_start: body.into(), cut: false, source: None }
+    }
+
+    /// Why the answer could not be read to its end, or not be understood, if that is the matter.
+    pub fn reason(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
 }
 
 impl fmt::Display for AnswerError {
@@ -611,11 +645,7 @@ impl fmt::Display for AnswerError {
     }
 }
 
-impl StdError for AnswerError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_ref().map(|source| &**source as _)
-    }
-}
+impl StdError for AnswerError {}
 
 /// A call to which no answer came.
 #[derive(Debug)]
@@ -625,9 +655,17 @@ pub struct TransportError {
     pub(crate) sent: bool,
 }
 
+impl TransportError {
+    /// What the HTTP client says.
+    pub fn reason(&self) -> &reqwest::Error {
+        &self.source
+    }
+}
+
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match (self.sent, self.source.is_timeout()) {
+            (false, _) if is_of_proxy(&self.source) => "the proxy made no connection to the API",
             (false, _) => "no connection to the API",
             (true, true) => "no answer from the API in time",
             (true, false) => "the connection broke before the answer came",
@@ -638,10 +676,11 @@ impl fmt::Display for TransportError {
     }
 }
 
-impl StdError for TransportError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.source)
-    }
+impl StdError for TransportError {}
+
+/// Whether a proxy refused or failed. Its error has no type that could be named here.
+fn is_of_proxy(error: &(dyn StdError + 'static)) -> bool {
+    error.to_string().starts_with("tunnel error") || error.source().is_some_and(is_of_proxy)
 }
 
 /// The cause that says what happened; the ones around it only say where.

@@ -10,6 +10,7 @@ use crate::client::{Client, Stored, Time};
 use crate::error::Error;
 use crate::generated::types::{Conversation, Message, User};
 use crate::record::{NewMessage, Sent, identity};
+use crate::trace;
 use crate::turn::Turn;
 
 impl Client {
@@ -56,8 +57,8 @@ impl Client {
     ///
     /// As of [`get_or_create`](Self::get_or_create).
     pub async fn deliver(&self, message: &NewMessage) -> Result<Stored<Message>, Error> {
-        message.validate()?;
         let delivery = async {
+            message.validate()?;
             let mut delivery = Delivery::start(self, message).await?;
             match delivery.go().await {
                 Err(error) if error.kind().is_unknown_id() && delivery.forget() => {
@@ -66,9 +67,7 @@ impl Client {
                 result => result,
             }
         };
-        #[cfg(feature = "tracing")]
-        let delivery = tracing::Instrument::instrument(delivery, tracing::info_span!("deliver"));
-        delivery.await
+        trace::call("deliver", self.bot_id(), message.conversation_id(), delivery).await
     }
 }
 
@@ -115,6 +114,9 @@ impl<'a> Delivery<'a> {
                 Some(("conversationId", conversation.id.as_deref()?, "conversation"))
             }),
         ];
+        if let Some(Part { id: Some(id), .. }) = &self.conversation {
+            trace::conversation(id);
+        }
         let sent = self.message.sent().with_ids(ids).bytes()?;
         // Dropped from here on, it may be stored after the next one.
         if let Some(turn) = &mut self.turn {

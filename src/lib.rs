@@ -66,6 +66,7 @@ mod record;
 mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+mod trace;
 mod turn;
 mod user;
 mod validate;
@@ -88,6 +89,9 @@ pub use message::Schedule;
 pub use record::{New, NewConversation, NewMessage, NewUser, Reference};
 pub use retry::Retry;
 pub use validate::{Rule, Violation};
+
+// Their types stand in this API, so that users need these very versions.
+pub use {chrono, http, reqwest, serde_json};
 
 /// The README's code, compiled with the tests.
 #[cfg(doctest)]

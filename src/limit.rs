@@ -17,7 +17,7 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 
 /// The rate limit as an answer tells it; a figure that it lacks is `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub struct RateLimit {
     /// How many requests a window allows (`RateLimit-Limit`).
@@ -105,25 +105,31 @@ const MARGINS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(
 const LONGEST: Duration = Duration::from_secs(600);
 
 impl Limit {
-    /// Waits for the right to make a request, first come first served, but not beyond `latest`.
+    /// Waits for the right to make a request, first come first served, but not beyond `latest`, and not at
+    /// all for the next window if the call is not to wait for one.
     ///
     /// # Errors
     ///
     /// How long the limit stays used up, as far as that is known.
-    pub(crate) async fn admit(&self, latest: Instant) -> Result<Permit<'_>, Duration> {
+    pub(crate) async fn admit(&self, latest: Instant, waits: bool) -> Result<Permit<'_>, Duration> {
         let refused = |opens: Instant| opens.saturating_duration_since(Instant::now());
-        if let Some(closed) = self.window().closed.filter(|closed| *closed > latest) {
+        let too_late = |opens: Instant, used_up| opens > latest || !waits && used_up;
+        if let Some(closed) = self.window().closed
+            && closed > Instant::now()
+            && too_late(closed, true)
+        {
             return Err(refused(closed));
         }
         let _first = match self.queue.try_lock() {
             Ok(first) => first,
+            Err(_) if !waits && self.window().used_up => return Err(WINDOW),
             Err(_) => timeout_at(latest, self.queue.lock()).await.map_err(|_| WINDOW)?,
         };
         loop {
             let changed = self.changed.notified();
             let opens = match self.start() {
                 Ok(permit) => return Ok(permit),
-                Err(opens) if opens > latest => return Err(refused(opens)),
+                Err(opens) if too_late(opens, self.window().used_up) => return Err(refused(opens)),
                 Err(opens) => opens,
             };
             // Either way, the window is looked at again.

@@ -1,9 +1,9 @@
 //! The message: its constructors, and what only a message has.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,8 @@ use crate::record::{New, Reference, identity};
 use crate::validate::{Path, Rule, Violation};
 
 /// When to deliver a message, if not at once.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub enum Schedule {
     /// After this delay. The API counts milliseconds and allows fractions of them.
     Delay(Duration),
@@ -30,9 +31,15 @@ impl From<Duration> for Schedule {
     }
 }
 
-impl From<DateTime<Utc>> for Schedule {
-    fn from(date: DateTime<Utc>) -> Self {
-        Self::DateTime(date)
+impl<Z: TimeZone> From<DateTime<Z>> for Schedule {
+    fn from(date: DateTime<Z>) -> Self {
+        Self::DateTime(date.to_utc())
+    }
+}
+
+impl From<SystemTime> for Schedule {
+    fn from(time: SystemTime) -> Self {
+        Self::DateTime(time.into())
     }
 }
 
@@ -95,6 +102,33 @@ impl New<Message> {
             .addressed(conversation, user)
     }
 
+    /// The id of the conversation, if the message has one.
+    pub fn conversation_id(&self) -> Option<&str> {
+        self.text("conversationId")
+    }
+
+    /// The id of the user, if the message has one.
+    pub fn user_id(&self) -> Option<&str> {
+        self.text("userId")
+    }
+
+    /// The conversation in the place of its id, if it is given so.
+    pub fn conversation(&self) -> Option<New<Conversation>> {
+        Some(self.reference::<Conversation>()?.clone().into())
+    }
+
+    /// The user in the place of the id, if it is given so.
+    pub fn user(&self) -> Option<New<User>> {
+        Some(self.reference::<User>()?.clone().into())
+    }
+
+    /// What the message says, by type; `None` if the type is one of the bot's own, or the payload does not
+    /// have the form that its type promises.
+    pub fn content(&self) -> Option<Content> {
+        let read = || Content::deserialize(&self.body).ok();
+        self.content.clone().or_else(read)
+    }
+
     fn addressed(
         mut self,
         conversation: impl Into<Reference<Conversation>>,
@@ -142,7 +176,7 @@ impl New<Message> {
         }
     }
 
-    /// Delivers the message later: after a [`Duration`] or at a [`DateTime<Utc>`].
+    /// Delivers the message later: after a [`Duration`], or at a [`DateTime`] or a [`SystemTime`].
     pub fn schedule(mut self, when: impl Into<Schedule>) -> Self {
         let schedule = match when.into() {
             Schedule::Delay(delay) => json!({ "delay": milliseconds(delay) }),

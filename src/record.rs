@@ -38,6 +38,7 @@ pub type NewConversation = New<Conversation>;
 /// It serialises to the body that the endpoint receives and deserialises from one, such as a recorded
 /// request. Nothing is checked until [`validate`](Self::validate) or a call of the
 /// [`Client`](crate::Client), which does so before it sends anything.
+#[must_use]
 #[derive(Clone, Deserialize)]
 #[serde(from = "Value", bound = "")]
 pub struct New<T> {
@@ -50,13 +51,42 @@ pub struct New<T> {
 }
 
 impl<T: Record> New<T> {
+    /// Reads a record from JSON and checks it: what is not JSON, not an object or not valid is refused. For
+    /// JSON that is to be sent as it is, or checked later, there is [`From<Value>`](#impl-From<Value>-for-New<T>).
+    ///
+    /// ```
+    /// use botpress_messages::NewUser;
+    ///
+    /// assert!(NewUser::from_json(r#"{ "tags": { "id": "U05BPU9V1KQ" } }"#).is_ok());
+    /// let error = NewUser::from_json(r#"{ "tags": { "id": 7 } }"#).unwrap_err();
+    /// assert_eq!(error.violations()[0].path, "/tags/id");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] with every violation there is.
+    pub fn from_json(json: impl AsRef<[u8]>) -> Result<Self, Error> {
+        let body: Value = serde_json::from_slice(json.as_ref()).map_err(|error| {
+            let rule = Rule::Json { line: error.line(), column: error.column() };
+            Error::unsent(ErrorKind::Invalid(vec![Violation::unreadable(rule)]))
+        })?;
+        let record = Self::from(body);
+        record.validate()?;
+        Ok(record)
+    }
+
     /// Sets a tag. An empty value unsets it in a record that is stored already, and identifies nothing.
     pub fn tag(self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.tags([(name, value)])
+        self.with_tags([(name, value)])
+    }
+
+    /// Sets a tag if there is a value for it.
+    pub fn optional_tag(self, name: impl Into<String>, value: Option<impl Into<String>>) -> Self {
+        self.with_tags(value.map(|value| (name, value)))
     }
 
     /// Sets several tags.
-    pub fn tags<N, V>(mut self, tags: impl IntoIterator<Item = (N, V)>) -> Self
+    pub fn with_tags<N, V>(mut self, tags: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<String>,
         V: Into<String>,
@@ -68,6 +98,18 @@ impl<T: Record> New<T> {
             None => self.set("tags", tags.collect::<Map<_, _>>()),
         }
         self
+    }
+
+    /// The tags, by name.
+    pub fn tags(&self) -> impl Iterator<Item = (&str, &str)> {
+        let tags = self.body.get("tags").and_then(Value::as_object).into_iter().flatten();
+        tags.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+    }
+
+    /// The names of the tags by which alone the record is looked for; with none, all tags count.
+    pub fn discriminators(&self) -> impl Iterator<Item = &str> {
+        let names = self.body.get("discriminateByTags").and_then(Value::as_array);
+        names.into_iter().flatten().filter_map(Value::as_str)
     }
 
     /// Looks for the record by these tags alone. Without this call, or with `[]`, all tags count.
@@ -152,6 +194,11 @@ impl<T: Record> New<T> {
         }
     }
 
+    /// A property that is a string.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.body.get(key).and_then(Value::as_str)
+    }
+
     pub(crate) fn set(&mut self, key: &str, value: impl Into<Value>) {
         if let Value::Object(body) = &mut self.body {
             body.insert(key.to_owned(), value.into());
@@ -199,19 +246,20 @@ impl<T: Record> PartialEq for New<T> {
     }
 }
 
+/// Shows all but what a message says.
 impl<T: Record> fmt::Debug for New<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { body, content, unexpressed, .. } = self;
-        f.debug_struct("New")
-            .field("body", body)
-            .field("content", content)
-            .field("unexpressed", unexpressed)
-            .finish()
+        let mut body = json!(self.sent());
+        if let Some(payload) = body.get_mut("payload") {
+            *payload = json!("_");
+        }
+        f.debug_tuple("New").field(&body).finish()
     }
 }
 
 /// A record by its id, or as it is to be found or created first.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Reference<T: Record> {
     /// The id that the API gave to it.
     Id(String),
@@ -265,10 +313,8 @@ impl<'a> Sent<'a> {
         const USUAL: usize = 512;
         let mut bytes = Vec::with_capacity(USUAL);
         // All keys are strings, so nothing can be wrong; but if so, it is told.
-        serde_json::to_writer(&mut bytes, self).map_err(|error| {
-            let what = "the body cannot be written as JSON".to_owned();
-            Error::unsent(ErrorKind::Config(ConfigError::because(what, error)))
-        })?;
+        serde_json::to_writer(&mut bytes, self)
+            .map_err(|error| ConfigError::because("the body cannot be written as JSON", &error))?;
         Ok(bytes.into())
     }
 }

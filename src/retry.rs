@@ -34,16 +34,17 @@ use crate::error::ErrorKind;
 /// most repetitions are left out, so that an outage is not made worse: each then waits another turn,
 /// which is no attempt.
 #[must_use]
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Retry {
     pub(crate) max_attempts: usize,
     pub(crate) deadline: Duration,
+    pub(crate) waits_for_limit: bool,
 }
 
 impl Default for Retry {
     /// At most 20 attempts within 60 seconds.
     fn default() -> Self {
-        Self { max_attempts: 20, deadline: Duration::from_secs(60) }
+        Self { max_attempts: 20, deadline: Duration::from_secs(60), waits_for_limit: true }
     }
 }
 
@@ -63,6 +64,13 @@ impl Retry {
     /// How long a call may take, with all its attempts and waits. Zero leaves no time for an attempt.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Ends a call at once where the rate limit is used up, in place of waiting for the next window: with
+    /// [`ErrorKind::RateLimit`] if that is known before, and with the API's 429 if it is not.
+    pub fn fail_fast_at_limit(mut self) -> Self {
+        self.waits_for_limit = false;
         self
     }
 

@@ -23,6 +23,13 @@ pub struct Violation {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Rule {
+    /// The text has to be JSON; it is not from this place on.
+    Json {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1, in bytes.
+        column: usize,
+    },
     /// The value has to be there.
     Required,
     /// No property of this name is allowed.
@@ -63,6 +70,9 @@ impl fmt::Display for Violation {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Json { line, column } => {
+                write!(f, "has to be JSON, but is not at line {line} column {column}")
+            }
             Self::Required => write!(f, "is required"),
             Self::Unknown => write!(f, "is not part of the contract"),
             Self::Type(name) => write!(f, "has to be of type {name}"),
@@ -85,6 +95,11 @@ impl fmt::Display for Rule {
 impl Violation {
     pub(crate) fn new(path: &Path<'_>, rule: Rule, given: &Value) -> Self {
         Self { path: path.to_string(), rule, given: shorten(given) }
+    }
+
+    /// The body as a whole cannot be read.
+    pub(crate) fn unreadable(rule: Rule) -> Self {
+        Self { path: String::new(), rule, given: String::new() }
     }
 
     fn missing(path: &Path<'_>) -> Self {

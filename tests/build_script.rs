@@ -29,7 +29,7 @@ fn build(spec: Option<&str>) -> (String, Option<String>) {
 fn a_broken_spec_ends_in_one_error() {
     let spec = include_str!("../spec/botpress.yaml");
     let edits = [
-        ("openapi: 3.0.3", "openapi: [3.0.3", "not YAML: ", "line 11"),
+        ("openapi: 3.0.3", "openapi: [3.0.3", "not YAML: ", "line 12"),
         ("openapi: 3.0.3", "openapi: 3.1.0", "openapi: ", "is 3.1.0, has to be 3.0.x"),
         ("openapi: 3.0.3", "swagger: 2.0", "openapi: ", "not an OpenAPI document"),
         ("paths:", "path:", "not OpenAPI 3.0: ", "missing field `paths`"),
@@ -101,6 +101,12 @@ fn a_broken_spec_ends_in_one_error() {
             "enum: [null]",
             "#/components/schemas/NewMessageOrigin",
             "has no rule",
+        ),
+        (
+            "        outgoing: from the bot",
+            "        other: from the bot",
+            "Direction.x-enum-descriptions: ",
+            "outgoing is missing",
         ),
         (
             "x-extensible-enum: [postback",

@@ -76,6 +76,16 @@ fn what_can_be_is_taken() {
     assert!(full.build().is_ok());
 }
 
+/// One host can be vouched for, and no other.
+#[test]
+fn clear_text_goes_where_the_caller_says() {
+    let to = |url: &str| complete().base_url(url).danger_send_token_in_clear_text_to("sandbox");
+    assert!(to("http://sandbox:8080").build().is_ok());
+    for url in ["http://sandbox.example.com", "http://example.com", "ftp://sandbox"] {
+        assert!(to(url).build().unwrap_err().to_string().contains("expose the token"), "{url}");
+    }
+}
+
 #[test]
 fn no_secret_is_shown() {
     fn cookie(http: reqwest::ClientBuilder) -> reqwest::ClientBuilder {

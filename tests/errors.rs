@@ -6,7 +6,10 @@ mod support;
 use std::error::Error as _;
 use std::time::Duration;
 
-use botpress_messages::{Error, ErrorKind, ErrorType, NewMessage, Retry, content::Text};
+use botpress_messages::http::StatusCode;
+use botpress_messages::{
+    AnswerError, ApiError, Error, ErrorKind, ErrorType, NewMessage, Retry, content::Text,
+};
 use serde_json::json;
 use support::*;
 use tokio::net::TcpListener;
@@ -211,7 +214,7 @@ async fn a_truncated_answer_names_its_cause() {
     let error = fails_with(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()).await;
     let ErrorKind::Answer(answer) = error.kind() else { panic!("{error:?}") };
     assert_eq!((answer.status.as_u16(), answer.body_start.as_str()), (200, "{"));
-    assert!(error.source().unwrap().is::<reqwest::Error>(), "{error:?}");
+    assert!(answer.reason().unwrap().is::<reqwest::Error>(), "{error:?}");
 }
 
 #[tokio::test]
@@ -225,7 +228,64 @@ async fn a_server_that_is_not_there_stored_nothing() {
         error.to_string().starts_with(&format!("no connection to the API at {url}: ")),
         "{error}"
     );
-    assert!(error.source().unwrap().is::<reqwest::Error>());
+    let ErrorKind::Transport(transport) = error.kind() else { panic!("{error:?}") };
+    assert!(transport.reason().is_connect() && error.source().is_none());
+}
+
+/// A proxy that refuses is no fault of the API's.
+#[tokio::test]
+async fn a_proxy_that_refuses_is_called_one() {
+    let (url, _) = script(vec![http("403 Forbidden", "", "")]).await;
+    let client = builder("https://localhost:1")
+        .http(move |http| http.proxy(reqwest::Proxy::all(&url).unwrap()))
+        .retry(Retry::off())
+        .build()
+        .unwrap();
+    let error = client.get_or_create(&hello()).await.unwrap_err();
+    assert!(error.to_string().starts_with("the proxy made no connection to the API"), "{error}");
+    assert!(!error.maybe_stored() && error.should_repeat());
+}
+
+/// Programs print the whole chain of causes, as anyhow's `{:#}` does: nothing stands in it twice.
+#[tokio::test]
+async fn no_cause_is_told_twice() {
+    let errors = [
+        fails_with(Vec::new()).await,
+        fails_with(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()).await,
+        once("http://127.0.0.1:1").get_or_create(&hello()).await.unwrap_err(),
+        builder("http://").build().unwrap_err(),
+        builder("http://127.0.0.1:1").header("a b", "c").build().unwrap_err(),
+    ];
+    for error in errors {
+        let mut chain = vec![error.to_string()];
+        let mut source = error.source();
+        while let Some(cause) = source {
+            chain.push(cause.to_string());
+            source = cause.source();
+        }
+        let text = chain.join(": ");
+        let parts: Vec<_> = text.split(": ").collect();
+        let different: std::collections::BTreeSet<_> = parts.iter().collect();
+        assert_eq!(parts.len(), different.len(), "{text}");
+    }
+}
+
+/// What a test of one's own code needs, to put it in the place of the client.
+#[test]
+fn errors_can_be_made() {
+    let locked = ApiError::new(StatusCode::CONFLICT, ErrorType::ResourceLockedConflict, "locked");
+    let page = AnswerError::new(StatusCode::BAD_GATEWAY, "<html>");
+    let cases = [
+        (ErrorKind::Invalid(Vec::new()), 0, false, false),
+        (ErrorKind::Deadline, 0, false, true),
+        (ErrorKind::Api(Box::new(locked)), 1, false, true),
+        (ErrorKind::Answer(Box::new(page)), 1, true, true),
+    ];
+    for (kind, attempts, maybe_stored, should_repeat) in cases {
+        let error = Error::new(kind);
+        let facts = (error.attempts(), error.maybe_stored(), error.should_repeat());
+        assert_eq!(facts, (attempts, maybe_stored, should_repeat), "{error}");
+    }
 }
 
 #[tokio::test]

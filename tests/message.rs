@@ -3,11 +3,11 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use botpress_messages::content::*;
-use botpress_messages::{NewMessage, Rule, Schedule};
-use chrono::{DateTime, Utc};
+use botpress_messages::{Message, NewConversation, NewMessage, NewUser, Rule, Schedule};
+use chrono::{DateTime, FixedOffset, Utc};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use support::*;
@@ -67,7 +67,7 @@ fn each_content_has_a_constructor() {
         (Dropdown::new("q", []).into(), "dropdown", json!({ "text": "q", "options": [] })),
         (
             Bloc::new([
-                Text::new("a").into(),
+                BlocItem::from(Text::new("a")),
                 Image::new("u").into(),
                 Location::new(0.5, 1.5).into(),
             ])
@@ -94,6 +94,56 @@ fn each_content_has_a_constructor() {
     }
 }
 
+/// A key of one's own with a name of the contract's takes its place, in the body and alone.
+#[test]
+fn extra_replaces_what_the_type_names() {
+    let text = Text::new("a").extra("text", json!({ "b": 1 }));
+    assert_eq!(serde_json::to_string(&text).unwrap(), r#"{"text":{"b":1}}"#);
+    let body = serde_json::to_string(&NewMessage::new(CONVERSATION, USER, text)).unwrap();
+    assert_eq!(body.matches(r#""text":"#).count(), 1, "{body}");
+    let image = Image::new("u").title("t").extra("title", json!(null));
+    assert_eq!(serde_json::to_string(&image).unwrap(), r#"{"imageUrl":"u","title":null}"#);
+}
+
+#[test]
+fn a_record_tells_what_it_holds() {
+    let message =
+        NewMessage::new(NewConversation::new("dm").tag("id", "C"), USER, Text::new("5ecret"))
+            .tag("id", "1")
+            .optional_tag("thread", Some("2"))
+            .optional_tag("none", None::<String>)
+            .discriminate_by(["id"]);
+    assert_eq!(message.tags().collect::<Vec<_>>(), [("id", "1"), ("thread", "2")]);
+    assert_eq!(message.discriminators().collect::<Vec<_>>(), ["id"]);
+    assert_eq!((message.conversation_id(), message.user_id()), (None, Some(USER)));
+    assert_eq!(message.conversation().unwrap().channel(), Some("dm"));
+    assert!(message.user().is_none());
+    let content = Content::from(Text::new("5ecret"));
+    assert_eq!(message.content(), Some(content.clone()));
+    assert_eq!(NewMessage::from(body(&message)).content(), Some(content));
+
+    let shown = format!("{message:?} {:?}", NewMessage::from(body(&message)));
+    assert!(
+        !shown.contains("5ecret") && shown.contains("dm") && shown.contains("thread"),
+        "{shown}"
+    );
+    let stored: Message = serde_json::from_value(stored()["message"].clone()).unwrap();
+    let shown = format!("{stored:?}");
+    assert!(!shown.contains("Hello") && shown.contains(&stored.id), "{shown}");
+}
+
+#[test]
+fn strict_reading_takes_valid_records_alone() {
+    for text in ["", "{", "\"x\"", "null", "[1]", "{}", r#"{"tags":{"id":7}}"#] {
+        let error = NewUser::from_json(text).unwrap_err();
+        assert!(error.is_invalid() && !error.violations().is_empty(), "{text}: {error}");
+    }
+    let error = NewUser::from_json("{\n\"tags\": x}").unwrap_err();
+    assert_eq!(error.violations()[0].rule, Rule::Json { line: 2, column: 9 });
+    let text = body(&hello()).to_string();
+    assert_eq!(NewMessage::from_json(&text).unwrap(), hello());
+}
+
 #[test]
 fn the_other_fields_are_set_as_told() {
     let own = json!({ "any": [1, null], "type": "own" });
@@ -101,13 +151,23 @@ fn the_other_fields_are_set_as_told() {
     let date: DateTime<Utc> = "2027-01-01T00:00:00.123456789Z".parse().unwrap();
     let cases = [
         (
-            hello().tag("hitl#upstream", "").tags([("a", "b")]),
+            hello().tag("hitl#upstream", "").with_tags([("a", "b")]),
             "/tags",
             json!({ "id": "1", "hitl#upstream": "", "a": "b" }),
         ),
         (hello().discriminate_by(["id"]), "/discriminateByTags", json!(["id"])),
         (hello().synthetic(), "/origin", json!("synthetic")),
         (hello().schedule(date), "/schedule", json!({ "dateTime": "2027-01-01T00:00:00.123Z" })),
+        (
+            hello().schedule(date.with_timezone(&FixedOffset::east_opt(3_600).unwrap())),
+            "/schedule",
+            json!({ "dateTime": "2027-01-01T00:00:00.123Z" }),
+        ),
+        (
+            hello().schedule(SystemTime::UNIX_EPOCH),
+            "/schedule",
+            json!({ "dateTime": "1970-01-01T00:00:00.000Z" }),
+        ),
         (hello().schedule(Duration::ZERO), "/schedule", json!({ "delay": 0 })),
         (hello().schedule(Duration::from_millis(1500)), "/schedule", json!({ "delay": 1500 })),
         (hello().schedule(Duration::from_micros(2500)), "/schedule", json!({ "delay": 2.5 })),
@@ -229,7 +289,7 @@ fn a_place_that_is_not_finite_is_refused() {
     let nowhere = || Location::new(f64::NAN, f64::INFINITY);
     let cases = [
         (Content::from(nowhere()), "/payload"),
-        (Bloc::new([nowhere().into()]).into(), "/payload/items/0/payload"),
+        (Bloc::new([nowhere()]).into(), "/payload/items/0/payload"),
     ];
     for (content, path) in cases {
         let [latitude, longitude] = ["latitude", "longitude"].map(|name| format!("{path}/{name}"));

@@ -14,7 +14,7 @@ use futures::{StreamExt, stream};
 use proptest::prelude::*;
 use support::*;
 use tokio::net::TcpListener;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// A message that no tag identifies.
 fn unidentified() -> NewMessage {
@@ -175,6 +175,28 @@ async fn hints_are_honoured() {
     }
 }
 
+/// Whoever does not want to wait hears at once that the window is used up, and goes on with the next one.
+#[tokio::test(start_paused = true)]
+async fn a_call_may_fail_fast_at_the_limit() {
+    let sandbox = Sandbox::builder().requests_per_second(3).start().await.unwrap();
+    let client = sandbox.client().retry(Retry::default().fail_fast_at_limit()).build().unwrap();
+    let start = Instant::now();
+    for number in 0..3 {
+        client.get_or_create(&hello().tag("id", number.to_string())).await.unwrap();
+    }
+    let error = client.get_or_create(&hello().tag("id", "4")).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::RateLimit(_)), "{error:?}");
+    assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+    // What only the API knows, it says once.
+    sandbox.fail_next([Some(Fault::Limited(1))]);
+    sleep(Duration::from_secs(2)).await;
+    let error = client.get_or_create(&hello().tag("id", "5")).await.unwrap_err();
+    assert_eq!((error.attempts(), error.status().unwrap().as_u16()), (1, 429));
+    sleep(Duration::from_secs(2)).await;
+    client.get_or_create(&hello().tag("id", "6")).await.unwrap();
+    assert_eq!(sandbox.refused(), 0);
+}
+
 /// The time that the server asks for is longer than the call may take: it ends at once, and so do
 /// those of its clones, which send nothing.
 #[tokio::test(start_paused = true)]
@@ -241,7 +263,8 @@ fn empty_values_identify_nothing() {
         (&[("a", "1")], &["b"], false),
     ];
     for (tags, discriminators, identified) in cases {
-        let message = NewMessage::new(CONVERSATION, USER, Text::new("")).tags(tags.iter().copied());
+        let message =
+            NewMessage::new(CONVERSATION, USER, Text::new("")).with_tags(tags.iter().copied());
         let message = message.discriminate_by(discriminators.iter().copied());
         assert_eq!(message.is_identified(), identified, "{tags:?} {discriminators:?}");
     }

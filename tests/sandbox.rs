@@ -5,8 +5,7 @@ mod support;
 
 use botpress_messages::sandbox::{Fault, Sandbox};
 use botpress_messages::{
-    Direction, Error, ErrorKind, Message, NewConversation, NewMessage, NewUser, Retry, User,
-    content::Text,
+    Direction, Error, ErrorKind, NewConversation, NewMessage, NewUser, Retry, User, content::Text,
 };
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -161,7 +160,7 @@ async fn it_looks_messages_up_by_their_tags() {
         let client = sandbox.client().build().unwrap();
         let [stored, asked] = [stored, asked].map(|tags| {
             NewMessage::custom(CONVERSATION, USER, "own", Default::default())
-                .tags(tags.iter().copied())
+                .with_tags(tags.iter().copied())
         });
         let asked = asked.discriminate_by(discriminators.iter().copied());
         let first = client.get_or_create(&stored).await.unwrap();
@@ -278,7 +277,7 @@ async fn a_strict_one_knows_only_the_ids_that_it_gave_out() {
 async fn a_hit_updates_tags_and_payload() {
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().build().unwrap();
-    let first = hello().tags([("stays", "1"), ("goes", "1")]);
+    let first = hello().with_tags([("stays", "1"), ("goes", "1")]);
     let first = client.get_or_create(&first).await.unwrap().record;
     assert!(first.id.len() == 30 && first.id.starts_with("msg_"), "{}", first.id);
     assert_eq!(first.direction, Direction::Incoming);
@@ -289,12 +288,11 @@ async fn a_hit_updates_tags_and_payload() {
     });
     let second = client.get_or_create(&NewMessage::from(edited.clone())).await.unwrap();
     assert_eq!(second.created, Some(false));
-    let expected = Message {
-        payload: edited["payload"].as_object().unwrap().clone(),
-        tags: [("id", "1"), ("new", "2"), ("stays", "1")].map(|(a, b)| (a.into(), b.into())).into(),
-        updated_at: second.record.updated_at,
-        ..first.clone()
-    };
+    let mut expected = first.clone();
+    expected.payload = edited["payload"].as_object().unwrap().clone();
+    expected.tags =
+        [("id", "1"), ("new", "2"), ("stays", "1")].map(|(a, b)| (a.into(), b.into())).into();
+    expected.updated_at = second.record.updated_at;
     assert_eq!(second.record, expected);
     assert!(second.record.updated_at >= first.updated_at);
     assert_eq!(sandbox.messages(), [expected]);

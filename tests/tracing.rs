@@ -5,10 +5,14 @@ mod support;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use botpress_messages::content::Text;
 use botpress_messages::sandbox::{Fault, Sandbox};
+use botpress_messages::{NewConversation, NewMessage, NewUser};
+use serde_json::Value;
 use support::*;
-use tracing::Instrument;
+use tracing::instrument::WithSubscriber;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -31,36 +35,77 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_call_is_a_span_and_each_attempt_an_event() {
+/// What happens, as JSON: the events of this crate, in order.
+async fn events(what: impl Future<Output = ()>) -> (Vec<Value>, String) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE);
-    let _guard = tracing::subscriber::set_default(subscriber.with_writer(log.clone()).finish());
+    let subscriber = subscriber.with_span_events(FmtSpan::CLOSE).with_writer(log.clone()).finish();
+    what.with_subscriber(subscriber).await;
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let ours = events.filter(|event| event["target"].as_str().unwrap().starts_with("botpress"));
+    (ours.collect(), text)
+}
 
-    let sandbox = Sandbox::start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
-    sandbox.fail_next([Some(Fault::Limited(3)), Some(Fault::Reset { stored: true })]);
-    let message = hello().tag("private", "5ecret");
-    client.get_or_create(&message).instrument(tracing::info_span!("webhook")).await.unwrap();
-
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let ours = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let ours: Vec<_> =
-        ours.filter(|event| event["target"].as_str().unwrap().starts_with("botpress")).collect();
-    let fields: Vec<_> = ours.iter().map(|event| event["fields"].clone()).collect();
-    let expected = [(1, Some(429), true), (2, None, true), (3, Some(200), false)];
-    assert_eq!(fields.len(), expected.len(), "{log}");
-    for (index, (attempt, status, waits)) in expected.into_iter().enumerate() {
-        let fields = &fields[index];
+#[tokio::test(start_paused = true)]
+async fn a_call_is_a_span_and_each_attempt_an_event() {
+    let (ours, log) = events(async {
+        let sandbox = Sandbox::start().await.unwrap();
+        let client = sandbox.client().build().unwrap();
+        sandbox.fail_next([Some(Fault::Limited(3)), Some(Fault::Reset { stored: true })]);
+        client.get_or_create(&hello().tag("private", "5ecret")).await.unwrap();
+    })
+    .await;
+    let expected = [(0, Some(429), true), (1, None, true), (2, Some(200), false)];
+    assert_eq!(ours.len(), expected.len() + 1, "{log}");
+    for (event, (resend_count, status, waits)) in ours.iter().zip(expected) {
+        let fields = &event["fields"];
         assert_eq!(fields["operation"], "get_or_create_message");
-        assert_eq!((&fields["attempt"], fields["status"].as_u64()), (&attempt.into(), status));
+        assert_eq!(fields["http.request.resend_count"], resend_count);
+        assert_eq!(fields["http.response.status_code"].as_u64(), status);
         assert_eq!((fields["wait_ms"].is_u64(), fields["error"].is_string()), (waits, waits));
-        assert_eq!(ours[index]["span"]["name"], "call");
+        assert_eq!(event["span"]["bot"], Sandbox::BOT_ID);
+        assert_eq!(event["span"]["conversation"], CONVERSATION);
     }
-    assert_eq!(fields[0]["wait_ms"], 3000, "what the answer asks for");
-    let seen = format!("{ours:?}");
-    assert!(
-        !seen.contains(Sandbox::TOKEN) && !seen.contains("5ecret") && !seen.contains("Hello"),
-        "{seen}"
-    );
+    assert_eq!(ours[0]["fields"]["wait_ms"], 3000, "what the answer asks for");
+    assert_eq!(ours[0]["fields"]["error.type"], "RateLimited");
+    let closed = &ours[3]["span"];
+    assert!(closed["id"].as_str().unwrap().starts_with("msg_"), "{closed}");
+    nothing_private(&ours);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_names_its_conversation_and_a_failure_is_a_warning() {
+    let (ours, log) = events(async {
+        let sandbox = Sandbox::start().await.unwrap();
+        let client = sandbox.client().build().unwrap();
+        let message = |user: NewUser| {
+            let conversation = NewConversation::new("channel").tag("id", "5ecret");
+            NewMessage::new(conversation, user, Text::new("Hello")).tag("id", "5ecret")
+        };
+        client.deliver(&message(NewUser::new().tag("id", "5ecret"))).await.unwrap();
+        client.deliver(&message(NewUser::new())).await.unwrap_err();
+        client.get_or_create(&hello().tag("id", "5ecret".repeat(100))).await.unwrap_err();
+    })
+    .await;
+    let delivered = ours.iter().find(|event| event["fields"]["message"] == "close").unwrap();
+    assert!(delivered["span"]["conversation"].as_str().unwrap().starts_with("conv_"), "{log}");
+    assert_eq!(delivered["span"]["created"], true);
+    let warnings: Vec<_> = ours.iter().filter(|event| event["level"] == "WARN").collect();
+    assert_eq!(warnings.len(), 2, "{log}");
+    for (warning, path) in warnings.iter().zip(["/user", "/tags/id"]) {
+        assert_eq!(
+            (&warning["fields"]["attempts"], &warning["fields"]["error.type"]),
+            (&0.into(), &"invalid".into())
+        );
+        assert!(warning["fields"]["error"].as_str().unwrap().starts_with(path), "{warning}");
+    }
+    nothing_private(&ours);
+}
+
+fn nothing_private(events: &[Value]) {
+    let seen = format!("{events:?}");
+    for private in [Sandbox::TOKEN, "5ecret", "Hello"] {
+        assert!(!seen.contains(private), "{private}: {seen}");
+    }
 }

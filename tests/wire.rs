@@ -78,7 +78,7 @@ async fn a_request_carries_what_the_contract_names_and_no_more() {
 async fn equal_messages_are_equal_bytes() {
     let (url, requests) = script(vec![ok(&stored()), ok(&stored())]).await;
     let client = client(&url);
-    let [a, b] = [["b", "a"], ["a", "b"]].map(|tags| hello().tags(tags.map(|tag| (tag, "1"))));
+    let [a, b] = [["b", "a"], ["a", "b"]].map(|tags| hello().with_tags(tags.map(|tag| (tag, "1"))));
     client.get_or_create(&a).await.unwrap();
     client.get_or_create(&b).await.unwrap();
     let requests = requests.await.unwrap();

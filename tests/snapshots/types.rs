@@ -243,7 +243,8 @@ pub static OPERATIONS: [Operation; 3usize] = [
 #[allow(clippy::all)]
 pub mod types {
     ///A sound recording.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub struct Audio {
         ///Where the recording is.
         #[serde(rename = "audioUrl")]
@@ -256,7 +257,8 @@ pub mod types {
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
     ///Several contents in one message.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq)]
+    #[non_exhaustive]
     pub struct Bloc {
         ///The contents, in order.
         pub items: ::std::vec::Vec<BlocItem>,
@@ -267,6 +269,7 @@ pub mod types {
     ///The contents that may stand in a bloc, by type.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     #[serde(tag = "type", content = "payload")]
+    #[non_exhaustive]
     pub enum BlocItem {
         ///Plain text.
         #[serde(rename = "text")]
@@ -326,7 +329,8 @@ pub mod types {
         }
     }
     ///A card with buttons.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub struct Card {
         ///The buttons; there may be none.
         pub actions: ::std::vec::Vec<CardAction>,
@@ -346,7 +350,8 @@ pub mod types {
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
     ///A button of a card.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub struct CardAction {
         ///What the button does.
         pub action: CardActionKind,
@@ -359,7 +364,8 @@ pub mod types {
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
     ///Several cards side by side.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub struct Carousel {
         ///The cards, in order.
         pub items: ::std::vec::Vec<Card>,
@@ -370,6 +376,7 @@ pub mod types {
     ///The name of a channel that the integration defines: `channel`, `dm`, `thread`, ...
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
     #[serde(transparent)]
+    #[non_exhaustive]
     pub struct ChannelName(::std::string::String);
     impl ::std::ops::Deref for ChannelName {
         type Target = ::std::string::String;
@@ -422,7 +429,8 @@ pub mod types {
         }
     }
     ///A question with a few answers, as buttons.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub struct Choice {
         ///The answers; there may be none.
         pub options: ::std::vec::Vec<ChoiceOption>,
@@ -433,7 +441,8 @@ pub mod types {
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
     ///An answer to choose.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub struct ChoiceOption {
         ///What the person sees.
         pub label: ::std::string::String,
@@ -446,6 +455,7 @@ pub mod types {
     ///The contents that Botpress knows, by message type. Payloads are open: whatever an integration adds to them is kept.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     #[serde(tag = "type", content = "payload")]
+    #[non_exhaustive]
     pub enum Content {
         ///Plain text.
         #[serde(rename = "text")]
@@ -546,6 +556,7 @@ pub mod types {
     }
     ///A conversation as Botpress stored it.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[non_exhaustive]
     pub struct Conversation {
         ///The name of its channel.
         pub channel: ::std::string::String,
@@ -589,6 +600,7 @@ pub mod types {
     ///A conversation: `conv_` and 26 characters, or a UUID.
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
     #[serde(transparent)]
+    #[non_exhaustive]
     pub struct ConversationId(::std::string::String);
     impl ::std::ops::Deref for ConversationId {
         type Target = ::std::string::String;
@@ -644,8 +656,17 @@ pub mod types {
         }
     }
     ///The tags by which to look for what is stored, if not by all of them.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
     #[serde(transparent)]
+    #[non_exhaustive]
     pub struct DiscriminateByTags(pub ::std::vec::Vec<TagName>);
     impl ::std::ops::Deref for DiscriminateByTags {
         type Target = ::std::vec::Vec<TagName>;
@@ -664,7 +685,16 @@ pub mod types {
         }
     }
     ///An error in the form that the API's documentation shows.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
+    #[non_exhaustive]
     pub struct DocumentedError {
         ///What went wrong, for a person.
         pub description: ::std::string::String,
@@ -675,7 +705,8 @@ pub mod types {
         pub type_: ErrorType,
     }
     ///A question with many answers, as a list.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub struct Dropdown {
         ///The answers; there may be none.
         pub options: ::std::vec::Vec<ChoiceOption>,
@@ -686,7 +717,16 @@ pub mod types {
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
     ///An error in the form that the API sends.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
+    #[non_exhaustive]
     pub struct Error {
         ///The HTTP status again.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
@@ -703,8 +743,17 @@ pub mod types {
         pub type_: ErrorType,
     }
     ///An error of the API, in one of its two forms.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
     #[serde(untagged)]
+    #[non_exhaustive]
     pub enum ErrorAnswer {
         Error(Error),
         DocumentedError(DocumentedError),
@@ -720,7 +769,8 @@ pub mod types {
         }
     }
     ///Any other file.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub struct File {
         ///Where the file is.
         #[serde(rename = "fileUrl")]
@@ -733,8 +783,17 @@ pub mod types {
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
     ///A conversation to find or create.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
     #[serde(deny_unknown_fields)]
+    #[non_exhaustive]
     pub struct GetOrCreateConversationBody {
         pub channel: ChannelName,
         #[serde(
@@ -751,14 +810,24 @@ pub mod types {
     }
     ///The conversation that the API found or created.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[non_exhaustive]
     pub struct GetOrCreateConversationResponse {
         pub conversation: Conversation,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub meta: ::std::option::Option<Meta>,
     }
     ///A message to find or create.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
     #[serde(deny_unknown_fields)]
+    #[non_exhaustive]
     pub struct GetOrCreateMessageBody {
         #[serde(rename = "conversationId")]
         pub conversation_id: ConversationId,
@@ -780,15 +849,33 @@ pub mod types {
         pub user_id: UserId,
     }
     ///The message that the API found or created.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
+    #[non_exhaustive]
     pub struct GetOrCreateMessageResponse {
         pub message: Message,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub meta: ::std::option::Option<Meta>,
     }
     ///A user to find or create.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
     #[serde(deny_unknown_fields)]
+    #[non_exhaustive]
     pub struct GetOrCreateUserBody {
         #[serde(
             rename = "discriminateByTags",
@@ -810,14 +897,24 @@ pub mod types {
         pub tags: Tags,
     }
     ///The user that the API found or created.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
+    #[non_exhaustive]
     pub struct GetOrCreateUserResponse {
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub meta: ::std::option::Option<Meta>,
         pub user: User,
     }
     ///A picture.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub struct Image {
         ///Where the picture is.
         #[serde(rename = "imageUrl")]
@@ -832,6 +929,7 @@ pub mod types {
     ///Deprecated by Botpress: call an action of the integration instead.
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
     #[serde(transparent)]
+    #[non_exhaustive]
     pub struct IntegrationName(::std::string::String);
     impl ::std::ops::Deref for IntegrationName {
         type Target = ::std::string::String;
@@ -884,7 +982,8 @@ pub mod types {
         }
     }
     ///A place.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq)]
+    #[non_exhaustive]
     pub struct Location {
         ///Its postal address.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
@@ -901,7 +1000,8 @@ pub mod types {
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
     ///Text in Markdown; deprecated by Botpress.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub struct Markdown {
         ///The text, in Markdown.
         pub markdown: ::std::string::String,
@@ -910,7 +1010,8 @@ pub mod types {
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
     ///A message as Botpress stored it.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub struct Message {
         ///The conversation that it belongs to.
         #[serde(rename = "conversationId")]
@@ -945,6 +1046,7 @@ pub mod types {
     ///The name of the content: `text`, `image`, ..., or one of the bot's own.
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
     #[serde(transparent)]
+    #[non_exhaustive]
     pub struct MessageType(::std::string::String);
     impl ::std::ops::Deref for MessageType {
         type Target = ::std::string::String;
@@ -997,7 +1099,16 @@ pub mod types {
         }
     }
     ///What the call did. Versions before 1.80 do not say it.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
+    #[non_exhaustive]
     pub struct Meta {
         ///Whether this call created what it returns.
         pub created: bool,
@@ -1015,6 +1126,7 @@ pub mod types {
         PartialEq,
         PartialOrd
     )]
+    #[non_exhaustive]
     pub enum NewMessageOrigin {
         #[serde(rename = "synthetic")]
         Synthetic,
@@ -1056,6 +1168,7 @@ pub mod types {
     ///Where a picture of a user is; a data URI will do.
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
     #[serde(transparent)]
+    #[non_exhaustive]
     pub struct PictureUrl(::std::string::String);
     impl ::std::ops::Deref for PictureUrl {
         type Target = ::std::string::String;
@@ -1108,7 +1221,16 @@ pub mod types {
         }
     }
     ///When to deliver the message: after a delay or at a date, never both.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
+    #[non_exhaustive]
     pub enum Schedule {
         ///At this date.
         #[serde(rename = "dateTime")]
@@ -1130,6 +1252,7 @@ pub mod types {
     ///A date and time in ISO 8601, like `2027-01-01T00:00:00.000Z`; the fraction and the offset may be missing.
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
     #[serde(transparent)]
+    #[non_exhaustive]
     pub struct ScheduleDateTime(::std::string::String);
     impl ::std::ops::Deref for ScheduleDateTime {
         type Target = ::std::string::String;
@@ -1187,6 +1310,7 @@ pub mod types {
     ///The name of a tag of the same request.
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
     #[serde(transparent)]
+    #[non_exhaustive]
     pub struct TagName(::std::string::String);
     impl ::std::ops::Deref for TagName {
         type Target = ::std::string::String;
@@ -1241,6 +1365,7 @@ pub mod types {
     ///The value of a tag. An empty one unsets the tag.
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
     #[serde(transparent)]
+    #[non_exhaustive]
     pub struct TagValue(::std::string::String);
     impl ::std::ops::Deref for TagValue {
         type Target = ::std::string::String;
@@ -1293,8 +1418,17 @@ pub mod types {
         }
     }
     ///Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
     #[serde(transparent)]
+    #[non_exhaustive]
     pub struct Tags(pub ::std::collections::BTreeMap<::std::string::String, TagValue>);
     impl ::std::ops::Deref for Tags {
         type Target = ::std::collections::BTreeMap<::std::string::String, TagValue>;
@@ -1320,7 +1454,8 @@ pub mod types {
         }
     }
     ///Plain text.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub struct Text {
         ///The text; it may be empty.
         pub text: ::std::string::String,
@@ -1329,7 +1464,16 @@ pub mod types {
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
     ///A user as Botpress stored it.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
+    #[non_exhaustive]
     pub struct User {
         ///What else the integration knows of the user. Versions before 1.80 do not have it.
         #[serde(default, skip_serializing_if = "::serde_json::Map::is_empty")]
@@ -1363,6 +1507,7 @@ pub mod types {
     ///A user: `user_` and 26 characters, or a UUID (the bot itself).
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
     #[serde(transparent)]
+    #[non_exhaustive]
     pub struct UserId(::std::string::String);
     impl ::std::ops::Deref for UserId {
         type Target = ::std::string::String;
@@ -1420,6 +1565,7 @@ pub mod types {
     ///The name of a user, for people to read.
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
     #[serde(transparent)]
+    #[non_exhaustive]
     pub struct UserName(::std::string::String);
     impl ::std::ops::Deref for UserName {
         type Target = ::std::string::String;
@@ -1472,7 +1618,8 @@ pub mod types {
         }
     }
     ///A video.
-    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
+    #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub struct Video {
         ///What it shows.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
@@ -1520,11 +1667,11 @@ pub mod types {
     #[derive(Clone, Debug, Eq, Hash, PartialEq)]
     #[non_exhaustive]
     pub enum CardActionKind {
-        ///`postback`
+        ///`postback`: it sends its value to the bot, unseen.
         Postback,
-        ///`url`
+        ///`url`: it opens its value as a link.
         Url,
-        ///`say`
+        ///`say`: it sends its value to the bot as the person's words.
         Say,
         /// A value that this version of the crate does not know.
         Other(String),
@@ -1587,9 +1734,9 @@ pub mod types {
     #[derive(Clone, Debug, Eq, Hash, PartialEq)]
     #[non_exhaustive]
     pub enum Direction {
-        ///`incoming`
+        ///`incoming`: from a person to the bot.
         Incoming,
-        ///`outgoing`
+        ///`outgoing`: from the bot to a person.
         Outgoing,
         /// A value that this version of the crate does not know.
         Other(String),
@@ -1650,57 +1797,57 @@ pub mod types {
     #[derive(Clone, Debug, Eq, Hash, PartialEq)]
     #[non_exhaustive]
     pub enum ErrorType {
-        ///`InvalidPayload`
+        ///`InvalidPayload`: the body is not what the API expects; correct it.
         InvalidPayload,
-        ///`InvalidJsonSchema`
+        ///`InvalidJsonSchema`: a JSON schema in the request is not valid; correct it.
         InvalidJsonSchema,
-        ///`InvalidDataFormat`
+        ///`InvalidDataFormat`: a value has the wrong form, such as a date; correct it.
         InvalidDataFormat,
-        ///`InvalidIdentifier`
+        ///`InvalidIdentifier`: an id or a name has the wrong form; correct it.
         InvalidIdentifier,
-        ///`ReferenceNotFound`
+        ///`ReferenceNotFound`: the request names a record that does not exist; look its id up again.
         ReferenceNotFound,
-        ///`InvalidQuery`
+        ///`InvalidQuery`: the query is not valid; these operations send none.
         InvalidQuery,
-        ///`Runtime`
+        ///`Runtime`: the bot's own code failed; look at its log.
         Runtime,
-        ///`BreakingChanges`
+        ///`BreakingChanges`: the bot's definition would break what is stored; correct the definition.
         BreakingChanges,
-        ///`Unauthorized`
+        ///`Unauthorized`: the token is missing, wrong or expired; get a new one.
         Unauthorized,
-        ///`PaymentRequired`
+        ///`PaymentRequired`: the plan of the workspace does not cover the call; look at its billing.
         PaymentRequired,
-        ///`Forbidden`
+        ///`Forbidden`: the token may not do this for this bot; check token, bot and integration.
         Forbidden,
-        ///`QuotaExceeded`
+        ///`QuotaExceeded`: a quota of the workspace is used up; wait for its renewal or raise it.
         QuotaExceeded,
-        ///`ResourceNotFound`
+        ///`ResourceNotFound`: what the path or an id names does not exist; check the ids and the base URL.
         ResourceNotFound,
-        ///`MethodNotFound`
+        ///`MethodNotFound`: the path has no such method; check the base URL.
         MethodNotFound,
-        ///`RelationConflict`
+        ///`RelationConflict`: a relation to another record is in the way; look at that record.
         RelationConflict,
-        ///`ReferenceConstraint`
+        ///`ReferenceConstraint`: another record still refers to this one; look at that record.
         ReferenceConstraint,
-        ///`ResourceLockedConflict`
+        ///`ResourceLockedConflict`: another request holds the record; repeat the call, as the client does.
         ResourceLockedConflict,
-        ///`AlreadyExists`
+        ///`AlreadyExists`: the record exists already, elsewhere; a message in another conversation, say.
         AlreadyExists,
-        ///`ResourceGone`
+        ///`ResourceGone`: the record was deleted; look its id up again.
         ResourceGone,
-        ///`PayloadTooLarge`
+        ///`PayloadTooLarge`: the request is larger than 1 MB; send less.
         PayloadTooLarge,
-        ///`LimitExceeded`
+        ///`LimitExceeded`: the payload is larger than a limit of its own, 128 KB for a message; send less.
         LimitExceeded,
-        ///`UnsupportedMediaType`
+        ///`UnsupportedMediaType`: the body is not JSON; something between changed it.
         UnsupportedMediaType,
-        ///`RateLimited`
+        ///`RateLimited`: there were too many requests; wait as the answer says, as the client does.
         RateLimited,
-        ///`Unknown`
+        ///`Unknown`: the API failed for a cause that it does not know; repeat the call.
         Unknown,
-        ///`Internal`
+        ///`Internal`: the API failed; repeat the call.
         Internal,
-        ///`OperationTimeout`
+        ///`OperationTimeout`: the API took too long and may have stored the record; repeat the call.
         OperationTimeout,
         /// A value that this version of the crate does not know.
         Other(String),
@@ -1809,7 +1956,7 @@ pub mod types {
     #[derive(Clone, Debug, Eq, Hash, PartialEq)]
     #[non_exhaustive]
     pub enum Origin {
-        ///`synthetic`
+        ///`synthetic`: a program wrote it.
         Synthetic,
         /// A value that this version of the crate does not know.
         Other(String),
@@ -1864,8 +2011,30 @@ pub mod types {
             f.write_str(self.as_str())
         }
     }
+    impl ::serde::Serialize for Audio {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("audioUrl") {
+                map.serialize_entry("audioUrl", &self.audio_url)?;
+            }
+            if !self.extra.contains_key("title") {
+                if let Some(value) = &self.title {
+                    map.serialize_entry("title", value)?;
+                }
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
     impl Audio {
         ///A sound recording.
+        #[must_use]
         pub fn new(audio_url: impl Into<String>) -> Self {
             Self {
                 audio_url: audio_url.into(),
@@ -1874,11 +2043,13 @@ pub mod types {
             }
         }
         ///What it is.
+        #[must_use]
         pub fn title(mut self, title: impl Into<String>) -> Self {
             self.title = Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1886,17 +2057,35 @@ pub mod types {
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
+        }
+    }
+    impl ::serde::Serialize for Bloc {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("items") {
+                map.serialize_entry("items", &self.items)?;
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
         }
     }
     impl Bloc {
         ///Several contents in one message.
-        pub fn new(items: impl IntoIterator<Item = BlocItem>) -> Self {
+        #[must_use]
+        pub fn new(items: impl IntoIterator<Item = impl Into<BlocItem>>) -> Self {
             Self {
-                items: items.into_iter().collect(),
+                items: items.into_iter().map(Into::into).collect(),
                 extra: Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1906,8 +2095,38 @@ pub mod types {
             self
         }
     }
+    impl ::serde::Serialize for Card {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("title") {
+                map.serialize_entry("title", &self.title)?;
+            }
+            if !self.extra.contains_key("actions") {
+                map.serialize_entry("actions", &self.actions)?;
+            }
+            if !self.extra.contains_key("subtitle") {
+                if let Some(value) = &self.subtitle {
+                    map.serialize_entry("subtitle", value)?;
+                }
+            }
+            if !self.extra.contains_key("imageUrl") {
+                if let Some(value) = &self.image_url {
+                    map.serialize_entry("imageUrl", value)?;
+                }
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
     impl Card {
         ///A card with buttons.
+        #[must_use]
         pub fn new(
             title: impl Into<String>,
             actions: impl IntoIterator<Item = CardAction>,
@@ -1921,16 +2140,19 @@ pub mod types {
             }
         }
         ///The line below the heading.
+        #[must_use]
         pub fn subtitle(mut self, subtitle: impl Into<String>) -> Self {
             self.subtitle = Some(subtitle.into());
             self
         }
         ///Where the picture on the card is.
+        #[must_use]
         pub fn image_url(mut self, image_url: impl Into<String>) -> Self {
             self.image_url = Some(image_url.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1940,8 +2162,31 @@ pub mod types {
             self
         }
     }
+    impl ::serde::Serialize for CardAction {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("action") {
+                map.serialize_entry("action", &self.action)?;
+            }
+            if !self.extra.contains_key("label") {
+                map.serialize_entry("label", &self.label)?;
+            }
+            if !self.extra.contains_key("value") {
+                map.serialize_entry("value", &self.value)?;
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
     impl CardAction {
         ///A button of a card.
+        #[must_use]
         pub fn new(
             action: impl Into<CardActionKind>,
             label: impl Into<String>,
@@ -1955,6 +2200,7 @@ pub mod types {
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1964,8 +2210,25 @@ pub mod types {
             self
         }
     }
+    impl ::serde::Serialize for Carousel {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("items") {
+                map.serialize_entry("items", &self.items)?;
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
     impl Carousel {
         ///Several cards side by side.
+        #[must_use]
         pub fn new(items: impl IntoIterator<Item = Card>) -> Self {
             Self {
                 items: items.into_iter().collect(),
@@ -1973,6 +2236,7 @@ pub mod types {
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -1982,8 +2246,28 @@ pub mod types {
             self
         }
     }
+    impl ::serde::Serialize for Choice {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("text") {
+                map.serialize_entry("text", &self.text)?;
+            }
+            if !self.extra.contains_key("options") {
+                map.serialize_entry("options", &self.options)?;
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
     impl Choice {
         ///A question with a few answers, as buttons.
+        #[must_use]
         pub fn new(
             text: impl Into<String>,
             options: impl IntoIterator<Item = ChoiceOption>,
@@ -1995,6 +2279,7 @@ pub mod types {
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -2004,8 +2289,28 @@ pub mod types {
             self
         }
     }
+    impl ::serde::Serialize for ChoiceOption {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("label") {
+                map.serialize_entry("label", &self.label)?;
+            }
+            if !self.extra.contains_key("value") {
+                map.serialize_entry("value", &self.value)?;
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
     impl ChoiceOption {
         ///An answer to choose.
+        #[must_use]
         pub fn new(label: impl Into<String>, value: impl Into<String>) -> Self {
             Self {
                 label: label.into(),
@@ -2014,6 +2319,7 @@ pub mod types {
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -2023,8 +2329,28 @@ pub mod types {
             self
         }
     }
+    impl ::serde::Serialize for Dropdown {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("text") {
+                map.serialize_entry("text", &self.text)?;
+            }
+            if !self.extra.contains_key("options") {
+                map.serialize_entry("options", &self.options)?;
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
     impl Dropdown {
         ///A question with many answers, as a list.
+        #[must_use]
         pub fn new(
             text: impl Into<String>,
             options: impl IntoIterator<Item = ChoiceOption>,
@@ -2036,6 +2362,7 @@ pub mod types {
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -2045,8 +2372,30 @@ pub mod types {
             self
         }
     }
+    impl ::serde::Serialize for File {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("fileUrl") {
+                map.serialize_entry("fileUrl", &self.file_url)?;
+            }
+            if !self.extra.contains_key("title") {
+                if let Some(value) = &self.title {
+                    map.serialize_entry("title", value)?;
+                }
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
     impl File {
         ///Any other file.
+        #[must_use]
         pub fn new(file_url: impl Into<String>) -> Self {
             Self {
                 file_url: file_url.into(),
@@ -2055,11 +2404,13 @@ pub mod types {
             }
         }
         ///What it is.
+        #[must_use]
         pub fn title(mut self, title: impl Into<String>) -> Self {
             self.title = Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -2069,8 +2420,30 @@ pub mod types {
             self
         }
     }
+    impl ::serde::Serialize for Image {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("imageUrl") {
+                map.serialize_entry("imageUrl", &self.image_url)?;
+            }
+            if !self.extra.contains_key("title") {
+                if let Some(value) = &self.title {
+                    map.serialize_entry("title", value)?;
+                }
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
     impl Image {
         ///A picture.
+        #[must_use]
         pub fn new(image_url: impl Into<String>) -> Self {
             Self {
                 image_url: image_url.into(),
@@ -2079,11 +2452,13 @@ pub mod types {
             }
         }
         ///What it shows.
+        #[must_use]
         pub fn title(mut self, title: impl Into<String>) -> Self {
             self.title = Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -2093,8 +2468,38 @@ pub mod types {
             self
         }
     }
+    impl ::serde::Serialize for Location {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("latitude") {
+                map.serialize_entry("latitude", &self.latitude)?;
+            }
+            if !self.extra.contains_key("longitude") {
+                map.serialize_entry("longitude", &self.longitude)?;
+            }
+            if !self.extra.contains_key("address") {
+                if let Some(value) = &self.address {
+                    map.serialize_entry("address", value)?;
+                }
+            }
+            if !self.extra.contains_key("title") {
+                if let Some(value) = &self.title {
+                    map.serialize_entry("title", value)?;
+                }
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
     impl Location {
         ///A place.
+        #[must_use]
         pub fn new(latitude: f64, longitude: f64) -> Self {
             Self {
                 latitude: latitude,
@@ -2105,16 +2510,19 @@ pub mod types {
             }
         }
         ///Its postal address.
+        #[must_use]
         pub fn address(mut self, address: impl Into<String>) -> Self {
             self.address = Some(address.into());
             self
         }
         ///Its name.
+        #[must_use]
         pub fn title(mut self, title: impl Into<String>) -> Self {
             self.title = Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -2124,8 +2532,25 @@ pub mod types {
             self
         }
     }
+    impl ::serde::Serialize for Markdown {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("markdown") {
+                map.serialize_entry("markdown", &self.markdown)?;
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
     impl Markdown {
         ///Text in Markdown; deprecated by Botpress.
+        #[must_use]
         pub fn new(markdown: impl Into<String>) -> Self {
             Self {
                 markdown: markdown.into(),
@@ -2133,6 +2558,7 @@ pub mod types {
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -2142,8 +2568,25 @@ pub mod types {
             self
         }
     }
+    impl ::serde::Serialize for Text {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("text") {
+                map.serialize_entry("text", &self.text)?;
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
     impl Text {
         ///Plain text.
+        #[must_use]
         pub fn new(text: impl Into<String>) -> Self {
             Self {
                 text: text.into(),
@@ -2151,6 +2594,7 @@ pub mod types {
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -2160,8 +2604,30 @@ pub mod types {
             self
         }
     }
+    impl ::serde::Serialize for Video {
+        fn serialize<S: ::serde::Serializer>(
+            &self,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap;
+            let mut map = serializer.serialize_map(None)?;
+            if !self.extra.contains_key("videoUrl") {
+                map.serialize_entry("videoUrl", &self.video_url)?;
+            }
+            if !self.extra.contains_key("title") {
+                if let Some(value) = &self.title {
+                    map.serialize_entry("title", value)?;
+                }
+            }
+            for (key, value) in &self.extra {
+                map.serialize_entry(key, value)?;
+            }
+            map.end()
+        }
+    }
     impl Video {
         ///A video.
+        #[must_use]
         pub fn new(video_url: impl Into<String>) -> Self {
             Self {
                 video_url: video_url.into(),
@@ -2170,11 +2636,13 @@ pub mod types {
             }
         }
         ///What it shows.
+        #[must_use]
         pub fn title(mut self, title: impl Into<String>) -> Self {
             self.title = Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
+        #[must_use]
         pub fn extra(
             mut self,
             key: impl Into<String>,
@@ -2182,6 +2650,22 @@ pub mod types {
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
+        }
+    }
+    impl ::std::fmt::Debug for Message {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            f.debug_struct("Message")
+                .field("conversation_id", &self.conversation_id)
+                .field("created_at", &self.created_at)
+                .field("direction", &self.direction)
+                .field("id", &self.id)
+                .field("origin", &self.origin)
+                .field("payload", &format_args!("_"))
+                .field("tags", &self.tags)
+                .field("type_", &self.type_)
+                .field("updated_at", &self.updated_at)
+                .field("user_id", &self.user_id)
+                .finish()
         }
     }
 }

@@ -1,0 +1,98 @@
+//! What subscribers of `tracing` see of a call. Without the feature, nothing is left of it.
+//!
+//! Names follow OpenTelemetry's conventions for HTTP clients where these have one. Never shown: the token,
+//! what a message says, and the values of tags.
+#![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
+
+use std::time::Duration;
+
+use crate::attempt::Record;
+use crate::client::Stored;
+use crate::error::{Error, ErrorKind};
+
+/// Makes a call in a span of its own, and tells how it ended.
+#[cfg(feature = "tracing")]
+pub(crate) async fn call<T: Record>(
+    operation: &'static str,
+    bot: &str,
+    conversation: Option<&str>,
+    call: impl Future<Output = Result<Stored<T>, Error>>,
+) -> Result<Stored<T>, Error> {
+    use tracing::Instrument;
+    use tracing::field::Empty;
+
+    let span = tracing::info_span!(
+        "botpress",
+        otel.kind = "client",
+        http.request.method = "POST",
+        operation,
+        bot,
+        conversation,
+        id = Empty,
+        created = Empty,
+    );
+    let result = call.instrument(span.clone()).await;
+    match &result {
+        Ok(Stored { record, created, .. }) => {
+            span.record("id", record.id());
+            span.record("created", created);
+        }
+        Err(error) => span.in_scope(|| {
+            let kind = error.kind();
+            tracing::warn!(
+                step = error.step(),
+                attempts = error.attempts(),
+                maybe_stored = error.maybe_stored(),
+                error.type = kind.name(),
+                error = words(kind),
+                "failed",
+            );
+        }),
+    }
+    result
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) fn call<T: Record>(
+    operation: &'static str,
+    bot: &str,
+    conversation: Option<&str>,
+    call: impl Future<Output = Result<Stored<T>, Error>>,
+) -> impl Future<Output = Result<Stored<T>, Error>> {
+    call
+}
+
+/// Tells the conversation of a delivery, once its id is known.
+pub(crate) fn conversation(id: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::Span::current().record("conversation", id);
+}
+
+/// Tells how an attempt ended, and how long the call waits for the next one.
+pub(crate) fn attempt<T: Record>(attempt: u32, error: Option<&ErrorKind>, wait: Option<Duration>) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(
+        operation = T::OPERATION.name,
+        http.request.resend_count = attempt.saturating_sub(1),
+        http.response.status_code =
+            error.map_or(Some(200), |error| error.status().map(|status| status.as_u16())),
+        error.type = error.map(ErrorKind::name),
+        error = error.map(words),
+        wait_ms = wait.map(|wait| wait.as_millis() as u64),
+        "{}",
+        if error.is_none() { "stored" } else { "not stored by this attempt" },
+    );
+}
+
+/// An error without what the request holds: a violation shows the value that is wrong.
+#[cfg(feature = "tracing")]
+fn words(kind: &ErrorKind) -> String {
+    match kind {
+        ErrorKind::Invalid(violations) => {
+            let words =
+                violations.iter().map(|violation| format!("{} {}", violation.path, violation.rule));
+            words.collect::<Vec<_>>().join("; ")
+        }
+        kind => kind.to_string(),
+    }
+}
