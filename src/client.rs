@@ -41,6 +41,12 @@ use crate::turn::{SETTLES, Turn};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Runtime
+///
+/// Calls run in a tokio runtime that has its timers and its I/O enabled, as `#[tokio::main]` has. They
+/// panic without one: in another runtime, or in one that was built without `enable_all`. The client is
+/// built and shared anywhere; a program without a runtime can make one and `block_on` a call.
 #[derive(Clone)]
 pub struct Client {
     settings: Arc<Settings>,

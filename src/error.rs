@@ -31,6 +31,26 @@ pub struct Error {
 }
 
 /// What went wrong, in the last attempt of a call.
+///
+/// ```
+/// use botpress_messages::{Error, ErrorKind, ErrorType};
+///
+/// fn advice(error: &Error) -> String {
+///     match error.kind() {
+///         ErrorKind::Config(config) => format!("correct the settings: {config}"),
+///         ErrorKind::Invalid(violations) => {
+///             let paths = violations.iter().map(|violation| violation.path.as_str());
+///             format!("correct the request at {}", paths.collect::<Vec<_>>().join(", "))
+///         }
+///         ErrorKind::Api(api) => match &api.type_ {
+///             ErrorType::AlreadyExists => "another conversation has this message".to_owned(),
+///             other => format!("the API refused it: {other}"),
+///         },
+///         _ if error.maybe_stored() => "ask again: the endpoint finds it".to_owned(),
+///         _ => "try again later".to_owned(),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -180,44 +200,48 @@ impl Error {
         }
     }
 
-    /// The client is not set up right.
+    /// The client is not set up right, and nothing was sent. Correct the setting that the text names.
     pub fn is_config(&self) -> bool {
         matches!(self.kind, ErrorKind::Config(_))
     }
 
-    /// The request breaks the contract and was not sent.
+    /// The request breaks the contract and was not sent. Correct what the
+    /// [violations](Self::violations) name; sending it again would end in the same way.
     pub fn is_invalid(&self) -> bool {
         matches!(self.kind, ErrorKind::Invalid(_))
     }
 
-    /// The API answered with an error of its own.
+    /// The API answered with an error of its own. Its [`ErrorType`] says what to do.
     pub fn is_api(&self) -> bool {
         matches!(self.kind, ErrorKind::Api(_))
     }
 
-    /// The answer is not one of the API's.
+    /// The answer is not one of the API's: a gateway's page, or another server. If it stays so, check the
+    /// base URL and what stands between.
     pub fn is_answer(&self) -> bool {
         matches!(self.kind, ErrorKind::Answer(_))
     }
 
-    /// No answer came.
+    /// No answer came: the network, a proxy or the server failed. Try again later, or let the channel do it.
     pub fn is_transport(&self) -> bool {
         matches!(self.kind, ErrorKind::Transport(_))
     }
 
-    /// The API does not accept the token, or not for this bot: 401 or 403.
+    /// The API does not accept the token, or not for this bot: 401 or 403. Correct token, bot or integration;
+    /// nothing was stored, so what the channel keeps until then is not lost.
     pub fn is_auth(&self) -> bool {
         matches!(self.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
     }
 
-    /// There were too many calls: 429, or the rate limit is known to be used up.
+    /// There were too many calls: 429, or the rate limit is known to be used up. Wait as
+    /// [`retry_after`](Self::retry_after) says; nothing was stored.
     pub fn is_rate_limited(&self) -> bool {
         let refused = self.status() == Some(StatusCode::TOO_MANY_REQUESTS);
         refused || matches!(self.kind, ErrorKind::RateLimit(_))
     }
 
     /// The time for the attempt was up, before or while the answer came, or that for the call before
-    /// the first attempt.
+    /// the first attempt. Try again later, or give the call more time.
     pub fn is_timeout(&self) -> bool {
         let cause = match &self.kind {
             ErrorKind::Deadline => return true,

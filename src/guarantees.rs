@@ -14,14 +14,31 @@
 //! | conversation | within the integration and its channel | do not matter |
 //!
 //! Take what the channel guarantees to be unique there, such as the id of the message, and leave out what
-//! may change from one webhook to the next, such as a name: it would split a person in two. A message
-//! whose tags another conversation has already is refused.
+//! may change from one webhook to the next, such as a name: it would split a person in two.
+//!
+//! # What a call changes of a record that is found
+//!
+//! | record | is updated, from API version 1.80 on | is not, as far as the vendor says |
+//! | --- | --- | --- |
+//! | message | tags, payload | type, conversation, user, origin, schedule |
+//! | user | tags, name, picture | further properties |
+//! | conversation | tags | channel |
+//!
+//! Before 1.80 nothing is. A message whose tags another conversation has already is refused
+//! (`AlreadyExists`). Tags that the request does not name stay; one with an empty value is removed.
+//!
+//! # How large, how often
+//!
+//! The API documents 128 KB for the payload of a message, 1 MB for a request, 100 requests a second, and
+//! 600 messages a minute from the people of one bot. The API enforces these, so this crate does not repeat
+//! them: what is too large comes back as `PayloadTooLarge` or `LimitExceeded`, and the rate limit is counted
+//! as [`Retry`](crate::Retry) tells. The bounds of the contract itself, such as 500 characters for the value
+//! of a tag, are checked before anything is sent.
 //!
 //! # For how long
 //!
 //! As long as the record is stored with these tags: the vendor names no time after which it is not found
-//! any more. From API version 1.80 on, a record that is found is updated with the tags of the call, a
-//! message also with its payload, a user with name and picture.
+//! any more.
 //!
 //! [`Client::deliver`](crate::Client::deliver) remembers the ids of users and conversations for an hour,
 //! or [as told](crate::Builder::remember_ids), by bot, integration and the whole request. What somebody

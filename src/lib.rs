@@ -48,6 +48,7 @@
 //! - `sandbox`: the endpoint in your own process.
 //! - `tracing`: a span for each call, an event for each attempt.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
