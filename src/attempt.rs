@@ -58,11 +58,36 @@ pub(crate) struct Caller {
 /// What stands before the token in its header.
 pub(crate) const BEARER: &str = "Bearer ";
 
-/// A record, whether the request created it, and what the answer tells of the rate limit.
-pub(crate) struct Answered<T> {
-    pub(crate) record: T,
-    pub(crate) created: Option<bool>,
-    pub(crate) rate_limit: RateLimit,
+/// What an endpoint made of a request.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Stored<T> {
+    /// The record as it is stored.
+    pub record: T,
+    /// Whether this call created it: `None` if the API does not say, as before version 1.80.
+    pub created: Option<bool>,
+    /// How much of the rate limit is left.
+    pub rate_limit: RateLimit,
+}
+
+impl<T> Stored<T> {
+    /// An answer for tests, without figures of a rate limit. Records deserialise from what the API sends:
+    ///
+    /// ```
+    /// use botpress_messages::{Stored, User, serde_json::json};
+    ///
+    /// let user: User = serde_json::from_value(json!({
+    ///     "id": "user_010NFASW4XK2YJ5RVY7B6JMC28",
+    ///     "createdAt": "2026-08-19T10:00:00Z",
+    ///     "updatedAt": "2026-08-19T10:00:00Z",
+    ///     "tags": { "id": "U05BPU9V1KQ" },
+    /// }))?;
+    /// assert_eq!(Stored::new(user, Some(true)).created, Some(true));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn new(record: T, created: Option<bool>) -> Self {
+        Self { record, created, rate_limit: RateLimit::default() }
+    }
 }
 
 impl Caller {
@@ -72,7 +97,7 @@ impl Caller {
         body: Bytes,
         timeout: Duration,
         answered: impl FnOnce(StatusCode, &HeaderMap) -> RateLimit,
-    ) -> Result<Answered<T>, ErrorKind> {
+    ) -> Result<Stored<T>, ErrorKind> {
         let body_left = Arc::new(Handover::default());
         let _guard = Guard(&body_left);
         let attempt = Attempt {
@@ -99,7 +124,7 @@ impl Caller {
             match serde_json::from_slice(&answer.body) {
                 Ok(decoded) => {
                     let (record, created) = T::read(decoded);
-                    return Ok(Answered { record, created, rate_limit });
+                    return Ok(Stored { record, created, rate_limit });
                 }
                 Err(error) => undecodable = Some(error),
             }

@@ -12,11 +12,11 @@ use http::StatusCode;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::attempt::{Answered, Caller, Record};
+use crate::attempt::{Caller, Record, Stored};
 use crate::builder::{Builder, Checked, Shared, Target};
 use crate::error::{Error, ErrorKind};
 use crate::generated::Operation;
-use crate::limit::{Limit, RateLimit};
+use crate::limit::Limit;
 use crate::record::New;
 use crate::retry::{Budget, Retry, is_safe};
 use crate::trace;
@@ -64,38 +64,6 @@ struct Settings {
     shared: Arc<Shared>,
     /// Tells what it asks for from what clients of other bots do.
     scope: usize,
-}
-
-/// What an endpoint made of a request.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub struct Stored<T> {
-    /// The record as it is stored.
-    pub record: T,
-    /// Whether this call created it: `None` if the API does not say, as before version 1.80.
-    pub created: Option<bool>,
-    /// How much of the rate limit is left.
-    pub rate_limit: RateLimit,
-}
-
-impl<T> Stored<T> {
-    /// An answer for tests, without figures of a rate limit. Records deserialise from what the API sends:
-    ///
-    /// ```
-    /// use botpress_messages::{Stored, User, serde_json::json};
-    ///
-    /// let user: User = serde_json::from_value(json!({
-    ///     "id": "user_010NFASW4XK2YJ5RVY7B6JMC28",
-    ///     "createdAt": "2026-08-19T10:00:00Z",
-    ///     "updatedAt": "2026-08-19T10:00:00Z",
-    ///     "tags": { "id": "U05BPU9V1KQ" },
-    /// }))?;
-    /// assert_eq!(Stored::new(user, Some(true)).created, Some(true));
-    /// # Ok::<(), serde_json::Error>(())
-    /// ```
-    pub fn new(record: T, created: Option<bool>) -> Self {
-        Self { record, created, rate_limit: RateLimit::default() }
-    }
 }
 
 impl Client {
@@ -262,11 +230,13 @@ impl Client {
                 turn.under_way = result.as_ref().is_err_and(ErrorKind::maybe_stored);
             }
             let error = match result {
-                Ok(Answered { record, created, rate_limit }) => {
+                Ok(mut stored) => {
                     trace::attempt::<T>(so_far.attempts, None, None);
                     // What is found now may be what an earlier attempt created.
-                    let created = created.filter(|created| *created || !so_far.maybe_stored);
-                    return Ok(Stored { record, created, rate_limit });
+                    if stored.created == Some(false) && so_far.maybe_stored {
+                        stored.created = None;
+                    }
+                    return Ok(stored);
                 }
                 Err(error) => error,
             };

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use futures_util::future::join;
 use serde_json::Value;
 
-use crate::attempt::Record;
-use crate::client::{Client, Stored, Time};
+use crate::attempt::{Record, Stored};
+use crate::client::{Client, Time};
 use crate::error::Error;
 use crate::generated::types::{Conversation, Message, User};
 use crate::record::{NewMessage, Sent, identity};

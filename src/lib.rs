@@ -80,9 +80,9 @@ pub mod content {
     };
 }
 
-pub use attempt::Record;
+pub use attempt::{Record, Stored};
 pub use builder::Builder;
-pub use client::{Client, Stored};
+pub use client::Client;
 pub use error::{AnswerError, ApiError, ConfigError, Error, ErrorKind, TransportError};
 pub use generated::types::{Conversation, Direction, ErrorType, Message, Origin, User};
 pub use limit::RateLimit;

@@ -6,8 +6,7 @@
 
 use std::time::Duration;
 
-use crate::attempt::Record;
-use crate::client::Stored;
+use crate::attempt::{Record, Stored};
 use crate::error::{Error, ErrorKind};
 
 /// Makes a call in a span of its own, and tells how it ended.
