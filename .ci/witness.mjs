@@ -2,6 +2,7 @@
 //
 //     node witness.mjs getOrCreateMessage ...
 //
+// An operation that the client does not have is left out.
 // It runs in a folder where @botpress/client and ts-json-schema-generator are installed.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createGenerator } from 'ts-json-schema-generator'
@@ -10,22 +11,20 @@ const read = (file) => JSON.parse(readFileSync(`node_modules/@botpress/client/${
 
 // The package's own types are one bundle; its source map has the generated files as they were.
 const map = read('dist/index.cjs.map')
-const source = (name) => {
-  const index = map.sources.findIndex((path) => path.endsWith(`/src/gen/runtime/${name}.ts`))
-  if (index < 0) throw new Error(`the source map of @botpress/client lacks ${name}.ts`)
-  return map.sourcesContent[index]
-}
+const source = (name) =>
+  map.sourcesContent[map.sources.findIndex((path) => path.endsWith(`/src/gen/runtime/${name}.ts`))]
 const first = (text, pattern) => {
   const found = text.match(pattern)
   if (!found) throw new Error(`@botpress/client is written in another way: no ${pattern}`)
   return found[1]
 }
 
-const index = source('index')
+const index = source('index') ?? ''
 const paths = {}
 const definitions = {}
 for (const operation of process.argv.slice(2)) {
   const types = source(`operations/${operation}`)
+  if (types === undefined) continue
   writeFileSync('operation.ts', types)
   const generator = createGenerator({
     path: 'operation.ts',
@@ -47,17 +46,16 @@ for (const operation of process.argv.slice(2)) {
     })
   const content = (schema) => ({ content: { 'application/json': { schema } } })
   const method = first(index.split(` ${operation} = `)[1] ?? '', /method: "(\w+)"/)
-  paths[first(types, /path: `([^`]+)`/)] = {
-    [method]: {
-      operationId: operation,
-      parameters: [
-        ...parameters('header', request.headers),
-        ...parameters('query', request.query),
-        ...parameters('path', request.params),
-      ],
-      requestBody: content(request.body),
-      responses: { 200: content(schema('Response')) },
-    },
+  const path = (paths[first(types, /path: `([^`]+)`/)] ??= {})
+  path[method] = {
+    operationId: operation,
+    parameters: [
+      ...parameters('header', request.headers),
+      ...parameters('query', request.query),
+      ...parameters('path', request.params),
+    ],
+    requestBody: content(request.body),
+    responses: { 200: content(schema('Response')) },
   }
 }
 const info = {

@@ -107,7 +107,7 @@ async fn the_answer_of_every_version_is_read() {
     ];
     for (version, created, answer) in cases {
         assert!(
-            vendor(version, "/responses/200").is_valid(&answer),
+            vendor(version, "/getOrCreateMessage/responses/200").is_valid(&answer),
             "{version}: as the vendor answers"
         );
         let (url, _) = script(vec![ok(&answer)]).await;
@@ -221,7 +221,7 @@ proptest! {
     #[test]
     fn any_answer_that_the_vendors_contract_allows_is_read(answer in answers()) {
         thread_local!(static VENDOR: [jsonschema::Validator; 2] =
-            ["1.70.2", "1.108.0"].map(|version| vendor(version, "/responses/200")));
+            ["1.70.2", "1.108.0"].map(|version| vendor(version, "/getOrCreateMessage/responses/200")));
         prop_assert!(VENDOR.with(|versions| versions.iter().any(|version| version.is_valid(&answer))));
         let stored = block_on(async {
             let (url, _) = script(vec![ok(&answer)]).await;

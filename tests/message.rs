@@ -393,7 +393,7 @@ proptest! {
     #[test]
     fn valid_is_what_the_vendors_contract_allows(body in bodies()) {
         thread_local!(static VENDOR: [jsonschema::Validator; 3] =
-            ["1.14.0", "1.70.2", "1.108.0"].map(|version| vendor(version, "/requestBody")));
+            ["1.14.0", "1.70.2", "1.108.0"].map(|version| vendor(version, "/getOrCreateMessage/requestBody")));
         let message = NewMessage::from(body.clone());
         let valid = match message.validate() {
             Ok(()) => true,

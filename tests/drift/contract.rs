@@ -1,7 +1,7 @@
 //! The contract of one operation, in a form that does not depend on layout or wording.
 //!
 //! It keeps the names and the shape of OpenAPI 3.0, into which it brings those of 3.1. References are
-//! inlined, and gone is what no message depends on: texts, examples, most extensions, names of
+//! inlined, and gone is what no call depends on: texts, examples, most extensions, names of
 //! components, order, and defaults spelled out.
 
 use serde_json::{Map, Value, json};
@@ -11,50 +11,58 @@ type Result<T> = std::result::Result<T, String>;
 /// Extensions that announce something, and are kept.
 pub const ANNOUNCEMENTS: [&str; 3] = ["x-sunset", "x-stability-level", "x-extensible-enum"];
 
-/// The contract of `method path` in an OpenAPI 3 document; the error says why there is none.
-pub fn contract(document: &Value, method: &str, path: &str) -> Result<Value> {
-    let is_3_1 = match document["openapi"].as_str() {
-        Some(version) if version.starts_with("3.0.") => false,
-        Some(version) if version.starts_with("3.1.") => true,
-        other => return Err(format!("not an OpenAPI 3.0 or 3.1 document (openapi: {other:?})")),
-    };
-    if is_3_1 && document.get("jsonSchemaDialect").is_some() {
-        return Err("`jsonSchemaDialect` may change what its schemas mean".into());
-    }
-    let doc = Document { root: document, is_3_1 };
-    let missing = || format!("lacks the operation {method} {path}");
-    let item = doc.follow(document["paths"].get(path).ok_or_else(missing)?)?;
-    let operation = item.get(method).ok_or_else(missing)?;
-    let servers = operation.get("servers").or(item.get("servers")).or(document.get("servers"));
-
-    let mut contract = json!({
-        "method": method,
-        "path": path,
-        "servers": doc.servers(servers)?,
-        "parameters": doc.parameters(&[item.get("parameters"), operation.get("parameters")])?,
-        "responses": doc.responses(&operation["responses"])?,
-    });
-    if let Some(security) = operation.get("security").or(document.get("security")) {
-        contract["security"] = doc.security(security)?;
-    }
-    if let Some(body) = operation.get("requestBody") {
-        contract["requestBody"] = doc.part(body)?;
-    }
-    let announced = object(item)?.iter().filter(|(name, _)| name.starts_with("x-"));
-    for (name, value) in object(operation)?.iter().chain(announced) {
-        if contract.get(name).is_none() {
-            keep(&mut contract, name, value.clone());
-        }
-    }
-    Ok(contract)
-}
-
-struct Document<'a> {
+/// An OpenAPI 3 document.
+pub struct Document<'a> {
     root: &'a Value,
     is_3_1: bool,
 }
 
 impl<'a> Document<'a> {
+    /// The error says why no contract can be read of it.
+    pub fn new(root: &'a Value) -> Result<Self> {
+        let is_3_1 = match root["openapi"].as_str() {
+            Some(version) if version.starts_with("3.0.") => false,
+            Some(version) if version.starts_with("3.1.") => true,
+            other => {
+                return Err(format!("not an OpenAPI 3.0 or 3.1 document (openapi: {other:?})"));
+            }
+        };
+        if is_3_1 && root.get("jsonSchemaDialect").is_some() {
+            return Err("`jsonSchemaDialect` may change what its schemas mean".into());
+        }
+        Ok(Self { root, is_3_1 })
+    }
+
+    /// The contract of one operation; the error says why there is none.
+    pub fn contract(&self, method: &str, path: &str) -> Result<Value> {
+        let missing = || format!("the document lacks {method} {path}");
+        let item = self.follow(self.root["paths"].get(path).ok_or_else(missing)?)?;
+        let operation = item.get(method).ok_or_else(missing)?;
+        let root = self.root;
+        let servers = operation.get("servers").or(item.get("servers")).or(root.get("servers"));
+
+        let mut contract = json!({
+            "method": method,
+            "path": path,
+            "servers": self.servers(servers)?,
+            "parameters": self.parameters(&[item.get("parameters"), operation.get("parameters")])?,
+            "responses": self.responses(&operation["responses"])?,
+        });
+        if let Some(security) = operation.get("security").or(root.get("security")) {
+            contract["security"] = self.security(security)?;
+        }
+        if let Some(body) = operation.get("requestBody") {
+            contract["requestBody"] = self.part(body)?;
+        }
+        let announced = object(item)?.iter().filter(|(name, _)| name.starts_with("x-"));
+        for (name, value) in object(operation)?.iter().chain(announced) {
+            if contract.get(name).is_none() {
+                keep(&mut contract, name, value.clone());
+            }
+        }
+        Ok(contract)
+    }
+
     /// What a chain of references leads to.
     fn follow(&self, mut value: &'a Value) -> Result<&'a Value> {
         let mut trail = Vec::new();

@@ -1,6 +1,7 @@
 //! Does `spec/botpress.yaml` still describe a client that works against the vendor's contract?
 //!
-//! `spec/vendor/VERSION.json` pins that contract by version. A fresh document is compared with
+//! `spec/vendor/VERSION.json` pins that contract by version, for each operation of the spec by its
+//! name. A fresh document is compared with
 //!
 //!     BOTPRESS_OPENAPI=path/to/openapi.json cargo test --test drift
 //!
@@ -19,18 +20,54 @@ mod support;
 mod types;
 mod witness;
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::{env, fs};
 
-use agreement::breaks;
-use contract::contract;
+use agreement::Break;
+use contract::Document;
 use serde_json::Value;
 
-const METHOD: &str = "post";
-const PATH: &str = "/v1/chat/messages/get-or-create";
+/// The contract of each operation of the spec, by its name, or why there is none.
+type Contracts = BTreeMap<String, Result<Value, String>>;
 
-fn ours() -> Value {
+static OURS: LazyLock<Contracts> = LazyLock::new(|| {
     let spec = fs::read_to_string("spec/botpress.yaml").unwrap();
-    contract(&serde_yaml::from_str(&spec).unwrap(), METHOD, PATH).unwrap()
+    let spec: Value = serde_yaml::from_str(&spec).unwrap();
+    let document = Document::new(&spec).unwrap();
+    let mut contracts = Contracts::new();
+    for (path, item) in spec["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if let Some(name) = operation["operationId"].as_str() {
+                contracts.insert(name.into(), Ok(document.contract(method, path).unwrap()));
+            }
+        }
+    }
+    contracts
+});
+
+/// The same of the pinned versions, oldest first.
+static PINNED: LazyLock<Vec<(String, Contracts)>> = LazyLock::new(|| {
+    let files = fs::read_dir("spec/vendor").unwrap().map(|entry| entry.unwrap().file_name());
+    let versions =
+        files.map(|name| name.into_string().unwrap().strip_suffix(".json").unwrap().to_owned());
+    let mut versions: Vec<_> = versions.collect();
+    versions.sort_by_key(|version| numbers(version).unwrap());
+    let read = |version: String| {
+        let mut pin: Value =
+            serde_json::from_str(&fs::read_to_string(file(&version)).unwrap()).unwrap();
+        (
+            version,
+            of_each(|name, _| pin.get_mut(name).map(Value::take).ok_or("is not pinned".into())),
+        )
+    };
+    versions.into_iter().map(read).collect()
+});
+
+/// What is found for each operation of the spec, given its name and its contract there.
+fn of_each(mut find: impl FnMut(&str, &Value) -> Result<Value, String>) -> Contracts {
+    let ours = OURS.iter().map(|(name, ours)| (name, ours.as_ref().unwrap()));
+    ours.map(|(name, ours)| (name.clone(), find(name, ours))).collect()
 }
 
 fn file(version: &str) -> String {
@@ -42,35 +79,22 @@ fn numbers(version: &str) -> Option<Vec<u32>> {
     version.split('.').map(|number| number.parse().ok()).collect()
 }
 
-/// The pinned contracts, oldest first.
-fn pinned() -> Vec<(String, Value)> {
-    let files = fs::read_dir("spec/vendor").unwrap().map(|entry| entry.unwrap().file_name());
-    let versions =
-        files.map(|name| name.into_string().unwrap().strip_suffix(".json").unwrap().to_owned());
-    let mut versions: Vec<_> = versions.collect();
-    versions.sort_by_key(|version| numbers(version).unwrap());
-    let read = |version: String| {
-        let contract = serde_json::from_str(&fs::read_to_string(file(&version)).unwrap()).unwrap();
-        (version, contract)
-    };
-    versions.into_iter().map(read).collect()
-}
-
 #[test]
 fn the_spec_agrees_with_the_pinned_versions() {
-    let ours = ours();
-    let versions = pinned();
-    for (version, theirs) in &versions {
-        let found: Vec<_> = breaks(&ours, theirs).into_iter().map(|(at, _)| at).collect();
+    for (version, theirs) in PINNED.iter() {
+        let found: Vec<_> = breaks(theirs, whole).into_iter().map(|(at, _)| at).collect();
         let expected: &[&str] = match version.as_str() {
-            "0.79.0" => &["request.origin", "response.message.updatedAt"],
-            "1.14.0" => &["request.origin"],
+            "0.79.0" => &[
+                "getOrCreateMessage request.origin",
+                "getOrCreateMessage response.message.updatedAt",
+            ],
+            "1.14.0" => &["getOrCreateMessage request.origin"],
             _ => &[],
         };
         assert_eq!(found, expected, "{version}");
     }
     for version in ["0.79.0", "1.14.0", "1.70.2", "1.82.0", "1.108.0"] {
-        assert!(versions.iter().any(|(pinned, _)| pinned == version), "{version} is not pinned");
+        assert!(PINNED.iter().any(|(pinned, _)| pinned == version), "{version} is not pinned");
     }
 }
 
@@ -81,8 +105,14 @@ fn a_fresh_document_has_the_contract_of_a_pinned_one() {
     };
     let document = document(&path);
     let comparison = compare(document.as_ref(), whole);
-    if let (Some((fresh, _)), Ok(version)) = (&comparison.1, env::var("BOTPRESS_PIN")) {
-        let text = serde_json::to_string_pretty(fresh).unwrap();
+    if let (Some((fresh, _)), Ok(version)) = (&comparison.1, env::var("BOTPRESS_PIN"))
+        && let Ok(pin) = fresh
+            .clone()
+            .into_iter()
+            .map(|(name, contract)| Ok((name, contract?)))
+            .collect::<Result<BTreeMap<_, _>, String>>()
+    {
+        let text = serde_json::to_string_pretty(&pin).unwrap();
         fs::write(file(&version), text + "\n").unwrap();
         return println!("pinned as {}", file(&version));
     }
@@ -116,7 +146,10 @@ fn tell(document: Result<&Value, &String>, (lines, fresh): &Comparison, next: &s
         text += &format!("\n{line}");
     }
     match fresh {
-        Some((_, pin)) if lines.is_empty() => text += &format!("\nIt agrees with the pin {pin}."),
+        Some((fresh, pin)) if lines.is_empty() => {
+            let names: Vec<_> = fresh.keys().map(String::as_str).collect();
+            text += &format!("\nIt agrees with the pin {pin}: {}.", names.join(", "));
+        }
         Some(_) => text += &format!("\nChange the spec until no BREAK is left, then {next}"),
         None => {}
     }
@@ -127,10 +160,10 @@ fn tell(document: Result<&Value, &String>, (lines, fresh): &Comparison, next: &s
 fn age(document: &Value) -> String {
     let text = |key: &str| document["info"][key].as_str().unwrap_or("unknown");
     let (title, version) = (text("title"), text("version"));
-    let (newest, _) = pinned().pop().unwrap();
+    let (newest, _) = PINNED.last().unwrap();
     let old = match numbers(version) {
         None => "is no version that can be compared with",
-        version if version < numbers(&newest) => "is older than",
+        version if version < numbers(newest) => "is older than",
         _ => return format!("INFO {title}: version {version}; the newest pin is {newest}."),
     };
     format!(
@@ -146,31 +179,29 @@ fn whole(contract: &Value, _: &Value) -> Value {
     contract.clone()
 }
 
-/// Every difference and the verdict, a line each, none if the contract is a pinned one; and the
-/// document's contract with the version of the pin that is nearest.
-type Comparison = (Vec<String>, Option<(Value, String)>);
+/// Every difference and the verdict, a line each, none if the contracts are pinned ones; and the
+/// document's contracts with the version of the pin that is nearest.
+type Comparison = (Vec<String>, Option<(Contracts, String)>);
 
 fn compare(document: Result<&Value, &String>, view: View) -> Comparison {
-    let read = document
-        .map_err(String::clone)
-        .and_then(|document| Ok((document, contract(document, METHOD, PATH)?)));
-    let (document, fresh) = match read {
+    let read = document.map_err(String::clone).and_then(|root| Ok((root, Document::new(root)?)));
+    let (root, document) = match read {
         Ok(read) => read,
         Err(cause) => {
             return (vec![format!("BREAK document: {cause}"), "drift: break".into()], None);
         }
     };
-    let seen = view(&fresh, &fresh);
-    let pinned = pinned().into_iter().rev();
-    let pinned = pinned.map(|(version, pin)| (version, differences(&view(&pin, &fresh), &seen)));
+    let fresh = contracts(&document);
+    let pinned = PINNED.iter().rev();
+    let pinned = pinned.map(|(version, pin)| (version, between(pin, &fresh, view, changes)));
     let pinned: Vec<_> = pinned.collect();
     let silent = pinned.iter().find(|(version, differences)| {
-        document["info"]["version"] == **version && !differences.is_empty()
+        root["info"]["version"] == **version && !differences.is_empty()
     });
     let (pin, nearest) = pinned.iter().min_by_key(|(_, differences)| differences.len()).unwrap();
     let mut lines = Vec::new();
     if !nearest.is_empty() || silent.is_some() {
-        let breaks = breaks(&view(&ours(), &fresh), &seen);
+        let breaks = breaks(&fresh, view);
         lines.extend(breaks.iter().map(|(at, what)| format!("BREAK {at}: {what}")));
         lines.extend(silent.map(|(version, _)| {
             format!("NOTICE document: version {version} is pinned with another contract")
@@ -182,14 +213,47 @@ fn compare(document: Result<&Value, &String>, view: View) -> Comparison {
         lines.extend(notices.map(|(at, what)| format!("NOTICE {at}: {what}")));
         lines.push(format!("drift: {}", if breaks.is_empty() { "notice" } else { "break" }));
     }
-    (lines, Some((fresh, pin.clone())))
+    (lines, Some((fresh, pin.to_string())))
+}
+
+/// The contracts of a document.
+fn contracts(document: &Document) -> Contracts {
+    of_each(|_, ours| {
+        let [method, path] = ["method", "path"].map(|key| ours[key].as_str().unwrap());
+        document.contract(method, path)
+    })
+}
+
+/// Where our requests may be refused or their answers not be read.
+fn breaks(theirs: &Contracts, view: View) -> Vec<Break> {
+    between(&OURS, theirs, view, agreement::breaks)
+}
+
+/// What is found between the contracts of each operation, at places that begin with its name. That
+/// there is none is found too.
+fn between(
+    ones: &Contracts,
+    others: &Contracts,
+    view: View,
+    find: fn(&Value, &Value) -> Vec<Break>,
+) -> Vec<Break> {
+    let of_one = |(name, other): (&String, &Result<Value, String>)| -> Vec<Break> {
+        let found = match (other, &ones[name]) {
+            (Ok(other), Ok(one)) => find(&view(one, other), &view(other, other)),
+            (Err(cause), _) | (_, Err(cause)) => vec![(String::new(), cause.clone())],
+        };
+        let place = |at: String| format!("{name} {at}").trim_end().to_owned();
+        found.into_iter().map(|(at, what)| (place(at), what)).collect()
+    };
+    others.iter().flat_map(of_one).collect()
 }
 
 /// What changed between two contracts, each with the place that the rules give to it.
-fn differences(old: &Value, new: &Value) -> Vec<(String, String)> {
+fn changes(old: &Value, new: &Value) -> Vec<Break> {
     type Side<'a> = Option<&'a Value>;
-    fn walk(old: Side, new: Side, at: String, found: &mut Vec<(String, String)>) {
+    fn walk(old: Side, new: Side, at: String, are_names: bool, found: &mut Vec<Break>) {
         let below = |key: &str| match key {
+            _ if are_names => format!("{at}.{key}"),
             "content" | "application/json" | "schema" | "properties" => at.clone(),
             "requestBody" => "request".into(),
             "200" => "response".into(),
@@ -200,7 +264,9 @@ fn differences(old: &Value, new: &Value) -> Vec<(String, String)> {
         match (old, new) {
             (Some(Value::Object(old)), Some(Value::Object(new))) => {
                 for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))) {
-                    walk(old.get(key), new.get(key), below(key), found);
+                    // A property may be called like a keyword.
+                    let are_names = key == "properties" && !are_names;
+                    walk(old.get(key), new.get(key), below(key), are_names, found);
                 }
             }
             (Some(Value::Array(old)), Some(Value::Array(new))) if old != new => {
@@ -232,6 +298,6 @@ fn differences(old: &Value, new: &Value) -> Vec<(String, String)> {
         at.rsplit('.').next().unwrap_or_default()
     }
     let mut found = Vec::new();
-    walk(Some(old), Some(new), String::new(), &mut found);
+    walk(Some(old), Some(new), String::new(), false, &mut found);
     found
 }
