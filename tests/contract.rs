@@ -2,18 +2,40 @@
 
 mod support;
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use botpress_messages::content::Content;
 use botpress_messages::sandbox::Sandbox;
 use botpress_messages::{
-    Client, Conversation, Direction, Message, New, NewMessage, Origin, Record, User,
+    Client, Conversation, Direction, Error, Message, New, NewConversation, NewMessage, NewUser,
+    Origin, Record, User,
 };
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use serde::Serialize;
 use serde_json::{Value, json};
 use support::*;
+
+/// The vendor's versions whose answers are read, and what they say of `created`.
+const VERSIONS: [&str; 4] = ["1.14.0", "1.70.2", "1.82.0", "1.108.0"];
+const CREATED: [Option<bool>; 4] = [None, None, Some(true), Some(false)];
+
+/// What the record of an operation is called in its answer.
+fn record_of(operation: &str) -> String {
+    operation.trim_start_matches("getOrCreate").to_lowercase()
+}
+
+/// An object with further properties.
+fn with(object: &Value, more: Value) -> Value {
+    let [object, more] = [object, &more].map(|object| object.as_object().unwrap().clone());
+    object.into_iter().chain(more).collect()
+}
+
+fn failed(error: Error) -> TestCaseError {
+    TestCaseError::fail(format!("{error:?}"))
+}
 
 #[tokio::test]
 async fn recorded_requests_arrive_as_they_are_or_are_refused_unsent() {
@@ -87,37 +109,66 @@ async fn the_documented_samples_pass() {
 
 #[tokio::test]
 async fn the_answer_of_every_version_is_read() {
-    let with = |edit: fn(&mut Value)| {
-        let mut answer = stored();
-        edit(&mut answer);
-        answer
-    };
-    let cases = [
-        ("1.14.0", None, with(|a| drop(a.as_object_mut().unwrap().remove("meta")))),
-        (
-            "1.70.2",
-            None,
-            with(|a| {
-                a.as_object_mut().unwrap().remove("meta");
-                a["message"]["origin"] = json!("synthetic");
-            }),
-        ),
-        ("1.82.0", Some(true), stored()),
-        ("1.108.0", Some(false), with(|a| a["meta"]["created"] = json!(false))),
+    let common = json!({
+        "createdAt": "2026-08-19T10:00:00.250Z",
+        "updatedAt": "2026-08-19T10:00:01.500Z",
+        "tags": { "id": "1" },
+    });
+    let user = with(&common, json!({ "id": USER }));
+    let conversation =
+        with(&common, json!({ "id": CONVERSATION, "channel": "dm", "integration": "slack" }));
+    let (id, own) = ("x".repeat(28), json!({ "plan": "gold" }));
+
+    // What 1.14, 1.70.2, 1.82 and 1.108 add to that.
+    let added = [json!({}), json!({ "origin": "synthetic" }), json!({}), json!({})];
+    let messages = read("getOrCreateMessage", hello(), stored()["message"].take(), added).await;
+    assert_eq!(messages[0].direction, Direction::Incoming);
+    assert_eq!(messages[1].origin, Some(Origin::Synthetic));
+    let added = [
+        json!({}),
+        json!({ "name": "Ann Petit", "pictureUrl": "data:," }),
+        json!({ "attributes": own }),
+        json!({ "attributes": own, "properties": own }),
     ];
-    for (version, created, answer) in cases {
-        assert!(
-            vendor(version, "/getOrCreateMessage/responses/200").is_valid(&answer),
-            "{version}: as the vendor answers"
-        );
+    let users = read("getOrCreateUser", NewUser::new(), user, added).await;
+    assert_eq!(users[1].name.as_deref(), Some("Ann Petit"));
+    let added = [
+        json!({}),
+        json!({ "currentTaskId": id, "currentWorkflowId": id }),
+        json!({ "messageCount": 3, "currentWorkflowId": id }),
+        json!({ "messageCount": 3, "properties": own }),
+    ];
+    let request = NewConversation::new("dm");
+    let conversations = read("getOrCreateConversation", request, conversation, added).await;
+    assert_eq!(conversations[2].message_count, Some(3.0));
+}
+
+async fn read<T: Record + Serialize>(
+    operation: &str,
+    request: New<T>,
+    record: Value,
+    added: [Value; 4],
+) -> Vec<T> {
+    let mut records = Vec::new();
+    for ((version, added), created) in VERSIONS.into_iter().zip(added).zip(CREATED) {
+        let record = with(&record, added);
+        let mut answer = json!({ record_of(operation): record });
+        if let Some(created) = created {
+            answer["meta"] = json!({ "created": created });
+        }
+        let vendor = vendor(version, &format!("{operation}/responses/200"));
+        assert!(vendor.is_valid(&answer), "{version}: as the vendor answers");
         let (url, _) = script(vec![ok(&answer)]).await;
-        let stored = client(&url).get_or_create(&hello()).await.unwrap();
+        let stored = client(&url).get_or_create(&request).await.unwrap();
         assert_eq!(stored.created, created, "{version}");
-        assert_eq!(serde_json::to_value(&stored.record).unwrap(), answer["message"], "{version}");
-        assert_eq!(stored.record.direction, Direction::Incoming);
-        let origin = stored.record.origin;
-        assert_eq!(origin, (version == "1.70.2").then_some(Origin::Synthetic), "{version}");
+        let mut read = json!(stored.record);
+        if let Some(count) = read.get_mut("messageCount") {
+            *count = json!(count.as_f64().unwrap() as u64); // any number for the vendor
+        }
+        assert_eq!(read, record, "{version}");
+        records.push(stored.record);
     }
+    records
 }
 
 #[tokio::test]
@@ -160,82 +211,110 @@ fn the_client_can_be_shared_and_its_futures_sent() {
     };
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+/// Tests a property with so many values.
+fn holds<T: Debug>(
+    cases: u32,
+    values: impl Strategy<Value = T>,
+    test: impl Fn(T) -> Result<(), TestCaseError>,
+) {
+    let config = ProptestConfig { cases, failure_persistence: None, ..Default::default() };
+    TestRunner::new(config).run(&values, test).unwrap_or_else(|error| panic!("{error}"));
+}
 
-    #[test]
-    fn any_valid_body_arrives_as_it_is(body in bodies()) {
-        let message = NewMessage::from(body.clone());
-        prop_assume!(message.validate().is_ok());
+#[test]
+fn any_valid_body_arrives_as_it_is() {
+    arrives::<Message>("getOrCreateMessage");
+    arrives::<User>("getOrCreateUser");
+    arrives::<Conversation>("getOrCreateConversation");
+}
+
+fn arrives<T: Record>(operation: &str) {
+    holds(100, bodies(operation), |body| {
+        let record = New::<T>::from(body.clone());
+        prop_assume!(record.validate().is_ok());
         let arrived = block_on(async {
             // Of its own, since the tags of the last body may be these.
             let sandbox = Sandbox::start().await.unwrap();
-            sandbox.client().build()?.get_or_create(&message).await?;
-            Ok::<_, botpress_messages::Error>(sandbox.requests().pop().map(|request| request.body))
+            quick(sandbox.client()).build()?.get_or_create(&record).await?;
+            Ok::<_, Error>(sandbox.requests().pop().map(|request| request.body))
         });
-        prop_assert_eq!(arrived.map_err(|e| TestCaseError::fail(e.to_string()))?, Some(body));
-    }
+        prop_assert_eq!(arrived.map_err(failed)?, Some(body));
+        Ok(())
+    });
 }
 
-/// An answer with these versions' optional parts.
-fn answers() -> impl Strategy<Value = Value> {
-    let date = (
-        "[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]",
-        "(\\.[0-9]{1,12})?([Zz]|[+-](0[0-9]|1[0-3]):[0-5][0-9])",
-    );
-    let date = || date.prop_map(|(time, rest)| time + &rest);
-    let id = || text(28..=36usize);
-    let tags = prop::collection::btree_map(".{0,8}", text(0..=600usize), 0..4);
-    let message = (
-        id(),
-        date(),
-        date(),
-        text(0..=200usize),
-        object(),
-        any::<bool>(),
-        id(),
-        id(),
-        tags,
-        any::<bool>(),
-    );
-    (message, prop::option::of(any::<bool>())).prop_map(|(message, created)| {
-        let (id, created_at, updated_at, kind, payload, incoming, user, conversation, tags, synthetic) = message;
-        let mut answer = json!({ "message": {
-            "id": id, "createdAt": created_at, "updatedAt": updated_at, "type": kind, "payload": payload,
-            "direction": if incoming { "incoming" } else { "outgoing" }, "userId": user,
-            "conversationId": conversation, "tags": tags,
-        }});
-        if synthetic {
-            answer["message"]["origin"] = json!("synthetic");
-        }
-        if let Some(created) = created {
-            answer["meta"] = json!({ "created": created });
-        }
-        answer
-    })
+#[test]
+fn any_answer_that_the_vendors_contract_allows_is_read() {
+    understands("getOrCreateMessage", hello());
+    understands("getOrCreateUser", NewUser::new());
+    understands("getOrCreateConversation", NewConversation::new("dm"));
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
-
-    #[test]
-    fn any_answer_that_the_vendors_contract_allows_is_read(answer in answers()) {
-        thread_local!(static VENDOR: [jsonschema::Validator; 2] =
-            ["1.70.2", "1.108.0"].map(|version| vendor(version, "/getOrCreateMessage/responses/200")));
-        prop_assert!(VENDOR.with(|versions| versions.iter().any(|version| version.is_valid(&answer))));
+fn understands<T: Record + Serialize>(operation: &str, request: New<T>) {
+    let part = format!("{operation}/responses/200");
+    let answers = VERSIONS.map(|version| values::of(&schema(version, &part)));
+    let vendors = VERSIONS.map(|version| vendor(version, &part));
+    holds(200, prop::strategy::Union::new(answers), |answer| {
+        prop_assert!(vendors.iter().any(|vendor| vendor.is_valid(&answer)));
         let stored = block_on(async {
             let (url, _) = script(vec![ok(&answer)]).await;
-            client(&url).get_or_create(&hello()).await
+            client(&url).get_or_create(&request).await
         });
-        let stored = stored.map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
-        let mut read = serde_json::to_value(&stored.record).unwrap();
+        let stored = stored.map_err(failed)?;
+        let (mut sent, mut read) = (answer[record_of(operation)].clone(), json!(stored.record));
         for date in ["createdAt", "updatedAt"] {
             // The same moment, whatever its offset was.
-            let sent: DateTime<Utc> = answer["message"][date].as_str().unwrap().parse().unwrap();
-            prop_assert_eq!(read[date].take().as_str().unwrap().parse::<DateTime<Utc>>().unwrap(), sent);
-            read[date] = answer["message"][date].clone();
+            let [sent, read] = [&mut sent, &mut read].map(|record| record[date].take());
+            let moment = |date: Value| date.as_str().unwrap().parse::<DateTime<Utc>>();
+            prop_assert_eq!(moment(read), moment(sent));
         }
-        prop_assert_eq!(&read, &answer["message"]);
+        // An empty object says as much as none.
+        let says = |_: &String, value: &mut Value| *value != json!({});
+        sent.as_object_mut().unwrap().retain(says);
+        read.as_object_mut().unwrap().retain(says);
+        prop_assert_eq!(read, sent);
         prop_assert_eq!(stored.created, answer["meta"]["created"].as_bool());
-    }
+        Ok(())
+    });
+}
+
+/// The witness is another implementation (`jsonschema`) with another schema (the vendor's).
+#[test]
+fn valid_is_what_the_vendors_contract_allows() {
+    is_valid_as_there::<Message>("getOrCreateMessage");
+    is_valid_as_there::<User>("getOrCreateUser");
+    is_valid_as_there::<Conversation>("getOrCreateConversation");
+}
+
+fn is_valid_as_there<T: Record>(operation: &str) {
+    let vendors = VERSIONS.map(|version| vendor(version, &format!("{operation}/requestBody")));
+    holds(2_000, bodies(operation), |body| {
+        let valid = match New::<T>::from(body.clone()).validate() {
+            Ok(()) => true,
+            Err(error) => {
+                prop_assert!(error.is_invalid() && !error.violations().is_empty());
+                false
+            }
+        };
+        let [v1_14, v1_70, v1_82, v1_108] = vendors.each_ref().map(|vendor| vendor.is_valid(&body));
+        prop_assert_eq!(valid, v1_70 && keeps_the_prose(&body));
+        prop_assert!(!valid || v1_82 && v1_108);
+        prop_assert!(!valid || body.get("origin").is_some() || v1_14);
+        Ok(())
+    });
+}
+
+/// What the contract says in prose: one of date and delay, a date that is one, no time that is past,
+/// discriminators that name tags. Of the dates in `bodies`, those that are one begin in the same way.
+fn keeps_the_prose(body: &Value) -> bool {
+    let schedule = body.get("schedule").is_none_or(|schedule| {
+        let date = schedule
+            .get("dateTime")
+            .map(|date| date.as_str().is_some_and(|date| date.starts_with("2027-01")));
+        let delay =
+            schedule.get("delay").map(|delay| delay.as_f64().is_some_and(|delay| delay >= 0.0));
+        matches!((date, delay), (Some(true), None) | (None, Some(true)))
+    });
+    let mut names = body.get("discriminateByTags").and_then(Value::as_array).into_iter().flatten();
+    schedule && names.all(|name| name.as_str().is_some_and(|name| body["tags"].get(name).is_some()))
 }

@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 use botpress_messages::content::*;
 use botpress_messages::{Message, NewConversation, NewMessage, NewUser, Rule, Schedule};
 use chrono::{DateTime, FixedOffset, Utc};
-use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use support::*;
 
@@ -369,41 +368,4 @@ fn expect(message: &NewMessage, expected: &[(&str, Rule, &str)]) {
     }
     assert!(found.is_empty(), "unexpected: {found:?}");
     assert!(!error.to_string().contains('\n'));
-}
-
-/// What the contract says in prose: one of date and delay, a date that is one, no time that is past,
-/// discriminators that name tags. The dates above are told apart by the first character after "T".
-fn keeps_the_prose(body: &Value) -> bool {
-    let schedule = body.get("schedule").is_none_or(|schedule| {
-        let date = schedule
-            .get("dateTime")
-            .map(|date| date.as_str().is_some_and(|date| date.starts_with("2027-01")));
-        let delay =
-            schedule.get("delay").map(|delay| delay.as_f64().is_some_and(|delay| delay >= 0.0));
-        matches!((date, delay), (Some(true), None) | (None, Some(true)))
-    });
-    let mut names = body.get("discriminateByTags").and_then(Value::as_array).into_iter().flatten();
-    schedule && names.all(|name| name.as_str().is_some_and(|name| body["tags"].get(name).is_some()))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..Default::default() })]
-
-    /// The witness is another implementation (`jsonschema`) with another schema (the vendor's).
-    #[test]
-    fn valid_is_what_the_vendors_contract_allows(body in bodies()) {
-        thread_local!(static VENDOR: [jsonschema::Validator; 3] =
-            ["1.14.0", "1.70.2", "1.108.0"].map(|version| vendor(version, "/getOrCreateMessage/requestBody")));
-        let message = NewMessage::from(body.clone());
-        let valid = match message.validate() {
-            Ok(()) => true,
-            Err(error) => { prop_assert!(error.is_invalid() && !error.violations().is_empty()); false }
-        };
-        VENDOR.with(|[v1_14, v1_70, v1_108]| {
-            prop_assert_eq!(valid, v1_70.is_valid(&body) && keeps_the_prose(&body));
-            prop_assert!(!valid || v1_108.is_valid(&body));
-            prop_assert!(!valid || body.get("origin").is_some() || v1_14.is_valid(&body));
-            Ok(())
-        })?;
-    }
 }
