@@ -42,6 +42,7 @@ async fn serve(args: Args) -> Result<(), String> {
     println!("export BP_API_URL={}", sandbox.url());
     println!("export BP_TOKEN={}", Sandbox::TOKEN);
     println!("export BP_BOT_ID={}", Sandbox::BOT_ID);
+    println!("export BP_INTEGRATION_ID={}", Sandbox::INTEGRATION_ID);
 
     tokio::signal::ctrl_c().await.map_err(|e| format!("cannot wait for an interrupt: {e}"))?;
     println!("{} messages were stored and are gone now.", sandbox.messages().len());
