@@ -1,27 +1,6 @@
-//! Hands a channel's message to a Botpress bot once, however often the channel repeats it.
+#![doc = include_str!("../README.md")]
 //!
-//! Bots talk to people through channels: Slack, WhatsApp, mail. An integration receives a channel's
-//! webhook and hands the message to Botpress, although webhooks repeat and networks fail. The
-//! endpoint for that is `POST /v1/chat/messages/get-or-create`, and this crate is its client.
-//!
-//! ```no_run
-//! # async fn example() -> Result<(), botpress_messages::Error> {
-//! use botpress_messages::{Client, NewConversation, NewMessage, NewUser, content::Text};
-//!
-//! let client = Client::from_env()?; // BP_TOKEN, BP_BOT_ID, BP_INTEGRATION_ID
-//! let message = NewMessage::new(
-//!     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
-//!     NewUser::new().tag("id", "U05BPU9V1KQ"),
-//!     Text::new("can someone restart **staging**?"),
-//! )
-//! .tag("ts", "1722441123.004619")
-//! .tag("channelId", "C05C6ACTLPQ");
-//!
-//! let stored = client.deliver(&message).await?;
-//! println!("{} was created: {:?}", stored.record.id, stored.created);
-//! # Ok(())
-//! # }
-//! ```
+//! # Where to read on
 //!
 //! - [`Client`] holds the credentials and makes the calls: [`deliver`](Client::deliver) takes what a
 //!   webhook knows, [`get_or_create`](Client::get_or_create) makes one call.
@@ -35,19 +14,8 @@
 //! - [`guarantees`] says what identifies a message, what two calls at once do, and what is not promised.
 #![cfg_attr(
     feature = "sandbox",
-    doc = "- [`sandbox`] is the endpoint in your own process, for tests."
+    doc = "- [`sandbox`] is the endpoints in your own process, for tests."
 )]
-//!
-//! Types, bounds and documentation come from `spec/botpress.yaml`: build.rs generates the client
-//! from it when the crate is compiled.
-//!
-//! # Features
-//!
-//! - `rustls` (default): TLS by rustls, with the platform's certificates.
-//! - `native-tls`: TLS by the platform's own library.
-//! - `sandbox`: the endpoint in your own process.
-//! - `tracing`: a span for each call, an event for each attempt.
-
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -93,8 +61,3 @@ pub use validate::{Rule, Violation};
 
 // Their types stand in this API, so that users need these very versions.
 pub use {chrono, http, reqwest, serde_json};
-
-/// The README's code, compiled with the tests.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -13,6 +13,14 @@ fn floats_survive_for_users_too() {
     assert!(line.contains("float_roundtrip"), "{line}");
 }
 
+/// Who reads the version knows for which contract it is.
+#[test]
+fn the_version_names_the_contract() {
+    let spec = include_str!("../spec/botpress.yaml");
+    let contract = spec.lines().find_map(|line| line.strip_prefix("  version: ")).unwrap();
+    assert_eq!(env!("CARGO_PKG_VERSION").split_once('+').unwrap().1, contract);
+}
+
 /// No dependency may ask for a later compiler than the `rust-version` of this crate.
 #[test]
 fn the_rust_version_holds_for_every_dependency() {
