@@ -11,7 +11,6 @@ use std::time::Duration;
 use botpress_messages::sandbox::{Fault, Sandbox};
 use botpress_messages::{ErrorKind, NewMessage, Retry, content::Text};
 use futures::{StreamExt, stream};
-use proptest::prelude::*;
 use support::*;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
@@ -434,40 +433,4 @@ async fn a_storm_loses_nothing_and_duplicates_nothing() {
     }
     assert!(reported >= 7_493, "of 7,500 identified messages, {reported} were reported stored");
     assert!(failed[0] > 500, "the storm struck: {failed:?}");
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
-
-    /// Whatever comes back is a value or an error.
-    #[test]
-    fn no_answer_is_too_strange(
-        status in 200..600u16,
-        headers in prop::collection::vec(("[a-z-]{1,12}|retry-after|ratelimit-reset|content-type", "[ -~]{0,30}|[0-9.e-]{1,25}"), 0..4),
-        body in prop_oneof![
-            prop::collection::vec(any::<u8>(), 0..200),
-            any_json().prop_map(|json| json.to_string().into_bytes()),
-            (object(), object()).prop_map(|(message, meta)| serde_json::json!({ "message": message, "meta": meta }).to_string().into_bytes()),
-        ],
-        cut in any::<prop::sample::Index>(),
-    ) {
-        let headers: String = headers
-            .into_iter()
-            .filter(|(name, _)| !["connection", "upgrade", "trailer", "te"].contains(&name.as_str()))
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .collect();
-        let mut answer = format!("HTTP/1.1 {status} x\r\n{headers}content-length: {}\r\n\r\n", body.len()).into_bytes();
-        answer.extend(body);
-        if status % 3 == 0 {
-            answer.truncate(cut.index(answer.len()));
-        }
-        let result = block_on(async {
-            let (url, _) = script(vec![answer]).await;
-            once(&url).get_or_create(&hello()).await
-        });
-        if let Err(error) = result {
-            let text = format!("{error} {error:?}");
-            prop_assert!(!error.is_config() && !error.is_invalid() && !text.is_empty());
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{any_json, text};
+use crate::{any_json, text};
 
 /// Values that the schema allows, many of them at its bounds.
 pub fn of(schema: &Value) -> BoxedStrategy<Value> {

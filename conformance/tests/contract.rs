@@ -1,7 +1,5 @@
 //! The recorded requests, the documentation's samples and the answers of each vendor version.
 
-mod support;
-
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -12,11 +10,12 @@ use botpress_messages::{
     Origin, Record, User,
 };
 use chrono::{DateTime, Utc};
+use conformance::support::*;
+use conformance::*;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde::Serialize;
 use serde_json::{Value, json};
-use support::*;
 
 /// The vendor's versions whose answers are read, and what they say of `created`.
 const VERSIONS: [&str; 4] = ["1.14.0", "1.70.2", "1.82.0", "1.108.0"];
