@@ -1,59 +1,56 @@
-//! Takes Slack's events and hands their messages to a bot, each once, however often Slack repeats them.
+//! Takes Slack's events and hands what people write to a bot: each message once, however often Slack
+//! repeats it.
 //!
-//!     export SLACK_SIGNING_SECRET=...     # of the Slack app
-//!     export BP_TOKEN=... BP_BOT_ID=... BP_INTEGRATION_ID=...
+//!     export SLACK_SIGNING_SECRET=... BP_TOKEN=... BP_BOT_ID=... BP_INTEGRATION_ID=...
 //!     cargo run --example webhook -- --port 3000
 //!
-//! To try it without Slack and Botpress, start `cargo run --example sandbox -- --port 8080`, export what it
-//! prints, and send an event that you sign yourself:
+//! Slack's app wants an https URL that leads to `/slack`, and subscriptions to `message.*` events. Slack
+//! repeats an event three times within about six minutes, then it is gone: what has to outlive a longer
+//! outage needs a queue of your own.
 //!
-//!     body='{"type":"event_callback","event":{"type":"message","channel":"C1","channel_type":"channel",
-//!       "user":"U1","text":"Hello","ts":"1722441123.004619"}}'
+//! To try it without Slack and Botpress, start `cargo run --example sandbox`, export what it prints and
+//! any signing secret, start this, and send an event that you sign yourself, twice:
+//!
+//!     body='{"type":"event_callback","event":{"type":"message","channel":"C1","user":"U1","text":"Hello","ts":"1722441123.004619"}}'
 //!     time=$(date +%s)
-//!     sign=$(printf %s "v0:$time:$body" | openssl dgst -sha256 -hmac "$SLACK_SIGNING_SECRET" | sed 's/.* //')
-//!     curl -i localhost:3000/slack -d "$body" -H "x-slack-request-timestamp: $time" \
-//!       -H "x-slack-signature: v0=$sign"
+//!     signature=$(printf %s "v0:$time:$body" | openssl dgst -sha256 -hmac "$SLACK_SIGNING_SECRET" -r | cut -d ' ' -f 1)
+//!     curl -i localhost:3000/slack -H "X-Slack-Request-Timestamp: $time" -H "X-Slack-Signature: v0=$signature" -d "$body"
 
-use std::env;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{env, error, io};
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::post;
-use axum::{Json, Router};
-use botpress_messages::content::{Bloc, BlocItem, Content, File, Image, Text};
+use botpress_messages::content::{Audio, Bloc, BlocItem, Content, File, Image, Text, Video};
 use botpress_messages::{Client, NewConversation, NewMessage, NewUser, Retry};
 use clap::Parser;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
 
-/// Takes Slack's events at `/slack` and hands their messages to a bot.
+/// Takes Slack's events at /slack and hands what people write to a bot.
 #[derive(Parser)]
 struct Args {
     /// The port to listen on; 0 takes a free one
-    #[arg(long, default_value_t = 3000)]
+    #[arg(long, env = "PORT", default_value_t = 3000)]
     port: u16,
-    /// The address to listen on
+    /// The address to listen on: that of this machine alone, unless told otherwise
     #[arg(long, default_value_t = Ipv4Addr::LOCALHOST.into())]
-    bind: IpAddr,
-}
-
-/// What every request needs.
-struct App {
-    client: Client,
-    signing_secret: String,
+    host: IpAddr,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(io::stderr).init();
     match serve(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -63,151 +60,182 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(args: Args) -> Result<(), Box<dyn std::error::Error>> {
-    let signing_secret = env::var("SLACK_SIGNING_SECRET").ok().filter(|secret| !secret.is_empty());
-    let signing_secret = signing_secret.ok_or("SLACK_SIGNING_SECRET is missing")?;
-    // Slack repeats what is not answered within three seconds.
-    let retry = Retry::default().deadline(Duration::from_millis(2_500));
-    let client = Client::builder().env().retry(retry).build()?;
-    let app = App { client, signing_secret };
+/// Slack repeats what is not answered by then.
+const SLACK_WAITS: Duration = Duration::from_secs(3);
 
-    let listener = TcpListener::bind((args.bind, args.port)).await?;
-    println!("listening on http://{}/slack", listener.local_addr()?);
-    let router = Router::new().route("/slack", post(receive)).with_state(Arc::new(app));
-    Ok(axum::serve(listener, router).with_graceful_shutdown(interrupted()).await?)
+async fn serve(args: Args) -> Result<(), Box<dyn error::Error>> {
+    let secret = env::var("SLACK_SIGNING_SECRET").ok().filter(|secret| !secret.is_empty());
+    let secret =
+        secret.ok_or("SLACK_SIGNING_SECRET is missing: it is one of the app's credentials")?;
+    // Half a second is for the way from Slack and back.
+    let retry = Retry::default().deadline(SLACK_WAITS - Duration::from_millis(500));
+    let client = Client::from_env()?.with_retry(retry);
+    let app = App { client, signature: Hmac::new_from_slice(secret.as_bytes())? };
+
+    let router = Router::new().route("/slack", post(receive)).with_state(app);
+    let listener = TcpListener::bind((args.host, args.port)).await?;
+    println!("Listening on http://{}/slack", listener.local_addr()?);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server =
+        axum::serve(listener, router).with_graceful_shutdown(async { drop(stopped.await) });
+    let server = tokio::spawn(server.into_future());
+
+    asked_to_stop().await?;
+    drop(stop);
+    // What is under way is answered by then; a connection that only stands open is not waited for.
+    let _ = timeout(SLACK_WAITS, server).await;
+    Ok(())
 }
 
-/// The answer to Slack: 200 if it is done with the event, 5xx if it should send it again.
-async fn receive(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
-    if !is_signed(&app.signing_secret, &headers, &body) {
-        return StatusCode::UNAUTHORIZED.into_response();
+/// Waits for Ctrl-C, or for SIGTERM where there is one.
+async fn asked_to_stop() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminate.recv() => Ok(()),
+        }
     }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
+
+#[derive(Clone)]
+struct App {
+    client: Client,
+    /// Made with the signing secret, of nothing yet.
+    signature: Hmac<Sha256>,
+}
+
+type Answer = Result<String, (StatusCode, &'static str)>;
+
+/// Answers Slack: 200 if it is done with an event, 5xx if it is to send it again.
+async fn receive(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Answer {
+    app.verify(&headers, &body).map_err(|cause| (StatusCode::UNAUTHORIZED, cause))?;
     let message = match serde_json::from_slice(&body) {
-        Ok(Envelope::UrlVerification { challenge }) => {
-            return Json(json!({ "challenge": challenge })).into_response();
-        }
-        Ok(Envelope::EventCallback { event }) => {
-            serde_json::from_value::<Event>(event).ok().and_then(message)
-        }
-        Ok(Envelope::Other) => None,
-        Err(_) => return StatusCode::BAD_REQUEST.into_response(),
-    };
-    // Not everything is a message of a person.
-    let Some(message) = message else { return StatusCode::OK.into_response() };
-    match app.client.deliver(&message).await {
-        Ok(_) => StatusCode::OK.into_response(),
+        Ok(Webhook::UrlVerification { challenge }) => return Ok(challenge),
+        Ok(Webhook::EventCallback { event: Event::Message(message) }) => message,
+        Ok(_) => return Ok(String::new()),
         Err(error) => {
-            eprintln!("{error}");
-            match error.should_repeat() {
-                true => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-                false => StatusCode::OK.into_response(),
-            }
+            warn!(%error, "cannot be read");
+            return Err((StatusCode::BAD_REQUEST, "this is no event of Slack"));
         }
+    };
+    let Some(inbound) = message.of_a_person() else { return Ok(String::new()) };
+    let Message { channel, ts, .. } = *message;
+    match app.client.deliver(&inbound).await {
+        Ok(stored) => info!(channel, ts, id = stored.record.id, created = stored.created, "stored"),
+        Err(error) if error.should_repeat() => {
+            warn!(channel, ts, %error, "not known to be stored, so Slack is to repeat it");
+            return Err((StatusCode::SERVICE_UNAVAILABLE, "send it again"));
+        }
+        Err(error) => error!(channel, ts, %error, "given up: nobody sends it again"),
+    }
+    Ok(String::new())
+}
+
+impl App {
+    /// Whether Slack signed this body, and lately: an older one may be a replay.
+    fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), &'static str> {
+        const LATELY: u64 = 5 * 60;
+        let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let time = header("x-slack-request-timestamp").unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if !time.parse().is_ok_and(|time: u64| now.abs_diff(time) <= LATELY) {
+            return Err("the timestamp is not of the last five minutes");
+        }
+        let signature = header("x-slack-signature").and_then(|text| text.strip_prefix("v0="));
+        let signature = hex::decode(signature.unwrap_or_default()).unwrap_or_default();
+        let signed = self.signature.clone().chain_update(format!("v0:{time}:")).chain_update(body);
+        signed.verify_slice(&signature).map_err(|_| "the signature is missing or wrong")
     }
 }
 
-/// Whether Slack signed this body, within the last five minutes: an older one may be a replay.
-fn is_signed(secret: &str, headers: &HeaderMap, body: &[u8]) -> bool {
-    const RECENT: u64 = 5 * 60;
-    let header = |name: &str| headers.get(name)?.to_str().ok();
-    let check = || {
-        let time = header("x-slack-request-timestamp")?;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-        let signature = hex::decode(header("x-slack-signature")?.strip_prefix("v0=")?).ok()?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
-        mac.update(format!("v0:{time}:").as_bytes());
-        mac.update(body);
-        let recent = now.abs_diff(time.parse().ok()?) <= RECENT;
-        Some(recent && mac.verify_slice(&signature).is_ok())
-    };
-    check() == Some(true)
-}
-
+/// What Slack sends, as far as it matters here.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Envelope {
+enum Webhook {
     UrlVerification {
         challenge: String,
     },
     EventCallback {
-        event: Value,
+        event: Event,
     },
     #[serde(other)]
     Other,
 }
 
-/// A message, as far as it is needed here.
 #[derive(Deserialize)]
-struct Event {
-    r#type: String,
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Event {
+    Message(Box<Message>),
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Message {
     subtype: Option<String>,
     bot_id: Option<String>,
+    user: Option<String>,
     channel: String,
     channel_type: Option<String>,
-    user: String,
-    #[serde(default)]
-    text: String,
     ts: String,
     thread_ts: Option<String>,
-    #[serde(default)]
-    files: Vec<Upload>,
+    text: Option<String>,
+    files: Option<Vec<Upload>>,
 }
 
 #[derive(Deserialize)]
 struct Upload {
-    #[serde(default)]
-    mimetype: String,
-    url_private: String,
+    name: Option<String>,
+    mimetype: Option<String>,
+    url_private: Option<String>,
 }
 
-/// What a person wrote, if this is it: answering to bots and to edits would never end.
-fn message(event: Event) -> Option<NewMessage> {
-    let by_person = event.bot_id.is_none()
-        && matches!(event.subtype.as_deref(), None | Some("file_share" | "thread_broadcast"));
-    if event.r#type != "message" || !by_person {
-        return None;
+impl Message {
+    /// The message for the bot, if a person wrote it. Two bots would answer each other for ever, and an
+    /// edit or a topic is not a new message.
+    fn of_a_person(&self) -> Option<NewMessage> {
+        let subtype = self.subtype.as_deref();
+        let new = matches!(subtype, None | Some("file_share" | "me_message" | "thread_broadcast"));
+        let user = self.user.as_deref().filter(|_| new && self.bot_id.is_none())?;
+        // A tag identifies, so it holds nothing that may change, such as a name.
+        let thread = self.thread_ts.as_deref().filter(|thread| *thread != self.ts);
+        let conversation = match (thread, self.channel_type.as_deref()) {
+            (Some(thread), _) => NewConversation::new("thread").tag("thread", thread),
+            (None, Some("im")) => NewConversation::new("dm"),
+            (None, _) => NewConversation::new("channel"),
+        };
+        let conversation = conversation.tag("id", &self.channel);
+        let message = NewMessage::new(conversation, NewUser::new().tag("id", user), self.content());
+        // The bot may have added further tags when the event comes again.
+        let message = message.tag("ts", &self.ts).tag("channelId", &self.channel);
+        Some(message.discriminate_by(["ts", "channelId"]))
     }
-    // What identifies each is what Slack never changes.
-    let conversation = match (event.thread_ts, event.channel_type.as_deref()) {
-        (Some(thread), _) => NewConversation::new("thread").tag("thread", thread),
-        (None, Some("im")) => NewConversation::new("dm"),
-        (None, _) => NewConversation::new("channel"),
-    };
-    let conversation = conversation.tag("id", &event.channel);
-    let user = NewUser::new().tag("id", event.user);
-    let message = NewMessage::new(conversation, user, content(event.text, event.files));
-    Some(
-        message
-            .tag("ts", event.ts)
-            .tag("channelId", event.channel)
-            .discriminate_by(["ts", "channelId"]),
-    )
-}
 
-fn content(text: String, files: Vec<Upload>) -> Content {
-    if files.is_empty() {
-        return Text::new(text).into();
-    }
-    let text = Some(text).filter(|text| !text.is_empty()).map(|text| Text::new(text).into());
-    let files = files.into_iter().map(|file| match file.mimetype.starts_with("image/") {
-        true => BlocItem::from(Image::new(file.url_private)),
-        false => File::new(file.url_private).into(),
-    });
-    Bloc::new(text.into_iter().chain(files)).into()
-}
-
-/// Ends when the process is to stop. What is under way by then is answered.
-async fn interrupted() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-        tokio::select! {
-            _ = interrupt => {}
-            _ = terminate.recv() => {}
+    fn content(&self) -> Content {
+        let text = Text::new(self.text.as_deref().unwrap_or_default());
+        let files: Vec<_> = self.files.iter().flatten().filter_map(Upload::item).collect();
+        if files.is_empty() {
+            return text.into();
         }
+        let text = (!text.text.is_empty()).then(|| text.into());
+        Bloc::new(text.into_iter().chain(files)).into()
     }
-    #[cfg(not(unix))]
-    let _ = interrupt.await;
+}
+
+impl Upload {
+    /// The file, unless Slack keeps its address from the app. To read it, the bot needs Slack's token.
+    fn item(&self) -> Option<BlocItem> {
+        let (url, name) = (self.url_private.as_deref()?, self.name.as_deref().unwrap_or_default());
+        Some(match self.mimetype.as_deref().and_then(|mimetype| mimetype.split('/').next()) {
+            Some("image") => Image::new(url).title(name).into(),
+            Some("audio") => Audio::new(url).title(name).into(),
+            Some("video") => Video::new(url).title(name).into(),
+            _ => File::new(url).title(name).into(),
+        })
+    }
 }

@@ -1,195 +1,299 @@
-//! The webhook example, as Slack sees it.
+//! The webhook example as a program: what Slack sends, what it is answered, what is stored.
 
 mod support;
 
 use std::fs;
 use std::process::Stdio;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use botpress_messages::sandbox::{Fault, Sandbox};
+use botpress_messages::{Message, NewMessage};
 use futures::future::join_all;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use support::example;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
-const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+const SECRET: &str = "5lack_5igning_5ecret";
 
-/// A running example; it ends with the test.
+/// The example, running. It ends with the test.
 struct Webhook {
     process: Child,
     url: String,
+    log: JoinHandle<String>,
     http: reqwest::Client,
 }
 
 fn command() -> Command {
     let mut command = Command::new(example("webhook"));
-    command.args(["--port", "0"]).env_clear().kill_on_drop(true).stdout(Stdio::piped());
+    command.env_clear().kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 impl Webhook {
     async fn start(sandbox: &Sandbox, token: &str) -> Self {
         let mut command = command();
-        command.env("SLACK_SIGNING_SECRET", SECRET).env("BP_API_URL", sandbox.url());
-        command.env("BP_TOKEN", token).env("BP_BOT_ID", Sandbox::BOT_ID);
-        let mut process = command.env("BP_INTEGRATION_ID", "slack").spawn().unwrap();
+        command.env("PORT", "0").env("SLACK_SIGNING_SECRET", SECRET);
+        command.env("BP_API_URL", sandbox.url()).env("BP_TOKEN", token);
+        command.env("BP_BOT_ID", Sandbox::BOT_ID).env("BP_INTEGRATION_ID", "slack");
+        let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let line = lines.next_line().await.unwrap().unwrap();
-        let url = line.strip_prefix("listening on ").unwrap().to_owned();
-        Self { process, url, http: reqwest::Client::new() }
+        let url = line.strip_prefix("Listening on ").unwrap().to_owned();
+        let mut stderr = process.stderr.take().unwrap();
+        let log = tokio::spawn(async move {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).await.unwrap();
+            log
+        });
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        Self { process, url, log, http }
     }
 
-    /// Sends what Slack would, and returns the status and the body of the answer.
-    async fn post(&self, body: &str, signature: &str, time: u64) -> (u16, String) {
+    async fn post(&self, body: &str, signature: &str, time: &str) -> (u16, String) {
         let request = self.http.post(&self.url).body(body.to_owned());
         let request = request.header("x-slack-request-timestamp", time);
         let answer = request.header("x-slack-signature", signature).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    /// Sends what Slack would, and returns the status of the answer.
     async fn send(&self, event: &Value) -> u16 {
-        let body = event.to_string();
-        self.post(&body, &sign(&body, now()), now()).await.0
+        let (body, time) = (event.to_string(), ago(0));
+        self.post(&body, &sign(&body, &time), &time).await.0
+    }
+
+    /// Sends it until Slack is told that it need not.
+    async fn send_on(&self, event: &Value) {
+        for _ in 0..50 {
+            match self.send(event).await {
+                200 => return,
+                status => assert_eq!(status, 503),
+            }
+        }
+        panic!("never done with {event}");
+    }
+
+    #[cfg(unix)]
+    async fn terminate(&self) {
+        let id = self.process.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+    }
+
+    /// Ends it, and returns what it has logged.
+    async fn end(mut self) -> String {
+        self.process.kill().await.unwrap();
+        self.log.await.unwrap()
     }
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+/// The time so many seconds ago, as Slack writes it.
+fn ago(seconds: i64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    now.checked_add_signed(-seconds).unwrap().to_string()
 }
 
-fn sign(body: &str, time: u64) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    mac.update(format!("v0:{time}:{body}").as_bytes());
+fn sign(body: &str, time: &str) -> String {
+    let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    let mac = mac.chain_update(format!("v0:{time}:{body}"));
     format!("v0={}", hex::encode(mac.finalize().into_bytes()))
 }
 
-/// The recorded events, and what is to be stored of each, if anything is.
+/// The recorded events: each by name, and what is to be stored of it, if anything is.
 fn events() -> Vec<Value> {
     let lines = fs::read_to_string("tests/cases/slack-events.ndjson").unwrap();
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// A message like the first that was recorded, but for its number.
+fn numbered(number: usize) -> Value {
+    let mut event = events()[0]["event"].take();
+    event["event"]["ts"] = json!(format!("1722441123.{number:06}"));
+    event["event"]["channel"] = json!(format!("C{}", number % 10));
+    event["event"]["user"] = json!(format!("U{}", number % 5));
+    event
+}
+
+/// The messages that are stored, with their users and conversations.
+fn stored(sandbox: &Sandbox) -> Vec<Value> {
+    let (users, conversations) = (sandbox.users(), sandbox.conversations());
+    let messages = sandbox.messages().into_iter().map(|message| {
+        let user = users.iter().find(|user| user.id == message.user_id).unwrap();
+        let conversation = conversations.iter().find(|c| c.id == message.conversation_id).unwrap();
+        json!({
+            "channel": conversation.channel,
+            "conversation": conversation.tags,
+            "user": user.tags,
+            "type": message.type_,
+            "payload": message.payload,
+            "tags": message.tags,
+        })
+    });
+    messages.collect()
+}
+
+/// Slack may be so impatient that it repeats an event before it is answered, and may repeat it when the bot
+/// has added a tag of its own.
 #[tokio::test]
-async fn what_people_write_is_stored_and_nothing_else() {
-    for case in events() {
-        let sandbox = Sandbox::builder().strict().start().await.unwrap();
+async fn what_people_write_is_stored_once_and_nothing_else() {
+    for mut case in events() {
+        let gap = Duration::from_millis(20);
+        let sandbox = Sandbox::builder().strict().lookup_gap(gap).start().await.unwrap();
         let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
-        // Slack may be so impatient that it repeats an event before it is answered.
         let answers = join_all([&case["event"]; 3].map(|event| webhook.send(event))).await;
         assert_eq!(answers, [200; 3], "{}", case["name"]);
-        let mut expected = case["stored"].clone();
-        let Value::Object(stored) = &mut expected else {
-            assert!(sandbox.messages().is_empty(), "{}", case["name"]);
-            continue;
-        };
-        let [(message, conversation, user)] =
-            [(&sandbox.messages()[..], &sandbox.conversations()[..], &sandbox.users()[..])];
-        assert_eq!((message.len(), conversation.len(), user.len()), (1, 1, 1), "{}", case["name"]);
-        assert_eq!(json!(conversation[0].channel), stored.remove("channel").unwrap());
-        assert_eq!(json!(conversation[0].tags), stored.remove("conversation").unwrap());
-        assert_eq!(json!(user[0].tags), stored.remove("user").unwrap());
-        let message = json!(message[0]);
-        for (key, value) in stored {
-            assert_eq!(message[key], *value, "{}", case["name"]);
+        let expected = Vec::from_iter(case.get_mut("stored").map(Value::take));
+        assert_eq!(stored(&sandbox), expected, "{}", case["name"]);
+        assert_eq!(sandbox.users().len(), expected.len(), "{}", case["name"]);
+        assert_eq!(sandbox.conversations().len(), expected.len(), "{}", case["name"]);
+
+        let bot = sandbox.client().build().unwrap();
+        for Message { conversation_id, user_id, type_, payload, tags, .. } in sandbox.messages() {
+            let message =
+                NewMessage::custom(conversation_id, user_id, type_, payload).with_tags(tags);
+            let message = message.discriminate_by(["ts", "channelId"]).tag("read", "true");
+            assert_eq!(bot.get_or_create(&message).await.unwrap().created, Some(false));
         }
+        assert_eq!(webhook.send(&case["event"]).await, 200);
+        assert_eq!(sandbox.messages().len(), expected.len(), "{}", case["name"]);
     }
 }
 
-/// Slack repeats what is answered with 5xx.
+/// Each event comes twice at once, and again for every 5xx.
 #[tokio::test]
 async fn a_storm_leaves_each_message_once() {
     let sandbox = Sandbox::builder().strict().storm(11, 0.3).start().await.unwrap();
     let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
-    let event = |number: usize| {
-        json!({ "type": "event_callback", "event": {
-            "type": "message", "channel": format!("C{}", number % 7), "channel_type": "channel",
-            "user": format!("U{}", number % 5), "text": number.to_string(), "ts": format!("{number}.0"),
-        }})
-    };
-    let deliver = async |number: usize| {
-        for _ in 0..100 {
-            match webhook.send(&event(number / 2)).await {
-                200 => return,
-                status => assert_eq!(status, 503),
+    let events: Vec<_> = (0..24).map(|number| numbered(number / 2)).collect();
+    join_all(events.iter().map(|event| webhook.send_on(event))).await;
+    let mut stored: Vec<_> = sandbox.messages().iter().map(|m| m.tags["ts"].clone()).collect();
+    stored.sort();
+    let expected: Vec<_> =
+        events.iter().step_by(2).map(|event| event["event"]["ts"].as_str().unwrap()).collect();
+    assert_eq!(stored, expected);
+    assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (5, 10));
+}
+
+/// The faults of the requests, the answer to Slack, and how many messages are stored in the end. What
+/// fails is in the log, without what is secret or private.
+#[tokio::test]
+async fn the_answer_says_whether_to_repeat() {
+    let lost = Some(Fault::Reset { stored: true });
+    let silent = Some(Fault::Silence { stored: false });
+    let refused = Some(Fault::Error { status: 400, stored: false });
+    let cases = [
+        ("a wrong token", "bp_wrong_token", vec![], 503, None),
+        ("silence", Sandbox::TOKEN, vec![silent; 2], 503, Some(1)),
+        ("lost answers", Sandbox::TOKEN, vec![None, None, lost, lost, lost], 503, Some(1)),
+        ("a refusal", Sandbox::TOKEN, vec![None, None, refused], 200, Some(0)),
+    ];
+    let runs = cases.map(async |(name, token, faults, status, messages)| {
+        let sandbox = Sandbox::start().await.unwrap();
+        let webhook = Webhook::start(&sandbox, token).await;
+        sandbox.fail_next(faults);
+        assert_eq!(webhook.send(&numbered(1)).await, status, "{name}");
+        if let Some(messages) = messages {
+            if status == 503 {
+                webhook.send_on(&numbered(1)).await;
             }
+            assert_eq!(sandbox.messages().len(), messages, "{name}");
         }
-        panic!("{number} was never answered with 200");
-    };
-    join_all((0..40).map(deliver)).await;
-    let mut texts: Vec<_> =
-        sandbox.messages().iter().map(|message| message.payload["text"].to_string()).collect();
-    texts.sort();
-    texts.dedup();
-    assert_eq!((texts.len(), sandbox.messages().len()), (20, 20));
-    assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (5, 7));
+        let log = webhook.end().await;
+        assert!(log.contains("1722441123.000001"), "{name}: {log}");
+        for hidden in [SECRET, token, "staging"] {
+            assert!(!log.contains(hidden), "{name}: {log}");
+        }
+    });
+    join_all(runs).await;
 }
 
 #[tokio::test]
 async fn only_slack_is_heard() {
     let sandbox = Sandbox::start().await.unwrap();
-    let mut webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
-    let challenge = r#"{"type":"url_verification","token":"x","challenge":"3eZbrw1aB"}"#;
-    let (status, answer) = webhook.post(challenge, &sign(challenge, now()), now()).await;
-    assert_eq!((status, answer.as_str()), (200, r#"{"challenge":"3eZbrw1aB"}"#));
-
-    let event = events()[0]["event"].to_string();
-    let old = now() - 301;
+    let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
+    let signed = |body: &str, time: &str| (body.to_owned(), sign(body, time), time.to_owned());
+    let event = numbered(1).to_string();
+    let (now, by_hand) = (ago(0), |signature: &str| (event.clone(), signature.to_owned(), ago(0)));
+    let challenge = json!({ "type": "url_verification", "challenge": "3eZbrw1aB", "token": "" });
+    let no_ts = json!({ "type": "event_callback", "event": { "type": "message", "channel": "C" } });
+    let wrong = "the signature is missing or wrong";
+    let old = "the timestamp is not of the last five minutes";
+    let unread = "this is no event of Slack";
     let cases = [
-        (&*event, "v0=00".to_owned(), now(), 401),
-        (&*event, sign("another body", now()), now(), 401),
-        (&*event, sign(&event, now()).replace("v0=", ""), now(), 401),
-        (&*event, sign(&event, old), old, 401),
-        (&*event, sign(&event, old), now(), 401),
-        ("{", sign("{", now()), now(), 400),
-        (&*" ".repeat(3 << 20), String::new(), now(), 413),
+        (signed(&challenge.to_string(), &now), 200, "3eZbrw1aB"),
+        (by_hand(""), 401, wrong),
+        (by_hand("v0="), 401, wrong),
+        (by_hand("v0=00"), 401, wrong),
+        (by_hand("v0=no digits"), 401, wrong),
+        (by_hand(&sign(&event, &now).replace("v0=", "")), 401, wrong),
+        (by_hand(&sign(&event, &now)[..33]), 401, wrong),
+        (by_hand(&sign("another body", &now)), 401, wrong),
+        (by_hand(&sign(&event, &ago(100))), 401, wrong),
+        (signed(&event, &ago(310)), 401, old),
+        (signed(&event, &ago(-310)), 401, old),
+        (signed(&event, ""), 401, old),
+        (signed(&event, "now"), 401, old),
+        (signed("", &now), 400, unread),
+        (signed("{", &now), 400, unread),
+        (signed("[]", &now), 400, unread),
+        (signed(&no_ts.to_string(), &now), 400, unread),
     ];
-    for (body, signature, time, status) in cases {
-        assert_eq!(webhook.post(body, &signature, time).await.0, status, "{signature}");
+    for ((body, signature, time), status, text) in cases {
+        let answer = webhook.post(&body, &signature, &time).await;
+        assert_eq!(answer, (status, text.to_owned()), "{body} {signature} {time}");
     }
+    // One byte too many: the example reads them all before it refuses them.
+    let large = " ".repeat((2 << 20) + 1);
+    assert_eq!(webhook.post(&large, &sign(&large, &now), &now).await.0, 413);
     assert!(sandbox.requests().is_empty());
-
-    // It ends when it is told to.
-    let id = webhook.process.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
-    assert!(webhook.process.wait().await.unwrap().success());
+    assert_eq!(webhook.send(&numbered(1)).await, 200);
 }
 
-/// What may fare better later is to be sent again, also if the API stands still.
+/// What is under way is answered before it ends. Who only holds a connection does not keep it.
+#[cfg(unix)]
 #[tokio::test]
-async fn the_answer_says_whether_to_repeat() {
-    let event = &events()[0]["event"];
-    let silent = Fault::Silence { stored: false };
-    let refused = Fault::Error { status: 400, stored: false };
-    let cases = [
-        ("wrong token", "bp_wrong_token", None, 503),
-        ("silence", Sandbox::TOKEN, Some(silent), 503),
-        ("refusal", Sandbox::TOKEN, Some(refused), 200),
-    ];
-    for (name, token, fault, status) in cases {
-        let sandbox = Sandbox::start().await.unwrap();
-        let webhook = Webhook::start(&sandbox, token).await;
-        sandbox.fail_next([fault; 8]);
-        let answer = tokio::time::timeout(Duration::from_secs(30), webhook.send(event)).await;
-        assert_eq!(answer.unwrap(), status, "{name}");
-    }
+async fn it_ends_when_it_is_told_to() {
+    let latency = Duration::from_millis(200);
+    let sandbox = Sandbox::builder().latency(latency).start().await.unwrap();
+    let mut webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
+    let address = webhook.url.split('/').nth(2).unwrap();
+    let mut holder = TcpStream::connect(address).await.unwrap();
+    holder
+        .write_all(b"POST /slack HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
+        .await
+        .unwrap();
+    let event = numbered(1);
+    let told = async {
+        while sandbox.requests().is_empty() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        webhook.terminate().await;
+    };
+    let (answer, ()) = tokio::join!(webhook.send(&event), told);
+    assert_eq!((answer, sandbox.messages().len()), (200, 1));
+    let end = timeout(Duration::from_secs(30), webhook.process.wait()).await;
+    assert!(end.expect("it does not end").unwrap().success());
 }
 
 #[tokio::test]
 async fn what_is_missing_is_named() {
-    let with = |name: &str| match name {
-        "SLACK_SIGNING_SECRET" => Vec::new(),
-        _ => vec![("SLACK_SIGNING_SECRET", SECRET)],
-    };
-    for name in ["SLACK_SIGNING_SECRET", "BP_TOKEN"] {
-        let output = command().envs(with(name)).output().await.unwrap();
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        assert!(
-            error.contains(&format!("{name} is missing")) && !error.contains(SECRET),
-            "{error}"
-        );
+    let given = [("SLACK_SIGNING_SECRET", SECRET), ("BP_TOKEN", "t"), ("BP_BOT_ID", "b")];
+    for (missing, name) in
+        ["SLACK_SIGNING_SECRET", "BP_TOKEN", "BP_BOT_ID", "BP_INTEGRATION_ID"].iter().enumerate()
+    {
+        for empty in [false, true] {
+            let mut command = command();
+            command.envs(given[..missing].iter().copied()).envs(empty.then_some((name, "")));
+            let output = command.output().await.unwrap();
+            assert_eq!(output.status.code(), Some(1));
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert!(error.starts_with(&format!("error: {name} is missing: ")), "{error}");
+            assert!(!error.contains(SECRET) && output.stdout.is_empty(), "{error}");
+        }
     }
 }
