@@ -12,7 +12,7 @@ use futures::future::join_all;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use support::example;
+use support::{example, quick};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -51,7 +51,8 @@ impl Webhook {
             stderr.read_to_string(&mut log).await.unwrap();
             log
         });
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        let http = reqwest::Client::builder().tls_certs_only([]);
+        let http = http.timeout(Duration::from_secs(30)).build().unwrap();
         Self { process, url, log, http }
     }
 
@@ -114,7 +115,7 @@ fn events() -> Vec<Value> {
 fn numbered(number: usize) -> Value {
     let mut event = events()[0]["event"].take();
     event["event"]["ts"] = json!(format!("1722441123.{number:06}"));
-    event["event"]["channel"] = json!(format!("C{}", number % 10));
+    event["event"]["channel"] = json!(format!("C{}", number % 7));
     event["event"]["user"] = json!(format!("U{}", number % 5));
     event
 }
@@ -141,27 +142,30 @@ fn stored(sandbox: &Sandbox) -> Vec<Value> {
 /// has added a tag of its own.
 #[tokio::test]
 async fn what_people_write_is_stored_once_and_nothing_else() {
+    let gap = Duration::from_millis(5);
+    let sandbox = Sandbox::builder().strict().lookup_gap(gap).start().await.unwrap();
+    let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
+    let bot = quick(sandbox.client()).build().unwrap();
+    let mut before = 0;
     for mut case in events() {
-        let gap = Duration::from_millis(20);
-        let sandbox = Sandbox::builder().strict().lookup_gap(gap).start().await.unwrap();
-        let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
         let answers = join_all([&case["event"]; 3].map(|event| webhook.send(event))).await;
         assert_eq!(answers, [200; 3], "{}", case["name"]);
         let expected = Vec::from_iter(case.get_mut("stored").map(Value::take));
-        assert_eq!(stored(&sandbox), expected, "{}", case["name"]);
-        assert_eq!(sandbox.users().len(), expected.len(), "{}", case["name"]);
-        assert_eq!(sandbox.conversations().len(), expected.len(), "{}", case["name"]);
+        assert_eq!(stored(&sandbox)[before..], expected, "{}", case["name"]);
 
-        let bot = sandbox.client().build().unwrap();
-        for Message { conversation_id, user_id, type_, payload, tags, .. } in sandbox.messages() {
-            let message =
-                NewMessage::custom(conversation_id, user_id, type_, payload).with_tags(tags);
-            let message = message.discriminate_by(["ts", "channelId"]).tag("read", "true");
-            assert_eq!(bot.get_or_create(&message).await.unwrap().created, Some(false));
+        for message in sandbox.messages().split_off(before) {
+            let Message { conversation_id, user_id, type_, payload, tags, .. } = message;
+            let message = NewMessage::custom(conversation_id, user_id, type_, payload);
+            let message = message.with_tags(tags).discriminate_by(["ts", "channelId"]);
+            let tagged = bot.get_or_create(&message.tag("read", "true")).await.unwrap();
+            assert_eq!(tagged.created, Some(false));
         }
+        before += expected.len();
         assert_eq!(webhook.send(&case["event"]).await, 200);
-        assert_eq!(sandbox.messages().len(), expected.len(), "{}", case["name"]);
+        assert_eq!(sandbox.messages().len(), before, "{}", case["name"]);
     }
+    // Two people, in two channels, a thread and a direct message.
+    assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (2, 4));
 }
 
 /// Each event comes twice at once, and again for every 5xx.
@@ -169,14 +173,14 @@ async fn what_people_write_is_stored_once_and_nothing_else() {
 async fn a_storm_leaves_each_message_once() {
     let sandbox = Sandbox::builder().strict().storm(11, 0.3).start().await.unwrap();
     let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
-    let events: Vec<_> = (0..24).map(|number| numbered(number / 2)).collect();
+    let events: Vec<_> = (0..16).map(|number| numbered(number / 2)).collect();
     join_all(events.iter().map(|event| webhook.send_on(event))).await;
     let mut stored: Vec<_> = sandbox.messages().iter().map(|m| m.tags["ts"].clone()).collect();
     stored.sort();
     let expected: Vec<_> =
         events.iter().step_by(2).map(|event| event["event"]["ts"].as_str().unwrap()).collect();
     assert_eq!(stored, expected);
-    assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (5, 10));
+    assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (5, 7));
 }
 
 /// The faults of the requests, the answer to Slack, and how many messages are stored in the end. What
@@ -189,7 +193,7 @@ async fn the_answer_says_whether_to_repeat() {
     let cases = [
         ("a wrong token", "bp_wrong_token", vec![], 503, None),
         ("silence", Sandbox::TOKEN, vec![silent; 2], 503, Some(1)),
-        ("lost answers", Sandbox::TOKEN, vec![None, None, lost, lost, lost], 503, Some(1)),
+        ("lost answers", Sandbox::TOKEN, vec![None, None, lost, lost], 503, Some(1)),
         ("a refusal", Sandbox::TOKEN, vec![None, None, refused], 200, Some(0)),
     ];
     let runs = cases.map(async |(name, token, faults, status, messages)| {
