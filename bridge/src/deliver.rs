@@ -1,0 +1,315 @@
+//! A worker: delivers what waits for one bot, a message of each partition at a time.
+//!
+//! All workers share the partitions' consumers, and the server gives a message to one of them. It
+//! belongs to the worker for a time that is longer than the worker takes it to be, even if the process
+//! stood still in between; after that, another worker gets it.
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::{AckKind, Message};
+use botpress_messages::{Client, Error, NewMessage, Retry, Stored};
+use futures_util::StreamExt;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::metrics::Metrics;
+use crate::queue::{Begun, Kind, Queue, TAKEN_WITHIN, ack_wait, check_bot};
+use crate::{Failure, Stop, env, queue};
+
+pub async fn run(mut stop: Stop) -> Result<(), Failure> {
+    let deadline = env::seconds("BRIDGE_DEADLINE", 20, 2, 600)?;
+    let most_deliveries = env::number("BRIDGE_MAX_DELIVERIES", 100, 2, u32::MAX)?;
+    let client = Client::builder().env().retry(Retry::default().deadline(deadline)).build();
+    let client = client.map_err(Failure::settings)?;
+    let bot = env::text("BP_BOT_ID")?.unwrap_or_default();
+    check_bot(&bot)?;
+    let (queue, metrics) = (Queue::open(Some(&stop)).await?, Metrics::new());
+    metrics.serve(&queue, &[bot.clone()]).await?;
+    let partitions = queue.partitions;
+    tracing::info!(bot, partitions, "delivering");
+    let stored_last = Mutex::new(None);
+    let worker = Worker { queue, client, bot, deadline, most_deliveries, metrics, stored_last };
+
+    let worker = Arc::new(worker);
+    let (end, ending) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    for number in 0..partitions {
+        let partition = Partition { worker: Arc::clone(&worker), number, ending: ending.clone() };
+        tasks.spawn(partition.run());
+    }
+    let mut result = Ok(());
+    loop {
+        let failure = tokio::select! {
+            ended = tasks.join_next() => match ended {
+                None => return result,
+                Some(ended) => ended.unwrap_or_else(|panic| Err(Failure::new(panic))).err(),
+            },
+            _ = stop.wait_for(|stop| *stop), if !*ending.borrow() => None,
+        };
+        if failure.is_some() || *stop.borrow() {
+            end.send_replace(true);
+        }
+        if let Some(failure) = failure.filter(|_| result.is_ok()) {
+            result = Err(failure);
+        }
+    }
+}
+
+/// What the partitions share.
+struct Worker {
+    queue: Queue,
+    client: Client,
+    bot: String,
+    deadline: Duration,
+    most_deliveries: u32,
+    metrics: Metrics,
+    /// When a message of the bot was stored last.
+    stored_last: Mutex<Option<Instant>>,
+}
+
+struct Partition {
+    worker: Arc<Worker>,
+    number: usize,
+    ending: Stop,
+}
+
+/// A message that belongs to this worker.
+struct Pulled {
+    message: Message,
+    id: String,
+    delivered: u32,
+    received: OffsetDateTime,
+    sequence: u64,
+    /// From when on a delivery could take longer than the message belongs to this worker.
+    latest: Instant,
+    until: Instant,
+}
+
+/// How a delivery ended.
+enum End {
+    Stored,
+    /// Delivering it again is right, after this wait.
+    Again(Duration, String),
+    Dead(Kind, String),
+    /// The API refuses the token or the bot.
+    Refused(String),
+}
+
+impl Partition {
+    /// Delivers its messages, one after the other, until the worker ends.
+    async fn run(mut self) -> Result<(), Failure> {
+        let mut consumer = None;
+        while !*self.ending.borrow() {
+            match self.pull(&mut consumer).await {
+                Ok(None) => {}
+                Ok(Some(pulled)) if *self.ending.borrow() => {
+                    self.worker.nak(&pulled, None).await;
+                }
+                Ok(Some(pulled)) => self.worker.handle(&pulled).await?,
+                Err(failure) => {
+                    tracing::warn!(partition = self.number, "{}; trying again", failure.text);
+                    consumer = None;
+                    tokio::select! {
+                        _ = self.ending.wait_for(|ending| *ending) => {}
+                        () = sleep(Duration::from_secs(1)) => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a message. A pull that is under way is never given up: its message would belong to
+    /// nobody for as long as it belonged to this worker.
+    async fn pull(&self, consumer: &mut Option<PullConsumer>) -> Result<Option<Pulled>, Failure> {
+        let Worker { queue, bot, deadline, .. } = &*self.worker;
+        let consumer = match consumer {
+            Some(consumer) => consumer,
+            None => consumer.insert(queue.consumer(bot, self.number, *deadline).await?),
+        };
+        let failed = |e: &dyn Display| Failure::new(format!("no message can be pulled: {e}"));
+        let start = Instant::now();
+        let batch = consumer.batch().max_messages(1).expires(queue::PULL).messages().await;
+        let Some(message) = batch.map_err(|e| failed(&e))?.next().await else { return Ok(None) };
+        let message = message.map_err(|e| failed(&e))?;
+        let info = message.info().map_err(|e| failed(&e))?;
+        let sequence = info.stream_sequence;
+        let id = message.headers.as_ref().and_then(|headers| headers.get(NATS_MESSAGE_ID));
+        Ok(Some(Pulled {
+            id: id.map_or_else(|| sequence.to_string(), |id| id.to_string()),
+            delivered: info.delivered.try_into().unwrap_or(u32::MAX),
+            received: info.published,
+            sequence,
+            latest: start + TAKEN_WITHIN,
+            until: start + ack_wait(*deadline),
+            message,
+        }))
+    }
+}
+
+impl Worker {
+    /// Delivers a message, and tells the server what became of it.
+    async fn handle(&self, pulled: &Pulled) -> Result<(), Failure> {
+        self.metrics.under_way.inc();
+        let start = Instant::now();
+        let end = match serde_json::from_slice(&pulled.message.payload) {
+            Ok(message) => self.deliver(pulled, &message).await,
+            Err(e) => Some(End::Dead(Kind::Invalid, format!("it is not JSON: {e}"))),
+        };
+        self.metrics.took.observe(start.elapsed().as_secs_f64());
+        self.metrics.under_way.dec();
+        match end {
+            Some(end) => self.settle(pulled, end).await,
+            // It belongs to another worker by now, or will.
+            None => Ok(()),
+        }
+    }
+
+    /// Delivers a message, unless it is too late for that. If the endpoint cannot find it again, a
+    /// marker tells the next worker whether it may be stored.
+    async fn deliver(&self, pulled: &Pulled, message: &NewMessage) -> Option<End> {
+        let findable = message.is_identified();
+        if !findable {
+            match self.queue.begin(&pulled.id).await {
+                Ok(Begun::Now) => {}
+                Ok(Begun::AndDone) => return Some(End::Stored),
+                Ok(Begun::Before) => {
+                    let reason = "a worker was lost while it delivered this; it may be stored";
+                    return Some(End::Dead(Kind::Unknown, reason.to_owned()));
+                }
+                Err(e) => {
+                    return Some(End::Again(wait(pulled, None), format!("no marker is set: {e}")));
+                }
+            }
+        }
+        if Instant::now() > pulled.latest {
+            if !findable {
+                self.insist(pulled, || self.queue.not_begun(&pulled.id)).await;
+            }
+            return None;
+        }
+        let end = self.judge(pulled, findable, self.client.deliver(message).await);
+        if !findable {
+            match &end {
+                End::Stored => self.insist(pulled, || self.queue.done(&pulled.id)).await,
+                End::Dead(Kind::Unknown, _) => true,
+                _ => self.insist(pulled, || self.queue.not_begun(&pulled.id)).await,
+            };
+        }
+        Some(end)
+    }
+
+    /// What follows from a delivery.
+    fn judge<T>(&self, pulled: &Pulled, findable: bool, result: Result<Stored<T>, Error>) -> End {
+        let mut stored_last = self.stored_last.lock().unwrap_or_else(PoisonError::into_inner);
+        let Err(error) = result else {
+            *stored_last = Some(Instant::now());
+            return End::Stored;
+        };
+        let text = error.to_string();
+        if error.is_auth() && error.is_api() {
+            return End::Refused(text);
+        }
+        if error.maybe_stored() && !findable {
+            return End::Dead(Kind::Unknown, text);
+        }
+        if !error.should_repeat() {
+            return End::Dead(Kind::Invalid, text);
+        }
+        // One that always fails would hold up its partition for ever. In an outage, all fail.
+        let fails = error.status().is_some_and(|status| status.is_server_error());
+        let others_do_not = stored_last.is_some_and(|last| last.elapsed() < LATELY);
+        if pulled.delivered >= self.most_deliveries && fails && others_do_not {
+            return End::Dead(Kind::Failing, text);
+        }
+        End::Again(wait(pulled, error.retry_after()), text)
+    }
+
+    async fn settle(&self, pulled: &Pulled, end: End) -> Result<(), Failure> {
+        let Pulled { sequence, delivered, .. } = pulled;
+        match end {
+            End::Stored => {
+                self.metrics.delivered("stored");
+                let age = OffsetDateTime::now_utc() - pulled.received;
+                self.metrics.age.observe(age.as_seconds_f64().max(0.0));
+                tracing::debug!(sequence, delivered, "stored");
+                self.insist(pulled, || pulled.message.double_ack()).await;
+            }
+            End::Again(wait, reason) => {
+                self.metrics.delivered("again");
+                self.metrics.pauses.observe(wait.as_secs_f64());
+                tracing::warn!(sequence, delivered, ?wait, "not stored yet: {reason}");
+                self.nak(pulled, Some(wait)).await;
+            }
+            End::Dead(kind, reason) => {
+                self.metrics.delivered(match kind {
+                    Kind::Invalid => "invalid",
+                    Kind::Unknown => "unknown",
+                    Kind::Failing => "failing",
+                });
+                tracing::warn!(sequence, delivered, %kind, "a dead letter: {reason}");
+                // Twice the same, if the worker is lost in between: the id is of this message alone.
+                let id = format!("{sequence} {}", pulled.received.unix_timestamp_nanos());
+                let payload = &pulled.message.payload;
+                let bury = || self.queue.bury(kind, &self.bot, &id, &reason, payload.clone());
+                if self.insist(pulled, bury).await {
+                    let end = || pulled.message.double_ack_with(AckKind::Term);
+                    self.insist(pulled, end).await;
+                }
+            }
+            End::Refused(text) => {
+                self.metrics.delivered("refused");
+                self.nak(pulled, None).await;
+                return Err(Failure::settings(format!("{text}; everything stays in the queue")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a message back, to be delivered again after a while. If that gets lost, the server gives
+    /// it away by itself, only later. And it must not come later than that: another may have it then.
+    async fn nak(&self, pulled: &Pulled, wait: Option<Duration>) {
+        if Instant::now() < pulled.until
+            && let Err(e) = pulled.message.ack_with(AckKind::Nak(wait)).await
+        {
+            tracing::warn!("a message is not given back: {e}");
+        }
+    }
+
+    /// Tells the server something until it has confirmed that, or the message belongs to others.
+    async fn insist<F, E: Display>(&self, pulled: &Pulled, tell: impl Fn() -> F) -> bool
+    where
+        F: Future<Output = Result<(), E>>,
+    {
+        let confirmed = async {
+            while let Err(e) = tell().await {
+                tracing::debug!(sequence = pulled.sequence, "NATS has not confirmed: {e}");
+                sleep(Duration::from_millis(200)).await;
+            }
+        };
+        let confirmed = timeout_at(pulled.until, confirmed).await.is_ok();
+        if !confirmed {
+            tracing::warn!(sequence = pulled.sequence, "NATS confirms nothing: it comes again");
+        }
+        confirmed
+    }
+}
+
+/// A bot works if a message was stored within this time.
+const LATELY: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// What an answer asks for is believed up to here.
+const LONGEST_HINT: Duration = Duration::from_secs(600);
+
+/// A second, and twice as long each time, but not less than the answer asks for.
+fn wait(pulled: &Pulled, hint: Option<Duration>) -> Duration {
+    let doublings = pulled.delivered.saturating_sub(1).min(10);
+    let grown = Duration::from_secs(1 << doublings).min(LONGEST_WAIT);
+    grown.max(hint.unwrap_or_default().min(LONGEST_HINT))
+}

@@ -1,0 +1,429 @@
+//! The streams in NATS JetStream: what waits, what cannot be delivered, and what was begun.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use async_nats::ConnectOptions;
+use async_nats::connection::State;
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::PublishError;
+use async_nats::jetstream::kv::Store;
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::stream::{DiscardPolicy, RawMessageErrorKind, RetentionPolicy, Stream};
+use async_nats::jetstream::{self, Context, kv, stream};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use tokio::time::sleep;
+
+use crate::{Failure, Stop, env};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Webhooks that wait: subject `webhooks.BOT.PARTITION`, and each message is gone once it is
+/// acknowledged.
+const WEBHOOKS: &str = "WEBHOOKS";
+/// What cannot be delivered: subject `dead.KIND.BOT`.
+const DEAD: &str = "DEAD";
+/// Which messages that the endpoint cannot find again were begun.
+const BEGUN: &str = "BEGUN";
+
+/// How long a pull waits for a message.
+pub const PULL: Duration = Duration::from_secs(5);
+/// The client gives up a pull so much later, and takes no message from it any more.
+const PULL_GRACE: Duration = Duration::from_secs(5);
+/// A delivery starts so long after its pull, or not at all.
+pub const TAKEN_WITHIN: Duration = PULL.saturating_add(PULL_GRACE);
+/// What is left after a delivery to tell the server of its end.
+const SETTLING: Duration = Duration::from_secs(2);
+/// For a publication, its acknowledgement and any other request to the server.
+const REQUEST: Duration = Duration::from_secs(2);
+/// Markers of what was begun are kept for so long, in case nobody delivers.
+const BEGUN_LASTS: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+#[derive(Clone)]
+pub struct Queue {
+    context: Context,
+    webhooks: Stream,
+    dead: Stream,
+    begun: Store,
+    pub partitions: usize,
+}
+
+struct Settings {
+    url: String,
+    user: Option<(String, String)>,
+    token: Option<String>,
+    partitions: Option<usize>,
+    duplicate_window: Duration,
+    max_bytes: i64,
+    replicas: usize,
+}
+
+impl Settings {
+    fn from_env() -> Result<Self, Failure> {
+        let url = env::text("NATS_URL")?.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
+        if url.contains('@') {
+            let text =
+                "NATS_URL may hold no password: use NATS_USER and NATS_PASSWORD, or NATS_TOKEN";
+            return Err(Failure::settings(text));
+        }
+        let user = match (env::text("NATS_USER")?, env::text("NATS_PASSWORD")?) {
+            (Some(user), Some(password)) => Some((user, password)),
+            (None, None) => None,
+            _ => return Err(Failure::settings("NATS_USER and NATS_PASSWORD belong together")),
+        };
+        let most_partitions = 1_024;
+        let partitions = match env::optional("BRIDGE_PARTITIONS")? {
+            Some(given) => Some(env::number("BRIDGE_PARTITIONS", given, 1, most_partitions)?),
+            None => None,
+        };
+        Ok(Self {
+            url,
+            user,
+            token: env::text("NATS_TOKEN")?,
+            partitions,
+            duplicate_window: env::seconds("BRIDGE_DUPLICATE_WINDOW", 900, 1, 86_400)?,
+            max_bytes: env::number("BRIDGE_MAX_BYTES", 1 << 30, 1 << 16, i64::MAX)?,
+            replicas: env::number("BRIDGE_REPLICAS", 1, 1, 5)?,
+        })
+    }
+
+    async fn connect(&self) -> Result<Context, Failure> {
+        let mut options = ConnectOptions::new()
+            .name("bridge")
+            .retry_on_initial_connect()
+            .connection_timeout(REQUEST)
+            .reconnect_delay_callback(|attempts| {
+                Duration::from_millis(100 * attempts.min(20) as u64)
+            })
+            .event_callback(|event| async move { tracing::info!(%event, "NATS") });
+        if let Some((user, password)) = &self.user {
+            options = options.user_and_password(user.clone(), password.clone());
+        }
+        if let Some(token) = &self.token {
+            options = options.token(token.clone());
+        }
+        let client = options
+            .connect(&self.url)
+            .await
+            .map_err(|e| Failure::settings(format!("NATS_URL cannot be: {e}")))?;
+        let mut context = jetstream::new(client);
+        context.set_timeout(REQUEST);
+        Ok(context)
+    }
+
+    /// The stream of webhooks, if it has to be created. One subject for each partition: what is
+    /// published into another finds no stream, instead of nobody who delivers it.
+    fn webhooks(&self) -> stream::Config {
+        let partitions = self.partitions.unwrap_or(16);
+        stream::Config {
+            name: WEBHOOKS.to_owned(),
+            subjects: (0..partitions).map(|partition| format!("webhooks.*.{partition}")).collect(),
+            retention: RetentionPolicy::WorkQueue,
+            duplicate_window: self.duplicate_window,
+            ..self.bounded()
+        }
+    }
+
+    fn dead(&self) -> stream::Config {
+        stream::Config {
+            name: DEAD.to_owned(),
+            subjects: vec!["dead.*.*".to_owned()],
+            duplicate_window: Duration::from_secs(3_600),
+            ..self.bounded()
+        }
+    }
+
+    fn begun(&self) -> kv::Config {
+        kv::Config {
+            bucket: BEGUN.to_owned(),
+            history: 1,
+            max_age: BEGUN_LASTS,
+            num_replicas: self.replicas,
+            ..Default::default()
+        }
+    }
+
+    /// Full means that nothing more is taken. Nothing old makes room.
+    fn bounded(&self) -> stream::Config {
+        stream::Config {
+            max_bytes: self.max_bytes,
+            discard: DiscardPolicy::New,
+            num_replicas: self.replicas,
+            ..Default::default()
+        }
+    }
+}
+
+impl Queue {
+    /// Connects and creates what is missing. With `stop`, it waits for a server that is not there yet.
+    pub async fn open(stop: Option<&Stop>) -> Result<Self, Failure> {
+        let settings = Settings::from_env()?;
+        let context = settings.connect().await?;
+        loop {
+            let failure = match Self::set_up(&settings, &context).await {
+                Ok(queue) => return Ok(queue),
+                Err(failure) => failure,
+            };
+            let Some(stop) = stop.filter(|_| failure.code != 2) else { return Err(failure) };
+            tracing::warn!("{}; trying again", failure.text);
+            let mut stop = stop.clone();
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return Err(failure),
+                () = sleep(Duration::from_secs(1)) => {}
+            }
+        }
+    }
+
+    async fn set_up(settings: &Settings, context: &Context) -> Result<Self, Failure> {
+        let failed = |name, e| Failure::new(format!("NATS at {}: {name}: {e}", settings.url));
+        let stream = async |config: stream::Config| {
+            let name = config.name.clone();
+            context.get_or_create_stream(config).await.map_err(|e| failed(name, e.to_string()))
+        };
+        let webhooks = stream(settings.webhooks()).await?;
+        let partitions = webhooks.cached_info().config.subjects.len();
+        if let Some(asked) = settings.partitions.filter(|asked| *asked != partitions) {
+            return Err(Failure::settings(format!(
+                "BRIDGE_PARTITIONS={asked}, but the stream {WEBHOOKS} has {partitions}: see README.md on how to change it"
+            )));
+        }
+        let dead = stream(settings.dead()).await?;
+        let begun = match context.get_key_value(BEGUN).await {
+            Ok(bucket) => Ok(bucket),
+            Err(_) => context.create_key_value(settings.begun()).await,
+        };
+        let begun = begun.map_err(|e| failed(BEGUN.to_owned(), e.to_string()))?;
+        Ok(Self { context: context.clone(), webhooks, dead, begun, partitions })
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.context.client().connection_state() == State::Connected
+    }
+
+    /// Stores a message of a bot, once for each id. Tells whether it was there already.
+    pub async fn publish(
+        &self,
+        bot: &str,
+        id: &str,
+        message: &Value,
+    ) -> Result<bool, PublishError> {
+        let subject = format!("webhooks.{bot}.{}", partition(message, self.partitions));
+        let publication = PublishMessage::build()
+            .message_id(format!("{bot} {id}"))
+            .payload(message.to_string().into());
+        self.acknowledged(subject, publication).await
+    }
+
+    /// Publishes and waits until the server has stored it. Tells whether it had that already.
+    async fn acknowledged(
+        &self,
+        subject: String,
+        publication: PublishMessage,
+    ) -> Result<bool, PublishError> {
+        let acknowledgement = self.context.send_publish(subject, publication).await?;
+        Ok(acknowledgement.await?.duplicate)
+    }
+
+    /// The consumer of a partition, which all workers share. It has one message under way at a time,
+    /// whoever has it, also while a message waits to be delivered again: so they keep their order.
+    pub async fn consumer(
+        &self,
+        bot: &str,
+        partition: usize,
+        deadline: Duration,
+    ) -> Result<PullConsumer, Failure> {
+        let name = format!("{bot}-{partition}");
+        let config = pull::Config {
+            durable_name: Some(name.clone()),
+            filter_subject: format!("webhooks.{bot}.{partition}"),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ack_wait(deadline),
+            max_ack_pending: 1,
+            max_waiting: 4_096,
+            ..Default::default()
+        };
+        let failed = |e| Failure::new(format!("the consumer {name} cannot be had: {e}"));
+        let consumer: PullConsumer =
+            self.webhooks.get_or_create_consumer(&name, config.clone()).await.map_err(failed)?;
+        if consumer.cached_info().config.ack_wait >= config.ack_wait {
+            return Ok(consumer);
+        }
+        // Never less: a worker with a longer deadline may run.
+        self.webhooks.create_consumer(config).await.map_err(failed)
+    }
+
+    /// Marks that a message which the endpoint cannot find again is about to be sent, unless it was
+    /// marked before.
+    pub async fn begin(&self, id: &str) -> Result<Begun, BoxError> {
+        let (key, mine) = (key(id), self.context.client().new_inbox());
+        let Err(failed) = self.begun.create(&key, mine.clone().into()).await else {
+            return Ok(Begun::Now);
+        };
+        // It may be there all the same: by another delivery, or by this one, whose answer got lost.
+        Ok(match self.begun.get(&key).await? {
+            Some(marker) if marker == mine.as_bytes() => Begun::Now,
+            Some(marker) if marker == DONE => Begun::AndDone,
+            Some(_) => Begun::Before,
+            None => return Err(failed.into()),
+        })
+    }
+
+    /// Marks that it is stored.
+    pub async fn done(&self, id: &str) -> Result<(), kv::PutError> {
+        self.begun.put(key(id), DONE.into()).await.map(drop)
+    }
+
+    /// Takes the mark back: the message is not stored.
+    pub async fn not_begun(&self, id: &str) -> Result<(), kv::DeleteError> {
+        self.begun.delete(key(id)).await
+    }
+
+    /// Stores a message that cannot be delivered, once for each `id`.
+    pub async fn bury(
+        &self,
+        kind: Kind,
+        bot: &str,
+        id: &str,
+        reason: &str,
+        payload: bytes::Bytes,
+    ) -> Result<(), PublishError> {
+        let publication = PublishMessage::build()
+            .message_id(id)
+            .header(REASON, one_line(reason))
+            .payload(payload);
+        self.acknowledged(format!("dead.{kind}.{bot}"), publication).await.map(drop)
+    }
+
+    /// The dead letters, from this number on: the first of them.
+    pub async fn letter(&self, from: u64) -> Result<Option<StreamMessage>, Failure> {
+        first(&self.dead, "dead.>", from).await
+    }
+
+    pub async fn remove_letter(&self, number: u64) -> Result<(), Failure> {
+        let removed = self.dead.delete_message(number).await;
+        removed.map(drop).map_err(|e| Failure::new(format!("letter {number} stays: {e}")))
+    }
+
+    /// How many messages of a bot wait, and since when the first of them does.
+    pub async fn backlog(&self, bot: &str) -> Result<(u64, Option<OffsetDateTime>), Failure> {
+        let subject = format!("webhooks.{bot}.*");
+        let failed = |e| Failure::new(format!("the stream {WEBHOOKS} cannot be asked: {e}"));
+        let mut subjects = self.webhooks.info_with_subjects(&subject).await.map_err(failed)?;
+        let mut depth = 0;
+        while let Some(count) = subjects.next().await {
+            depth += count.map_err(failed)?.1 as u64;
+        }
+        let oldest = first(&self.webhooks, &subject, 1).await?;
+        Ok((depth, oldest.map(|message| message.time)))
+    }
+
+    /// How many dead letters there are, and the number of the last.
+    pub async fn letters(&self) -> Result<(u64, u64), Failure> {
+        let info = self.dead.get_info().await;
+        let failed = |e| Failure::new(format!("the stream {DEAD} cannot be asked: {e}"));
+        let state = info.map_err(failed)?.state;
+        Ok((state.messages, state.last_sequence))
+    }
+}
+
+/// What is known of a message that the endpoint cannot find again.
+#[derive(Debug, PartialEq)]
+pub enum Begun {
+    /// This delivery is its first.
+    Now,
+    /// An earlier delivery sent it or was about to, and its end is not known.
+    Before,
+    /// It is stored.
+    AndDone,
+}
+
+/// Why a message cannot be delivered.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// It breaks the contract, or the API refuses it for good.
+    Invalid,
+    /// It may be stored, and cannot be found again: it is never sent again.
+    Unknown,
+    /// The API fails on it again and again, but not on others.
+    Failing,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Invalid => "invalid",
+            Self::Unknown => "unknown",
+            Self::Failing => "failing",
+        })
+    }
+}
+
+/// Why a dead letter is one.
+pub const REASON: &str = "Bridge-Reason";
+const DONE: &str = "done";
+
+/// For so long, a message belongs to the worker that pulled it. Counted from before the pull, so
+/// it is over for the worker earlier than for the server.
+pub fn ack_wait(deadline: Duration) -> Duration {
+    TAKEN_WITHIN + deadline + SETTLING
+}
+
+/// The partition in which a message's conversation keeps its order.
+fn partition(message: &Value, partitions: usize) -> usize {
+    let digest = Sha256::digest(place(message).to_string());
+    let number = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    (number % partitions as u64) as usize
+}
+
+/// Tells a conversation from others, by what the endpoint looks for it: an id, or the channel and the
+/// tags that discriminate.
+fn place(message: &Value) -> Value {
+    let conversation = &message["conversation"];
+    let names = conversation["discriminateByTags"].as_array().filter(|names| !names.is_empty());
+    let listed = |name: &str| names.is_none_or(|names| names.iter().any(|listed| listed == name));
+    let tags = conversation["tags"].as_object().into_iter().flatten();
+    // Sorted, however the webhook orders them.
+    let tags: BTreeMap<_, _> = tags.filter(|(name, _)| listed(name)).collect();
+    json!([message["conversationId"], conversation["channel"], tags])
+}
+
+/// A key of the bucket may not hold every character of an id.
+fn key(id: &str) -> String {
+    hex(&Sha256::digest(id))
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A header's value may have one line alone.
+fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().filter(|c| !c.is_control()).take(2_000).collect()
+}
+
+/// The first message with this subject, from this sequence on.
+async fn first(
+    stream: &Stream,
+    subject: &str,
+    from: u64,
+) -> Result<Option<StreamMessage>, Failure> {
+    match stream.get_first_raw_message_by_subject(subject, from).await {
+        Ok(message) => Ok(Some(message)),
+        Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(e) => Err(Failure::new(format!("no message can be read: {e}"))),
+    }
+}
+
+/// A bot's id as a part of subjects and consumers' names.
+pub fn check_bot(id: &str) -> Result<(), Failure> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    match !id.is_empty() && id.chars().all(legal) {
+        true => Ok(()),
+        false => Err(Failure::settings(format!("a bot's id cannot be {id:?}"))),
+    }
+}

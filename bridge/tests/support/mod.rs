@@ -1,0 +1,242 @@
+//! A NATS server, processes of the bridge, and what is asked of them.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use botpress_messages::sandbox::Sandbox;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+pub const KEY: &str = "the key of the bridge";
+pub const SLACK_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+
+/// A NATS server with its files in a folder of its own.
+pub struct Nats {
+    folder: TempDir,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl Nats {
+    /// `None` if it is not installed, which is told where nobody overhears it.
+    pub async fn start() -> Option<Self> {
+        if program().is_none() {
+            // Not by a macro: what those print of a test that passes is swallowed.
+            let text = "SKIPPED: nats-server is not installed: apt-get install nats-server\n";
+            std::io::stderr().write_all(text.as_bytes()).unwrap();
+            return None;
+        }
+        let (folder, port) = (TempDir::new().unwrap(), free_port());
+        let mut nats = Self { folder, port, process: None };
+        nats.resume().await;
+        Some(nats)
+    }
+
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends the process and keeps the files.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// Ends it as an operator would.
+    pub fn terminate(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            terminate(&process);
+            process.wait().unwrap();
+        }
+    }
+
+    pub async fn resume(&mut self) {
+        let port = self.port.to_string();
+        let mut command = Command::new(program().unwrap());
+        command.args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd"]).arg(self.folder.path());
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        self.process = Some(process);
+        eventually("NATS listens", Duration::from_secs(20), async || {
+            tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()
+        })
+        .await;
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Debian has it where the path of a user may not lead.
+fn program() -> Option<&'static str> {
+    ["nats-server", "/usr/sbin/nats-server"].into_iter().find(|program| {
+        Command::new(program).arg("-v").stdout(Stdio::null()).status().is_ok_and(|s| s.success())
+    })
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The settings of the bridge's processes.
+#[derive(Clone)]
+pub struct Setup(Vec<(&'static str, String)>);
+
+impl Setup {
+    pub fn new(nats: &Nats, sandbox: &Sandbox) -> Self {
+        let settings = [
+            ("NATS_URL", nats.url()),
+            ("BP_API_URL", sandbox.url()),
+            ("BP_TOKEN", Sandbox::TOKEN.to_owned()),
+            ("BP_BOT_ID", Sandbox::BOT_ID.to_owned()),
+            ("BP_INTEGRATION_ID", Sandbox::INTEGRATION_ID.to_owned()),
+            ("BRIDGE_KEY", KEY.to_owned()),
+            ("SLACK_SIGNING_SECRET", SLACK_SECRET.to_owned()),
+            ("BRIDGE_DEADLINE", "2".to_owned()),
+            ("BRIDGE_PARTITIONS", "4".to_owned()),
+        ];
+        Self(settings.into())
+    }
+
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.0.retain(|(other, _)| *other != name);
+        self.0.push((name, value.to_string()));
+        self
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
+        command.args(arguments).env_clear().envs(self.0.iter().cloned());
+        command
+    }
+
+    pub fn worker(&self) -> Process {
+        Process::start(self.command(&["deliver"]))
+    }
+
+    /// A receiver, and where it listens.
+    pub async fn receiver(&self) -> (Process, Receiver) {
+        let port = free_port();
+        let setup = self.clone().with("BRIDGE_LISTEN", format!("127.0.0.1:{port}"));
+        let process = Process::start(setup.command(&["receive"]));
+        eventually("the receiver listens", Duration::from_secs(20), async || {
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+        })
+        .await;
+        let url = format!("http://127.0.0.1:{port}/{}", Sandbox::BOT_ID);
+        (process, Receiver { url, http: reqwest::Client::new() })
+    }
+
+    /// What a command that ends by itself says: its code, its output, its errors.
+    pub fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let output = self.command(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    /// The dead letters.
+    pub fn dead(&self) -> Vec<Value> {
+        let (code, lines, errors) = self.run(&["dead", "list"]);
+        assert_eq!(code, Some(0), "{errors}");
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// A process of the bridge, killed when it is dropped.
+pub struct Process(Child);
+
+impl Process {
+    fn start(mut command: Command) -> Self {
+        // Whoever looks for a fault turns this on.
+        if std::env::var_os("BRIDGE_TEST_LOG").is_none() {
+            command.stderr(Stdio::piped());
+        }
+        let mut child = command.spawn().unwrap();
+        if let Some(stderr) = child.stderr.take() {
+            child.stderr = Some(stderr);
+        }
+        Self(child)
+    }
+
+    pub fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    pub fn terminate(&self) {
+        terminate(&self.0);
+    }
+
+    /// Waits for its end: its code, and what it logged.
+    pub async fn ended(&mut self) -> (Option<i32>, String) {
+        let mut status: Option<ExitStatus> = None;
+        eventually("the process ends", Duration::from_secs(30), async || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        let mut text = String::new();
+        if let Some(stderr) = &mut self.0.stderr {
+            stderr.read_to_string(&mut text).unwrap();
+        }
+        (status.unwrap().code(), text)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn terminate(child: &Child) {
+    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+/// A receiver's address for one bot.
+#[derive(Clone)]
+pub struct Receiver {
+    pub url: String,
+    http: reqwest::Client,
+}
+
+impl Receiver {
+    /// Sends a webhook once: the status, and the answer.
+    pub async fn post(&self, path: &str, headers: HeaderMap, body: String) -> (u16, String) {
+        let request = self.http.post(format!("{}/{path}", self.url)).headers(headers).body(body);
+        match request.timeout(Duration::from_secs(5)).send().await {
+            Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap_or_default()),
+            Err(_) => (0, String::new()),
+        }
+    }
+
+    /// Sends a message in the endpoint's form.
+    pub async fn message(&self, message: &Value, key: Option<&str>) -> (u16, String) {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", format!("Bearer {KEY}").parse().unwrap());
+        if let Some(key) = key {
+            headers.insert("idempotency-key", key.parse().unwrap());
+        }
+        self.post("messages", headers, message.to_string()).await
+    }
+}
+
+/// Waits until something is true; by then it has to be.
+pub async fn eventually(what: &str, within: Duration, mut is: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + within;
+    while !is().await {
+        assert!(Instant::now() < end, "not in time: {what}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
