@@ -137,13 +137,18 @@ impl Settings {
         }
     }
 
-    fn begun(&self) -> kv::Config {
-        kv::Config {
-            bucket: BEGUN.to_owned(),
-            history: 1,
+    /// What a key-value bucket is made of. The library's own function asks the server for more than
+    /// version 2.9 tells.
+    fn begun(&self) -> stream::Config {
+        stream::Config {
+            name: format!("KV_{BEGUN}"),
+            subjects: vec![format!("$KV.{BEGUN}.>")],
+            max_messages_per_subject: 1,
             max_age: BEGUN_LASTS,
-            num_replicas: self.replicas,
-            ..Default::default()
+            allow_rollup: true,
+            deny_delete: true,
+            allow_direct: true,
+            ..self.bounded()
         }
     }
 
@@ -192,10 +197,8 @@ impl Queue {
             )));
         }
         let dead = stream(settings.dead()).await?;
-        let begun = match context.get_key_value(BEGUN).await {
-            Ok(bucket) => Ok(bucket),
-            Err(_) => context.create_key_value(settings.begun()).await,
-        };
+        stream(settings.begun()).await?;
+        let begun = context.get_key_value(BEGUN).await;
         let begun = begun.map_err(|e| failed(BEGUN.to_owned(), e.to_string()))?;
         Ok(Self { context: context.clone(), webhooks, dead, begun, partitions })
     }

@@ -1,9 +1,9 @@
 //! A NATS server, processes of the bridge, and what is asked of them.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use botpress_messages::sandbox::Sandbox;
@@ -19,12 +19,17 @@ pub const SLACK_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 pub struct Nats {
     folder: TempDir,
     port: u16,
+    arguments: &'static [&'static str],
     process: Option<Child>,
 }
 
 impl Nats {
     /// `None` if it is not installed, which is told where nobody overhears it.
     pub async fn start() -> Option<Self> {
+        Self::start_with(&[]).await
+    }
+
+    pub async fn start_with(arguments: &'static [&'static str]) -> Option<Self> {
         if program().is_none() {
             // Not by a macro: what those print of a test that passes is swallowed.
             let text = "SKIPPED: nats-server is not installed: apt-get install nats-server\n";
@@ -32,7 +37,7 @@ impl Nats {
             return None;
         }
         let (folder, port) = (TempDir::new().unwrap(), free_port());
-        let mut nats = Self { folder, port, process: None };
+        let mut nats = Self { folder, port, arguments, process: None };
         nats.resume().await;
         Some(nats)
     }
@@ -61,6 +66,7 @@ impl Nats {
         let port = self.port.to_string();
         let mut command = Command::new(program().unwrap());
         command.args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd"]).arg(self.folder.path());
+        command.args(self.arguments);
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         self.process = Some(process);
         eventually("NATS listens", Duration::from_secs(20), async || {
@@ -89,7 +95,11 @@ pub fn free_port() -> u16 {
 
 /// The settings of the bridge's processes.
 #[derive(Clone)]
-pub struct Setup(Vec<(&'static str, String)>);
+pub struct Setup {
+    variables: Vec<(&'static str, String)>,
+    /// Where a worker shows its figures.
+    pub metrics: String,
+}
 
 impl Setup {
     pub fn new(nats: &Nats, sandbox: &Sandbox) -> Self {
@@ -104,23 +114,25 @@ impl Setup {
             ("BRIDGE_DEADLINE", "2".to_owned()),
             ("BRIDGE_PARTITIONS", "4".to_owned()),
         ];
-        Self(settings.into())
+        Self { variables: settings.into(), metrics: format!("127.0.0.1:{}", free_port()) }
     }
 
     pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.0.retain(|(other, _)| *other != name);
-        self.0.push((name, value.to_string()));
+        self.variables.retain(|(other, _)| *other != name);
+        self.variables.push((name, value.to_string()));
         self
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
-        command.args(arguments).env_clear().envs(self.0.iter().cloned());
+        command.args(arguments).env_clear().envs(self.variables.iter().cloned());
         command
     }
 
     pub fn worker(&self) -> Process {
-        Process::start(self.command(&["deliver"]))
+        let mut command = self.command(&["deliver"]);
+        command.env("BRIDGE_METRICS", &self.metrics);
+        Process::start(command)
     }
 
     /// A receiver, and where it listens.
@@ -132,7 +144,8 @@ impl Setup {
             tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
         })
         .await;
-        let url = format!("http://127.0.0.1:{port}/{}", Sandbox::BOT_ID);
+        let bot = self.variables.iter().find(|(name, _)| *name == "BP_BOT_ID").unwrap();
+        let url = format!("http://127.0.0.1:{port}/{}", bot.1);
         (process, Receiver { url, http: reqwest::Client::new() })
     }
 
@@ -152,50 +165,53 @@ impl Setup {
 }
 
 /// A process of the bridge, killed when it is dropped.
-pub struct Process(Child);
+pub struct Process {
+    child: Child,
+    log: File,
+}
 
 impl Process {
     fn start(mut command: Command) -> Self {
-        // Whoever looks for a fault turns this on.
-        if std::env::var_os("BRIDGE_TEST_LOG").is_none() {
-            command.stderr(Stdio::piped());
-        }
-        let mut child = command.spawn().unwrap();
-        if let Some(stderr) = child.stderr.take() {
-            child.stderr = Some(stderr);
-        }
-        Self(child)
+        let log = tempfile::tempfile().unwrap();
+        let child = command.stderr(log.try_clone().unwrap()).spawn().unwrap();
+        Self { child, log }
     }
 
     pub fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     pub fn terminate(&self) {
-        terminate(&self.0);
+        terminate(&self.child);
     }
 
     /// Waits for its end: its code, and what it logged.
     pub async fn ended(&mut self) -> (Option<i32>, String) {
-        let mut status: Option<ExitStatus> = None;
+        let mut status = None;
         eventually("the process ends", Duration::from_secs(30), async || {
-            status = self.0.try_wait().unwrap();
+            status = self.child.try_wait().unwrap();
             status.is_some()
         })
         .await;
+        (status.unwrap().code(), self.log())
+    }
+
+    pub fn log(&mut self) -> String {
         let mut text = String::new();
-        if let Some(stderr) = &mut self.0.stderr {
-            stderr.read_to_string(&mut text).unwrap();
-        }
-        (status.unwrap().code(), text)
+        self.log.rewind().unwrap();
+        self.log.read_to_string(&mut text).unwrap();
+        text
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
     }
 }
 

@@ -1,0 +1,415 @@
+//! The program from outside: a NATS server, the sandbox in place of the API, and processes that end
+//! well or badly.
+
+mod support;
+
+use std::time::{Duration, SystemTime};
+
+use botpress_messages::sandbox::{Fault, Sandbox};
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use support::{Nats, Setup, eventually};
+
+const SOON: Duration = Duration::from_secs(40);
+
+/// What one person writes in one conversation.
+fn message(number: usize) -> Value {
+    json!({
+        "conversation": { "channel": "channel", "tags": { "id": "C05C6ACTLPQ" } },
+        "user": { "tags": { "id": "U05BPU9V1KQ" } },
+        "type": "text",
+        "payload": { "text": number.to_string() },
+        "tags": { "id": number.to_string() },
+    })
+}
+
+/// The same, so that the endpoint cannot find it again.
+fn unfindable(number: usize) -> Value {
+    let mut message = message(number);
+    message["tags"] = json!({});
+    message
+}
+
+fn texts(sandbox: &Sandbox) -> Vec<String> {
+    let text = |payload: &Value| payload["text"].as_str().unwrap().to_owned();
+    sandbox.messages().iter().map(|message| text(&json!(message.payload))).collect()
+}
+
+async fn stored(sandbox: &Sandbox, expected: &[&str]) {
+    eventually("the messages are stored", SOON, async || texts(sandbox).len() >= expected.len())
+        .await;
+    assert_eq!(texts(sandbox), expected);
+}
+
+/// Waits until nothing is left in the queue.
+async fn drained(setup: &Setup) {
+    let address = setup.metrics.clone();
+    eventually("the queue is empty", SOON, async || {
+        figure(&address, "bridge_queue_depth").await == Some(0.0)
+    })
+    .await;
+}
+
+async fn figure(address: &str, name: &str) -> Option<f64> {
+    let text = reqwest::get(format!("http://{address}/metrics")).await.ok()?.text().await.ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
+fn signed(body: &str, age: u64) -> HeaderMap {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let timestamp = now - age;
+    let mut mac = Hmac::<Sha256>::new_from_slice(support::SLACK_SECRET.as_bytes()).unwrap();
+    mac.update(format!("v0:{timestamp}:{body}").as_bytes());
+    let signature: String =
+        mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
+    let mut headers = HeaderMap::new();
+    headers.insert("x-slack-request-timestamp", timestamp.into());
+    headers.insert("x-slack-signature", format!("v0={signature}").parse().unwrap());
+    headers
+}
+
+fn slack(event: Value) -> String {
+    let id = format!("Ev{}", event["ts"].as_str().unwrap_or("0"));
+    json!({ "type": "event_callback", "event_id": id, "event": event }).to_string()
+}
+
+#[tokio::test]
+async fn slack_webhooks_arrive_once() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (_receiver, receiver) = setup.receiver().await;
+    let event = |ts: &str| {
+        json!({
+            "type": "message", "channel": "C05C6ACTLPQ", "channel_type": "channel",
+            "user": "U05BPU9V1KQ", "text": "hello", "ts": ts,
+        })
+    };
+    let with = |ts: &str, key: &str, value: &str| {
+        let mut event = event(ts);
+        event[key] = json!(value);
+        slack(event)
+    };
+    let challenge = json!({ "type": "url_verification", "challenge": "3eZbrw1a" }).to_string();
+    let mut nobody = event("5.1");
+    nobody.as_object_mut().unwrap().remove("user");
+    let cases = [
+        (slack(event("1.1")), 0, 200, r#"{"duplicate":false}"#),
+        (slack(event("1.1")), 0, 200, r#"{"duplicate":true}"#),
+        (with("2.1", "channel_type", "im"), 299, 200, r#"{"duplicate":false}"#),
+        (with("3.1", "thread_ts", "1.1"), 0, 200, r#"{"duplicate":false}"#),
+        (with("4.1", "thread_ts", "4.1"), 0, 200, r#"{"duplicate":false}"#),
+        (with("1.1", "subtype", "message_changed"), 0, 200, ""),
+        (with("6.1", "bot_id", "B05BPU9V1KQ"), 0, 200, ""),
+        (
+            json!({ "type": "event_callback", "event": { "type": "reaction_added" } }).to_string(),
+            0,
+            200,
+            "",
+        ),
+        (challenge, 0, 200, "3eZbrw1a"),
+        (slack(nobody), 0, 400, "event.user is missing"),
+        ("{".to_owned(), 0, 400, "not JSON: EOF while parsing an object at line 1 column 1"),
+        (slack(event("7.1")), 302, 401, "the signature is missing, wrong or old"),
+    ];
+    for (body, age, status, answer) in cases {
+        let answered = receiver.post("slack", signed(&body, age), body.clone()).await;
+        assert_eq!(answered, (status, answer.to_owned()), "{body}");
+    }
+    let forged = receiver.post("slack", signed("another body", 0), slack(event("8.1"))).await;
+    assert_eq!(forged.0, 401);
+
+    let _worker = setup.worker();
+    eventually("all are stored", SOON, async || sandbox.messages().len() >= 4).await;
+    drained(&setup).await;
+    let mut seen: Vec<_> = sandbox
+        .messages()
+        .into_iter()
+        .map(|message| {
+            let conversations = sandbox.conversations();
+            let conversation =
+                conversations.iter().find(|c| c.id == message.conversation_id).unwrap();
+            let tags = json!(conversation.tags);
+            (message.tags["ts"].clone(), conversation.channel.clone(), tags)
+        })
+        .collect();
+    seen.sort_by(|one, other| one.0.cmp(&other.0));
+    let place = json!({ "id": "C05C6ACTLPQ" });
+    let thread = json!({ "id": "C05C6ACTLPQ", "thread": "1.1" });
+    let expected = [
+        ("1.1", "channel", &place),
+        ("2.1", "dm", &place),
+        ("3.1", "thread", &thread),
+        ("4.1", "channel", &place),
+    ];
+    let expected =
+        expected.map(|(ts, channel, tags)| (ts.to_owned(), channel.to_owned(), tags.clone()));
+    assert_eq!(seen, expected);
+    assert!(setup.dead().is_empty());
+}
+
+#[tokio::test]
+async fn messages_need_the_key_and_an_identity() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (_receiver, receiver) = setup.receiver().await;
+    let long = "x".repeat(201);
+    let cases = [
+        (message(1), None, 200, r#"{"duplicate":false}"#),
+        (message(1), None, 200, r#"{"duplicate":true}"#),
+        (message(2), Some("a"), 200, r#"{"duplicate":false}"#),
+        (message(3), Some("a"), 200, r#"{"duplicate":true}"#),
+        (unfindable(4), None, 400, "no tag identifies the message"),
+        (unfindable(4), Some("b"), 200, r#"{"duplicate":false}"#),
+        (message(5), Some(&*long), 400, "Idempotency-Key has to have 1 to 200 characters"),
+        (json!({ "x": "x".repeat(1 << 20) }), Some("c"), 413, ""),
+    ];
+    for (message, key, status, answer) in cases {
+        let answered = receiver.message(&message, key).await;
+        assert_eq!(answered.0, status, "{answered:?}");
+        assert!(answered.1.starts_with(answer), "{answered:?}");
+    }
+    let (status, _) = receiver.post("messages", HeaderMap::new(), message(6).to_string()).await;
+    assert_eq!(status, 401);
+    let mut elsewhere = receiver.clone();
+    elsewhere.url.push('0');
+    assert_eq!(elsewhere.message(&message(7), None).await.0, 404);
+
+    let _worker = setup.worker();
+    stored(&sandbox, &["1", "2", "4"]).await;
+}
+
+/// Each outcome goes where it belongs, and what follows in the conversation waits for it.
+#[tokio::test]
+async fn each_outcome_has_its_place() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (_receiver, receiver) = setup.receiver().await;
+    let mut invalid = message(3);
+    invalid["payload"] = json!("no object");
+    let posted = [message(1), message(2), invalid, unfindable(4), message(5), message(6)];
+    for (number, message) in posted.iter().enumerate() {
+        let key = number.to_string();
+        assert_eq!(receiver.message(message, Some(&key)).await.0, 200);
+    }
+    let failing = Some(Fault::Error { status: 503, stored: false });
+    sandbox.fail_next([
+        // User, conversation, and a first message that takes more than one delivery.
+        None,
+        None,
+        Some(Fault::Limited(3)),
+        failing,
+        None,
+        // The second one.
+        None,
+        // The fourth may be stored, and is.
+        Some(Fault::Reset { stored: true }),
+        // The fifth is refused for good.
+        Some(Fault::Error { status: 400, stored: false }),
+    ]);
+    let _worker = setup.worker();
+    drained(&setup).await;
+    assert_eq!(texts(&sandbox), ["1", "2", "4", "6"]);
+
+    let dead = setup.dead();
+    let seen: Vec<_> = dead.iter().map(|letter| (&letter["kind"], &letter["message"])).collect();
+    let (invalid, unknown) = (json!("invalid"), json!("unknown"));
+    assert_eq!(seen, [(&invalid, &posted[2]), (&unknown, &posted[3]), (&invalid, &posted[4])]);
+    let reasons = [
+        "the request breaks the contract and was not sent: /payload",
+        "the connection broke before the answer came",
+        "the API answered 400 InvalidPayload: the sandbox was told to fail",
+    ];
+    for (letter, reason) in dead.iter().zip(reasons) {
+        assert!(letter["reason"].as_str().unwrap().starts_with(reason), "{letter}");
+        assert_eq!(letter["bot"], Sandbox::BOT_ID);
+    }
+
+    // Once more: what was refused may fare better, what breaks the contract does not, and what may be
+    // stored stays.
+    let (code, _, errors) = setup.run(&["dead", "retry", "--all"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.contains("letter 2 stays: it may be stored"), "{errors}");
+    stored(&sandbox, &["1", "2", "4", "6", "5"]).await;
+    drained(&setup).await;
+    let left = setup.dead();
+    let kinds: Vec<_> = left.iter().map(|letter| (&letter["kind"], &letter["message"])).collect();
+    assert_eq!(kinds, [(&unknown, &posted[3]), (&invalid, &posted[2])]);
+    assert_eq!(setup.run(&["dead", "retry", "2"]).0, Some(1));
+    assert_eq!(setup.run(&["dead", "drop", "2"]).0, Some(0));
+    assert_eq!(setup.run(&["dead", "drop", "2"]).0, Some(1));
+    assert_eq!(setup.dead().len(), 1);
+}
+
+/// A worker that is lost leaves its message to another. What cannot be found again is not sent twice.
+#[tokio::test]
+async fn a_killed_worker_loses_nothing_and_stores_nothing_twice() {
+    let Some(nats) = Nats::start().await else { return };
+    for (first, kinds) in [(message(1), &[][..]), (unfindable(1), &["unknown"])] {
+        // A bot of its own has a queue of its own.
+        let bot = format!("bot-{}", kinds.len());
+        let sandbox = Sandbox::builder().bot_id(&bot).start().await.unwrap();
+        let setup = Setup::new(&nats, &sandbox).with("BP_BOT_ID", &bot);
+        let (_receiver, receiver) = setup.receiver().await;
+        sandbox.fail_next([None, None, Some(Fault::Silence { stored: true })]);
+        for (message, key) in [(first, "1"), (message(2), "2")] {
+            assert_eq!(receiver.message(&message, Some(key)).await.0, 200);
+        }
+        let mut worker = setup.worker();
+        eventually("the first is stored", SOON, async || texts(&sandbox) == ["1"]).await;
+        worker.kill();
+        let _another = setup.worker();
+        stored(&sandbox, &["1", "2"]).await;
+        drained(&setup).await;
+        let dead = setup.dead();
+        let dead: Vec<_> = dead.iter().map(|letter| letter["kind"].as_str().unwrap()).collect();
+        assert_eq!(dead, kinds);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_ends_the_worker_and_leaves_everything() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (_receiver, receiver) = setup.receiver().await;
+    for number in 1..=3 {
+        assert_eq!(receiver.message(&message(number), None).await.0, 200);
+    }
+    let wrong = "bp_pat_wrong_and_secret";
+    for refused in [setup.clone().with("BP_TOKEN", wrong), setup.clone().with("BP_TOKEN", "")] {
+        let (code, log) = refused.worker().ended().await;
+        assert_eq!(code, Some(2), "{log}");
+        assert!(log.contains("401 Unauthorized") || log.contains("BP_TOKEN is missing"), "{log}");
+        assert!(!log.contains(wrong), "{log}");
+    }
+    assert!(setup.dead().is_empty());
+    let _worker = setup.worker();
+    stored(&sandbox, &["1", "2", "3"]).await;
+}
+
+#[tokio::test]
+async fn sigterm_lets_end_what_is_under_way() {
+    let Some(nats) = Nats::start().await else { return };
+    let latency = Duration::from_millis(700);
+    let sandbox = Sandbox::builder().latency(latency).start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_PARTITIONS", 1);
+    let (mut receiver_process, receiver) = setup.receiver().await;
+    for number in 1..=3 {
+        assert_eq!(receiver.message(&message(number), None).await.0, 200);
+    }
+    let mut worker = setup.worker();
+    eventually("the first is stored", SOON, async || !sandbox.messages().is_empty()).await;
+    worker.terminate();
+    let (code, log) = worker.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    let done = texts(&sandbox).len();
+    assert!(done < 3, "nothing new was to be taken");
+    receiver_process.terminate();
+    assert_eq!(receiver_process.ended().await.0, Some(0));
+    assert_eq!(receiver.message(&message(4), None).await.0, 0);
+
+    // What it had is confirmed, and the rest is free for another at once.
+    let before = sandbox.requests().len();
+    let _another = setup.worker();
+    stored(&sandbox, &["1", "2", "3"]).await;
+    assert_eq!(sandbox.requests().len(), before + 2 + 3 - done);
+}
+
+/// The server forgets which messages it had when it restarts, once they are delivered; the markers and
+/// the endpoint do not.
+#[tokio::test]
+async fn the_queue_survives_its_server() {
+    let Some(mut nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (_receiver, receiver) = setup.receiver().await;
+    let worker = setup.worker();
+    for message in [message(1), unfindable(2)] {
+        assert_eq!(receiver.message(&message, Some(&message.to_string())).await.0, 200);
+    }
+    stored(&sandbox, &["1", "2"]).await;
+    drained(&setup).await;
+    drop(worker);
+    assert_eq!(receiver.message(&message(3), None).await.0, 200);
+
+    nats.kill();
+    assert_eq!(receiver.message(&message(4), None).await.0, 503);
+    nats.resume().await;
+    for message in [message(1), unfindable(2), message(4)] {
+        let key = message.to_string();
+        eventually("the receiver is back", SOON, async || {
+            receiver.message(&message, Some(&key)).await.0 == 200
+        })
+        .await;
+    }
+    let _worker = setup.worker();
+    stored(&sandbox, &["1", "2", "3", "4"]).await;
+    drained(&setup).await;
+    assert_eq!(texts(&sandbox).len(), 4);
+    assert!(setup.dead().is_empty());
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_are_named() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    assert_eq!(setup.run(&["dead", "list"]).0, Some(0));
+    let cases = [
+        ("BRIDGE_PARTITIONS", "5", "dead list", "the stream WEBHOOKS has 4"),
+        ("BRIDGE_PARTITIONS", "0", "dead list", "from 1 to 1024"),
+        ("BRIDGE_DEADLINE", "soon", "deliver", "BRIDGE_DEADLINE=\"soon\" cannot be"),
+        ("BRIDGE_BOTS", "a.b", "receive", "a bot's id cannot be \"a.b\""),
+        ("BRIDGE_LISTEN", "nowhere", "receive", "cannot listen there"),
+        ("NATS_URL", "nats://me:secret@127.0.0.1:4222", "receive", "NATS_USER and NATS_PASSWORD"),
+        ("NATS_PASSWORD", "secret", "deliver", "belong together"),
+        ("BP_API_URL", "http://example.com", "deliver", "would expose the token"),
+    ];
+    for (name, value, arguments, text) in cases {
+        let arguments: Vec<_> = arguments.split(' ').collect();
+        let (code, _, errors) = setup.clone().with(name, value).run(&arguments);
+        assert_eq!(code, Some(2), "{name}={value}: {errors}");
+        assert!(errors.contains(text) && !errors.contains("secret"), "{name}={value}: {errors}");
+    }
+}
+
+/// At its most talkative it shows no secret.
+#[tokio::test]
+async fn no_log_shows_a_secret() {
+    let Some(nats) = Nats::start_with(&["--user", "bridge", "--pass", "hunter2hunter2"]).await
+    else {
+        return;
+    };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox)
+        .with("NATS_USER", "bridge")
+        .with("NATS_PASSWORD", "hunter2hunter2")
+        .with("BRIDGE_LOG", "trace");
+    let (mut receiving, receiver) = setup.receiver().await;
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    let mut worker = setup.worker();
+    stored(&sandbox, &["1"]).await;
+    drained(&setup).await;
+    let metrics = reqwest::get(format!("http://{}/metrics", setup.metrics)).await.unwrap();
+    let logs = [worker.log(), receiving.log(), metrics.text().await.unwrap()];
+    assert!(logs[0].contains("stored"), "{}", logs[0]);
+    for name in [
+        "bridge_deliveries_total{outcome=\"stored\"} 1",
+        "bridge_queue_age_seconds",
+        "bridge_age_seconds_count 1",
+        "bridge_pause_seconds",
+        "bridge_dead_letters 0",
+    ] {
+        assert!(logs[2].contains(name), "{name} in {}", logs[2]);
+    }
+    let secrets = ["hunter2hunter2", Sandbox::TOKEN, support::KEY, support::SLACK_SECRET];
+    for secret in secrets {
+        assert!(logs.iter().all(|log| !log.contains(secret)), "{secret} in {logs:?}");
+    }
+}
