@@ -3,14 +3,12 @@
 
 mod support;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use botpress_messages::sandbox::{Fault, Sandbox};
-use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use sha2::Sha256;
-use support::{Nats, Setup, eventually};
+use support::{Nats, Setup, drained, eventually, free_port, signed};
 
 const SOON: Duration = Duration::from_secs(40);
 
@@ -41,34 +39,6 @@ async fn stored(sandbox: &Sandbox, expected: &[&str]) {
     eventually("the messages are stored", SOON, async || texts(sandbox).len() >= expected.len())
         .await;
     assert_eq!(texts(sandbox), expected);
-}
-
-/// Waits until nothing is left in the queue.
-async fn drained(setup: &Setup) {
-    let address = setup.metrics.clone();
-    eventually("the queue is empty", SOON, async || {
-        figure(&address, "bridge_queue_depth").await == Some(0.0)
-    })
-    .await;
-}
-
-async fn figure(address: &str, name: &str) -> Option<f64> {
-    let text = reqwest::get(format!("http://{address}/metrics")).await.ok()?.text().await.ok()?;
-    let line = text.lines().find(|line| line.starts_with(name))?;
-    line.rsplit_once(' ')?.1.parse().ok()
-}
-
-fn signed(body: &str, age: u64) -> HeaderMap {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    let timestamp = now - age;
-    let mut mac = Hmac::<Sha256>::new_from_slice(support::SLACK_SECRET.as_bytes()).unwrap();
-    mac.update(format!("v0:{timestamp}:{body}").as_bytes());
-    let signature: String =
-        mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
-    let mut headers = HeaderMap::new();
-    headers.insert("x-slack-request-timestamp", timestamp.into());
-    headers.insert("x-slack-signature", format!("v0={signature}").parse().unwrap());
-    headers
 }
 
 fn slack(event: Value) -> String {
@@ -124,7 +94,7 @@ async fn slack_webhooks_arrive_once() {
 
     let _worker = setup.worker();
     eventually("all are stored", SOON, async || sandbox.messages().len() >= 4).await;
-    drained(&setup).await;
+    drained(&setup, SOON).await;
     let mut seen: Vec<_> = sandbox
         .messages()
         .into_iter()
@@ -213,7 +183,7 @@ async fn each_outcome_has_its_place() {
         Some(Fault::Error { status: 400, stored: false }),
     ]);
     let _worker = setup.worker();
-    drained(&setup).await;
+    drained(&setup, SOON).await;
     assert_eq!(texts(&sandbox), ["1", "2", "4", "6"]);
 
     let dead = setup.dead();
@@ -236,7 +206,7 @@ async fn each_outcome_has_its_place() {
     assert_eq!(code, Some(0), "{errors}");
     assert!(errors.contains("letter 2 stays: it may be stored"), "{errors}");
     stored(&sandbox, &["1", "2", "4", "6", "5"]).await;
-    drained(&setup).await;
+    drained(&setup, SOON).await;
     let left = setup.dead();
     let kinds: Vec<_> = left.iter().map(|letter| (&letter["kind"], &letter["message"])).collect();
     assert_eq!(kinds, [(&unknown, &posted[3]), (&invalid, &posted[2])]);
@@ -265,7 +235,7 @@ async fn a_killed_worker_loses_nothing_and_stores_nothing_twice() {
         worker.kill();
         let _another = setup.worker();
         stored(&sandbox, &["1", "2"]).await;
-        drained(&setup).await;
+        drained(&setup, SOON).await;
         let dead = setup.dead();
         let dead: Vec<_> = dead.iter().map(|letter| letter["kind"].as_str().unwrap()).collect();
         assert_eq!(dead, kinds);
@@ -334,7 +304,7 @@ async fn the_queue_survives_its_server() {
         assert_eq!(receiver.message(&message, Some(&message.to_string())).await.0, 200);
     }
     stored(&sandbox, &["1", "2"]).await;
-    drained(&setup).await;
+    drained(&setup, SOON).await;
     drop(worker);
     assert_eq!(receiver.message(&message(3), None).await.0, 200);
 
@@ -350,7 +320,7 @@ async fn the_queue_survives_its_server() {
     }
     let _worker = setup.worker();
     stored(&sandbox, &["1", "2", "3", "4"]).await;
-    drained(&setup).await;
+    drained(&setup, SOON).await;
     assert_eq!(texts(&sandbox).len(), 4);
     assert!(setup.dead().is_empty());
 }
@@ -393,10 +363,11 @@ async fn no_log_shows_a_secret() {
         .with("BRIDGE_LOG", "trace");
     let (mut receiving, receiver) = setup.receiver().await;
     assert_eq!(receiver.message(&message(1), None).await.0, 200);
-    let mut worker = setup.worker();
+    let metrics = format!("127.0.0.1:{}", free_port());
+    let mut worker = setup.clone().with("BRIDGE_METRICS", &metrics).worker();
     stored(&sandbox, &["1"]).await;
-    drained(&setup).await;
-    let metrics = reqwest::get(format!("http://{}/metrics", setup.metrics)).await.unwrap();
+    drained(&setup, SOON).await;
+    let metrics = reqwest::get(format!("http://{metrics}/metrics")).await.unwrap();
     let logs = [worker.log(), receiving.log(), metrics.text().await.unwrap()];
     assert!(logs[0].contains("stored"), "{}", logs[0]);
     for name in [

@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use botpress_messages::sandbox::Sandbox;
+use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use sha2::Sha256;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -97,7 +99,7 @@ pub fn free_port() -> u16 {
 #[derive(Clone)]
 pub struct Setup {
     variables: Vec<(&'static str, String)>,
-    /// Where a worker shows its figures.
+    /// Where a receiver shows its figures.
     pub metrics: String,
 }
 
@@ -130,15 +132,14 @@ impl Setup {
     }
 
     pub fn worker(&self) -> Process {
-        let mut command = self.command(&["deliver"]);
-        command.env("BRIDGE_METRICS", &self.metrics);
-        Process::start(command)
+        Process::start(self.command(&["deliver"]))
     }
 
     /// A receiver, and where it listens.
     pub async fn receiver(&self) -> (Process, Receiver) {
         let port = free_port();
         let setup = self.clone().with("BRIDGE_LISTEN", format!("127.0.0.1:{port}"));
+        let setup = setup.with("BRIDGE_METRICS", &self.metrics);
         let process = Process::start(setup.command(&["receive"]));
         eventually("the receiver listens", Duration::from_secs(20), async || {
             tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
@@ -255,4 +256,32 @@ pub async fn eventually(what: &str, within: Duration, mut is: impl AsyncFnMut() 
         assert!(Instant::now() < end, "not in time: {what}");
         sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Waits until nothing is left in the queue.
+pub async fn drained(setup: &Setup, within: Duration) {
+    eventually("the queue is empty", within, async || {
+        figure(&setup.metrics, "bridge_queue_depth").await == Some(0.0)
+    })
+    .await;
+}
+
+pub async fn figure(address: &str, name: &str) -> Option<f64> {
+    let text = reqwest::get(format!("http://{address}/metrics")).await.ok()?.text().await.ok()?;
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
+/// The headers of a webhook that Slack signed so many seconds ago.
+pub fn signed(body: &str, age: u64) -> HeaderMap {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let timestamp = now - age;
+    let mut mac = Hmac::<Sha256>::new_from_slice(SLACK_SECRET.as_bytes()).unwrap();
+    mac.update(format!("v0:{timestamp}:{body}").as_bytes());
+    let signature: String =
+        mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
+    let mut headers = HeaderMap::new();
+    headers.insert("x-slack-request-timestamp", timestamp.into());
+    headers.insert("x-slack-signature", format!("v0={signature}").parse().unwrap());
+    headers
 }

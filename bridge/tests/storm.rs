@@ -1,0 +1,315 @@
+//! Everything fails at once: a third of the requests, the workers, and the NATS server.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use botpress_messages::sandbox::Sandbox;
+use serde_json::{Value, json};
+use support::{Nats, Process, Receiver, Setup, drained, figure, signed};
+use tokio::task::JoinSet;
+use tokio::time::{interval, sleep};
+
+struct Storm {
+    webhooks: usize,
+    conversations: usize,
+    partitions: usize,
+    /// How long it takes until all have been sent.
+    sending: Duration,
+    kill_every: Duration,
+}
+
+/// Less than a minute of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_storm() {
+    let [sending, kill_every] = [6, 5].map(Duration::from_secs);
+    let storm = Storm { webhooks: 300, conversations: 100, partitions: 64, sending, kill_every };
+    storm.rage().await;
+}
+
+/// 20,000 webhooks, each sent twice: some minutes.
+///
+///     cargo test -p bridge --release --test storm -- --ignored --nocapture the_storm
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes some minutes"]
+async fn the_storm() {
+    let [sending, kill_every] = [150, 5].map(Duration::from_secs);
+    let (webhooks, conversations, partitions) = (20_000, 2_000, 512);
+    Storm { webhooks, conversations, partitions, sending, kill_every }.rage().await;
+}
+
+/// What the webhook with this number is.
+#[derive(PartialEq)]
+enum Sort {
+    Slack,
+    Json,
+    /// No tag identifies it.
+    Unfindable,
+    /// It breaks the contract.
+    Invalid,
+}
+
+fn sort(number: usize) -> Sort {
+    match number {
+        _ if number % 97 == 5 => Sort::Invalid,
+        _ if number % 41 == 7 => Sort::Unfindable,
+        _ if number % 2 == 0 => Sort::Slack,
+        _ => Sort::Json,
+    }
+}
+
+impl Storm {
+    async fn rage(self) {
+        let Some(mut nats) = Nats::start().await else { return };
+        let sandbox = Sandbox::builder().storm(7, 0.3).strict().start().await.unwrap();
+        let setup = Setup::new(&nats, &sandbox)
+            .with("BRIDGE_PARTITIONS", self.partitions)
+            .with("BRIDGE_DEADLINE", 3)
+            .with("BRIDGE_LOG", "error");
+        let (_process, receiver) = setup.receiver().await;
+        let start = Instant::now();
+        let mut workers: Vec<_> = (0..3).map(|_| setup.worker()).collect();
+        let mut kills = 0;
+        let mut restarted = false;
+        let mut sending = self.send(&receiver);
+        let mut next_kill = interval(self.kill_every);
+        next_kill.tick().await;
+        let mut looks = interval(Duration::from_secs(1));
+        // Until all are sent and none waits, however the workers fare.
+        loop {
+            tokio::select! {
+                _ = next_kill.tick() => {
+                    let worker: &mut Process = &mut workers[kills % 3];
+                    worker.kill();
+                    *worker = setup.worker();
+                    kills += 1;
+                }
+                _ = looks.tick() => {
+                    if !restarted && start.elapsed() > self.sending / 2 {
+                        nats.terminate();
+                        sleep(Duration::from_secs(1)).await;
+                        nats.resume().await;
+                        restarted = true;
+                    }
+                    while let Some(sent) = sending.try_join_next() {
+                        sent.unwrap();
+                    }
+                    let depth = figure(&setup.metrics, "bridge_queue_depth").await;
+                    if restarted && sending.is_empty() && depth == Some(0.0) {
+                        break;
+                    }
+                    assert!(start.elapsed() < 6 * self.sending + Duration::from_secs(120), "{depth:?} are left");
+                }
+            }
+        }
+        drained(&setup, Duration::from_secs(5)).await;
+        let took = start.elapsed();
+        let lost = self.check(&sandbox, &setup);
+        let requests = sandbox.requests().len();
+        let duplicates =
+            figure(&setup.metrics, "bridge_received_total{outcome=\"duplicate\"}").await;
+        println!(
+            "{} webhooks, each sent twice ({} known by then), in {took:.0?}: {:.0} a second; {requests} requests \
+             accepted, {kills} workers killed, the NATS server restarted once; {lost}",
+            self.webhooks,
+            duplicates.unwrap_or_default(),
+            self.webhooks as f64 / took.as_secs_f64(),
+        );
+    }
+
+    /// Sends each webhook until it is taken, and then once more, those of a conversation in order.
+    fn send(&self, receiver: &Receiver) -> JoinSet<()> {
+        const TASKS: usize = 20;
+        let mut tasks = JoinSet::new();
+        for task in 0..TASKS {
+            let Self { webhooks, conversations, sending, .. } = *self;
+            let mine = (0..webhooks).filter(move |number| number % conversations % TASKS == task);
+            let (mine, receiver): (Vec<_>, _) = (mine.collect(), receiver.clone());
+            let pause = sending / mine.len() as u32;
+            tasks.spawn(async move {
+                let mut pace = interval(pause);
+                // The repetition comes at once, or so many webhooks later.
+                let lag = task % 6;
+                for (index, number) in mine.iter().enumerate() {
+                    pace.tick().await;
+                    send(&receiver, *number, conversations).await;
+                    if let Some(earlier) = index.checked_sub(lag) {
+                        send(&receiver, mine[earlier], conversations).await;
+                    }
+                }
+                for number in &mine[mine.len().saturating_sub(lag)..] {
+                    send(&receiver, *number, conversations).await;
+                }
+            });
+        }
+        tasks
+    }
+
+    /// Whether each message is where it belongs, once and in order.
+    fn check(&self, sandbox: &Sandbox, setup: &Setup) -> String {
+        let mut copies = BTreeMap::<usize, usize>::new();
+        let mut last = BTreeMap::<String, usize>::new();
+        for message in sandbox.messages() {
+            let number = message.payload["text"].as_str().unwrap().parse().unwrap();
+            *copies.entry(number).or_default() += 1;
+            let before = last.insert(message.conversation_id.clone(), number);
+            assert!(before.is_none_or(|before| before < number), "{number} came after {before:?}");
+        }
+        assert_eq!(last.len(), self.conversations);
+        let mut dead = BTreeMap::<String, BTreeSet<usize>>::new();
+        let mut lost = 0;
+        for letter in setup.dead() {
+            let kind = letter["kind"].as_str().unwrap().to_owned();
+            let number = letter["message"]["number"].as_str();
+            let number = number.or(letter["message"]["payload"]["text"].as_str());
+            let new = dead.entry(kind).or_default().insert(number.unwrap().parse().unwrap());
+            assert!(new, "{letter} is there twice");
+            lost +=
+                usize::from(letter["reason"].as_str().unwrap().starts_with("a worker was lost"));
+        }
+        let unknown = dead.remove("unknown").unwrap_or_default();
+        let invalid = dead.remove("invalid").unwrap_or_default();
+        assert!(dead.is_empty(), "{dead:?}");
+        for number in 0..self.webhooks {
+            let stored = copies.remove(&number).unwrap_or_default();
+            let letters = (invalid.contains(&number), unknown.contains(&number));
+            let fine = match (sort(number), letters) {
+                (Sort::Invalid, letters) => stored == 0 && letters == (true, false),
+                (Sort::Unfindable, (false, true)) => stored <= 1,
+                (_, letters) => stored == 1 && letters == (false, false),
+            };
+            assert!(
+                fine,
+                "{number} is stored {stored} times, and {letters:?} among the dead letters"
+            );
+        }
+        assert!(copies.is_empty());
+        format!(
+            "{} dead letters for breaking the contract, {} that may be stored ({lost} of them by the loss of a worker)",
+            invalid.len(),
+            unknown.len()
+        )
+    }
+}
+
+async fn send(receiver: &Receiver, number: usize, conversations: usize) {
+    let place = format!("C{}", number % conversations);
+    let person = format!("U{}", number % 50);
+    let ts = format!("{}.000100", 1_700_000_000 + number);
+    let text = number.to_string();
+    let mut message = json!({
+        "conversation": { "channel": "channel", "tags": { "id": place } },
+        "user": { "tags": { "id": person } },
+        "type": "text",
+        "payload": { "text": text },
+        "tags": { "id": text },
+    });
+    let mut key = None;
+    match sort(number) {
+        Sort::Slack => {
+            let event = json!({
+                "type": "message", "channel": place, "channel_type": "channel",
+                "user": person, "text": text, "ts": ts,
+            });
+            let id = format!("Ev{number}");
+            message = json!({ "type": "event_callback", "event_id": id, "event": event });
+        }
+        Sort::Json => {}
+        Sort::Unfindable => {
+            message["tags"] = json!({});
+            key = Some(text.as_str());
+        }
+        Sort::Invalid => {
+            message["number"] = json!(text);
+            message["payload"] = json!("no object");
+        }
+    }
+    loop {
+        let (status, answer) = match sort(number) {
+            Sort::Slack => {
+                let body = message.to_string();
+                receiver.post("slack", signed(&body, 0), body).await
+            }
+            _ => receiver.message(&message, key).await,
+        };
+        match status {
+            200 => return,
+            // The receiver has no queue for a moment.
+            0 | 503 => sleep(Duration::from_millis(300)).await,
+            _ => panic!("{status} {answer}"),
+        }
+    }
+}
+
+/// How many messages a second are delivered, by how many workers: what the README tells.
+///
+///     cargo test -p bridge --release --test storm -- --ignored --nocapture growth
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures"]
+async fn growth() {
+    let Some(nats) = Nats::start().await else { return };
+    drop(nats);
+    println!("partitions workers limit/s | messages/s requests refused");
+    for (partitions, workers, limit, messages) in [
+        (16, 1, None, 6_000),
+        (16, 2, None, 6_000),
+        (16, 4, None, 6_000),
+        (64, 1, None, 12_000),
+        (64, 2, None, 12_000),
+        (64, 4, None, 12_000),
+        (16, 1, Some(100), 1_500),
+        (16, 2, Some(100), 1_500),
+        (16, 4, Some(100), 1_500),
+    ] {
+        let nats = Nats::start().await.unwrap();
+        let sandbox = Sandbox::builder().latency(Duration::from_millis(10));
+        let sandbox = limit.map_or(sandbox.clone(), |limit| sandbox.requests_per_second(limit));
+        let sandbox = sandbox.start().await.unwrap();
+        let setup = Setup::new(&nats, &sandbox)
+            .with("BRIDGE_PARTITIONS", partitions)
+            .with("BRIDGE_DEADLINE", 20)
+            .with("BRIDGE_LOG", "error");
+        let (process, receiver) = setup.receiver().await;
+        // A conversation's messages stand side by side in no partition.
+        let conversations = 40 * 16;
+        let conversations = if limit.is_some() { 50 } else { conversations };
+        let mut sending = JoinSet::new();
+        for task in 0..16 {
+            let receiver = receiver.clone();
+            sending.spawn(async move {
+                for number in (0..messages).filter(|number| number % 16 == task) {
+                    send_plain(&receiver, number, conversations).await;
+                }
+            });
+        }
+        sending.join_all().await;
+        drop(process);
+        let workers_running: Vec<_> = (0..workers).map(|_| setup.worker()).collect();
+        let stored = || sandbox.requests().iter().filter(|r| r.record == "message").count();
+        // From when all are at work.
+        while stored() < messages / 5 {
+            sleep(Duration::from_millis(20)).await;
+        }
+        let (start, first) = (Instant::now(), stored());
+        while stored() < messages {
+            sleep(Duration::from_millis(20)).await;
+        }
+        let rate = (messages - first) as f64 / start.elapsed().as_secs_f64();
+        let (requests, refused) = (sandbox.requests().len(), sandbox.refused());
+        println!("{partitions:10} {workers:7} {limit:?} | {rate:10.0} {requests:8} {refused:7}");
+        drop(workers_running);
+        assert_eq!(sandbox.messages().len(), messages);
+    }
+}
+
+async fn send_plain(receiver: &Receiver, number: usize, conversations: usize) {
+    let message: Value = json!({
+        "conversation": { "channel": "channel", "tags": { "id": format!("C{}", number % conversations) } },
+        "user": { "tags": { "id": format!("U{}", number % conversations) } },
+        "type": "text",
+        "payload": { "text": number.to_string() },
+        "tags": { "id": number.to_string() },
+    });
+    assert_eq!(receiver.message(&message, None).await.0, 200);
+}
