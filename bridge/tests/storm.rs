@@ -54,7 +54,7 @@ fn sort(number: usize) -> Sort {
     match number {
         _ if number % 97 == 5 => Sort::Invalid,
         _ if number % 41 == 7 => Sort::Unfindable,
-        _ if number % 2 == 0 => Sort::Slack,
+        _ if number.is_multiple_of(2) => Sort::Slack,
         _ => Sort::Json,
     }
 }

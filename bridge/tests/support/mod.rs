@@ -1,5 +1,7 @@
 //! A NATS server, processes of the bridge, and what is asked of them.
 
+#![allow(dead_code)] // no test uses all of it
+
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::net::TcpListener;
