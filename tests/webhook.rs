@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use support::{example, quick};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -164,8 +164,8 @@ async fn what_people_write_is_stored_once_and_nothing_else() {
         assert_eq!(webhook.send(&case["event"]).await, 200);
         assert_eq!(sandbox.messages().len(), before, "{}", case["name"]);
     }
-    // Two people, in two channels, a thread and a direct message.
-    assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (2, 4));
+    // Two people, in three channels, a direct message, and a thread of each kind.
+    assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (2, 6));
 }
 
 /// Each event comes twice at once, and again for every 5xx.
@@ -223,13 +223,12 @@ async fn only_slack_is_heard() {
     let signed = |body: &str, time: &str| (body.to_owned(), sign(body, time), time.to_owned());
     let event = numbered(1).to_string();
     let (now, by_hand) = (ago(0), |signature: &str| (event.clone(), signature.to_owned(), ago(0)));
-    let challenge = json!({ "type": "url_verification", "challenge": "3eZbrw1aB", "token": "" });
+    let challenge = json!({ "type": "url_verification", "challenge": "c-41d8cd98", "token": "" });
     let no_ts = json!({ "type": "event_callback", "event": { "type": "message", "channel": "C" } });
-    let wrong = "the signature is missing or wrong";
-    let old = "the timestamp is not of the last five minutes";
+    let wrong = "Slack did not sign this in the last five minutes";
     let unread = "this is no event of Slack";
     let cases = [
-        (signed(&challenge.to_string(), &now), 200, "3eZbrw1aB"),
+        (signed(&challenge.to_string(), &now), 200, "c-41d8cd98"),
         (by_hand(""), 401, wrong),
         (by_hand("v0="), 401, wrong),
         (by_hand("v0=00"), 401, wrong),
@@ -238,10 +237,10 @@ async fn only_slack_is_heard() {
         (by_hand(&sign(&event, &now)[..33]), 401, wrong),
         (by_hand(&sign("another body", &now)), 401, wrong),
         (by_hand(&sign(&event, &ago(100))), 401, wrong),
-        (signed(&event, &ago(310)), 401, old),
-        (signed(&event, &ago(-310)), 401, old),
-        (signed(&event, ""), 401, old),
-        (signed(&event, "now"), 401, old),
+        (signed(&event, &ago(310)), 401, wrong),
+        (signed(&event, &ago(-310)), 401, wrong),
+        (signed(&event, ""), 401, wrong),
+        (signed(&event, "now"), 401, wrong),
         (signed("", &now), 400, unread),
         (signed("{", &now), 400, unread),
         (signed("[]", &now), 400, unread),
@@ -285,7 +284,7 @@ async fn it_ends_when_it_is_told_to() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named() {
+async fn what_keeps_it_from_starting_is_named() {
     let given = [("SLACK_SIGNING_SECRET", SECRET), ("BP_TOKEN", "t"), ("BP_BOT_ID", "b")];
     for (missing, name) in
         ["SLACK_SIGNING_SECRET", "BP_TOKEN", "BP_BOT_ID", "BP_INTEGRATION_ID"].iter().enumerate()
@@ -300,4 +299,13 @@ async fn what_is_missing_is_named() {
             assert!(!error.contains(SECRET) && output.stdout.is_empty(), "{error}");
         }
     }
+
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let mut command = command();
+    command.envs(given).env("BP_INTEGRATION_ID", "slack").env("PORT", &port);
+    let output = command.output().await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.starts_with(&format!("error: cannot listen on 127.0.0.1, port {port}: ")));
+    assert_eq!(output.status.code(), Some(1));
 }
