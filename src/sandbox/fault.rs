@@ -9,10 +9,10 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::Stream;
+use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
 
-use super::refusal;
+use super::refusal::{code, refusal};
 use crate::generated::types::ErrorType;
 
 /// A way in which a request fails. `stored` says whether the message is stored before it does.
@@ -99,10 +99,6 @@ impl Fault {
             }
         }
     }
-}
-
-pub(super) fn code(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Which of the next requests fail, and how.

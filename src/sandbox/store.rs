@@ -6,7 +6,8 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use ulid::Ulid;
 
-use super::{Refusal, Request, refusal};
+use super::Request;
+use super::refusal::{Refusal, refusal};
 use crate::generated::types::ErrorType;
 use crate::generated::{OPERATIONS, Operation};
 
