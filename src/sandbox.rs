@@ -54,6 +54,7 @@
 
 mod endpoint;
 mod fault;
+mod log;
 mod refusal;
 mod store;
 
@@ -63,9 +64,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use http::HeaderMap;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -75,6 +74,8 @@ use crate::generated::types::{Conversation, Message, User};
 
 use endpoint::{Endpoint, answer};
 pub use fault::Fault;
+use log::Observer;
+pub use log::{Answer, Change, Outcome, Request};
 
 /// A running sandbox. Dropping it stops it.
 pub struct Sandbox {
@@ -94,18 +95,7 @@ pub struct Builder {
     latency: Duration,
     lookup_gap: Duration,
     strict: bool,
-}
-
-/// A request that the sandbox accepted.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Request {
-    /// What it was to find or create: `user`, `conversation` or `message`.
-    pub record: &'static str,
-    /// Its headers, without the token.
-    pub headers: HeaderMap,
-    /// Its body.
-    pub body: Value,
+    observer: Option<Observer>,
 }
 
 impl Sandbox {
@@ -136,6 +126,7 @@ impl Sandbox {
             latency: Duration::ZERO,
             lookup_gap: Duration::ZERO,
             strict: false,
+            observer: None,
         }
     }
 
@@ -167,13 +158,13 @@ impl Sandbox {
     }
 
     fn stored<T: DeserializeOwned>(&self, record: &str) -> Vec<T> {
-        let store = self.endpoint.store();
+        let store = lock(&self.endpoint.store);
         store.all(record).filter_map(|record| T::deserialize(record).ok()).collect()
     }
 
     /// Deletes the user or the conversation with this id, as somebody could in the bot.
     pub fn delete(&self, id: &str) {
-        self.endpoint.store().delete(id);
+        lock(&self.endpoint.store).delete(id);
     }
 
     /// How many requests its rate limit refused.
@@ -188,9 +179,15 @@ impl Sandbox {
         lock(&self.endpoint.faults).script.extend(script);
     }
 
-    /// The requests that it accepted, in the order of their arrival.
+    /// The newest 1,000 requests, in the order of their arrival, and what came of each.
     pub fn requests(&self) -> Vec<Request> {
-        self.endpoint.store().requests.clone()
+        self.endpoint.log.newest()
+    }
+
+    /// Makes it what it was at its start: forgets what it stored, what it saw and how it was told to
+    /// fail. What is still under way is stored afterwards.
+    pub fn reset(&self) {
+        self.endpoint.reset();
     }
 }
 
@@ -243,6 +240,13 @@ impl Builder {
     /// The same seed gives the same faults in the same order.
     pub fn storm(mut self, seed: u64, probability: f64) -> Self {
         self.storm = Some((seed, probability));
+        self
+    }
+
+    /// Calls this function with each request when it is known what comes of it, before it is answered:
+    /// to print it, for example.
+    pub fn on_request(mut self, observer: impl Fn(&Request) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 

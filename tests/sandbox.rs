@@ -3,10 +3,13 @@
 
 mod support;
 
-use botpress_messages::sandbox::{Fault, Sandbox};
+use std::sync::{Arc, Mutex};
+
+use botpress_messages::sandbox::{Fault, Outcome, Request, Sandbox};
 use botpress_messages::{
     Direction, Error, ErrorKind, NewConversation, NewMessage, NewUser, Retry, User, content::Text,
 };
+use futures::{StreamExt, stream};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use support::*;
@@ -14,8 +17,11 @@ use support::*;
 const PATH: &str = "/v1/chat/messages/get-or-create";
 
 fn raw(sandbox: &Sandbox, method: Method, path: &str) -> RequestBuilder {
-    reqwest::Client::new()
-        .request(method, sandbox.url() + path)
+    headed(reqwest::Client::new().request(method, sandbox.url() + path))
+}
+
+fn headed(request: RequestBuilder) -> RequestBuilder {
+    request
         .header("authorization", format!("Bearer {}", Sandbox::TOKEN))
         .header("x-bot-id", Sandbox::BOT_ID)
         .header("x-integration-alias", "slack")
@@ -131,8 +137,10 @@ async fn it_refuses_as_the_api_does() {
         let found = error(request.send().await.unwrap()).await;
         assert_eq!((found.0, found.1.as_str()), (status, kind), "{}", found.2);
         assert!(found.2.contains(message), "{} lacks {message}", found.2);
+        let outcome = sandbox.requests().pop().unwrap().outcome;
+        assert_eq!(outcome, Outcome::Refused { status, reason: found.2 });
     }
-    assert!(sandbox.messages().is_empty() && sandbox.requests().is_empty());
+    assert!(sandbox.messages().is_empty());
 }
 
 /// A stored message's tags, then a request's tags and discriminators, and whether that is found.
@@ -400,4 +408,136 @@ async fn it_stops_when_it_is_dropped() {
     drop(sandbox);
     tokio::task::yield_now().await;
     assert!(client.get_or_create(&hello()).await.unwrap_err().is_transport());
+}
+
+/// What is sent, the fault, and the line of the console after the time; ids are shown as `ID`.
+#[tokio::test]
+async fn it_tells_each_request_in_one_line() {
+    let message = |text: &str, tags: Value| {
+        json!({
+            "conversationId": CONVERSATION, "userId": USER, "type": "text",
+            "payload": { "text": text }, "tags": tags, "discriminateByTags": ["id"],
+        })
+    };
+    let ours = json!({ "id": "1", "b\u{1b}[31m": "\u{202e}\n" });
+    let reset = |stored| Some(Fault::Reset { stored });
+    let cases = [
+        ("users", json!({ "tags": { "id": "U 5" } }), None, "user         created ID id=\"U 5\""),
+        ("messages", message("a", json!({ "id": "1" })), None, "message      created ID id=\"1\""),
+        ("messages", message("a", json!({ "id": "1" })), None, "message      found   ID id=\"1\""),
+        (
+            "messages",
+            message("b", ours),
+            reset(true),
+            r#"message      found   ID b\u{1b}[31m="\u{202e}\n" id="1"; changed /payload/text, /tags/b\u{1b}[31m; fault: reset, stored"#,
+        ),
+        ("users", json!({ "tags": {} }), reset(false), "user         failed ; fault: reset"),
+        (
+            "users",
+            json!({ "tags": { "id": "2" } }),
+            Some(Fault::Limited(3)),
+            "user         failed ; fault: limited for 3 s",
+        ),
+        (
+            "conversations",
+            json!({ "tags": {}, "channel": 1 }),
+            reset(true),
+            "conversation refused 400 request/body/channel must be string",
+        ),
+        ("b\u{7}ots", json!({}), None, "POST /v1/chat/b%07ots/get-or-create refused 404 no route"),
+    ];
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&lines);
+    let sandbox = Sandbox::builder().on_request(move |r| heard.lock().unwrap().push(r.to_string()));
+    let sandbox = sandbox.start().await.unwrap();
+    for (records, body, fault, line) in cases {
+        sandbox.fail_next([fault]);
+        let path = format!("/v1/chat/{records}/get-or-create");
+        let _ = raw(&sandbox, Method::POST, &path).body(body.to_string()).send().await;
+        let found = lines.lock().unwrap().pop().unwrap();
+        let (time, found) = found.split_at(13);
+        assert!(chrono::NaiveTime::parse_from_str(time, "%H:%M:%S%.3fZ").is_ok(), "{time}");
+        let ids = sandbox.requests().pop().unwrap().outcome;
+        let id = ids.stored().map_or("no id", |record| record["id"].as_str().unwrap());
+        let found = found.trim_start().replace(id, "ID");
+        assert!(found.starts_with(line), "{found}\n{line}");
+    }
+}
+
+/// Everything that a test wants to know of what a program sent.
+#[tokio::test]
+async fn it_shows_requests_answers_and_faults() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().header("cookie", "s=5ecret").build().unwrap();
+    sandbox.fail_next([None, Some(Fault::Truncated), None, Some(Fault::Limited(2)), None]);
+    client.get_or_create(&hello()).await.unwrap();
+    let edited = NewMessage::new(CONVERSATION, USER, Text::new("edited")).tag("id", "1");
+    client.get_or_create(&edited).await.unwrap();
+    client.get_or_create(&NewUser::new().tag("id", "1")).await.unwrap();
+    let _ = raw(&sandbox, Method::PUT, "/elsewhere").body("{").send().await;
+
+    let requests = sandbox.requests();
+    let seen = requests.iter().map(|request| {
+        let Request { number, record, outcome, fault, answer, .. } = request;
+        let outcome = json!(outcome)["outcome"].clone();
+        let status = answer.as_ref().map(|answer| answer.status);
+        (*number, *record, outcome.as_str().unwrap().to_owned(), *fault, status)
+    });
+    let message = Some("message");
+    let expected = [
+        (1, message, "created", None, Some(200)),
+        (2, message, "found", Some(Fault::Truncated), Some(200)),
+        (3, message, "found", None, Some(200)),
+        (4, Some("user"), "failed", Some(Fault::Limited(2)), Some(429)),
+        (5, Some("user"), "created", None, Some(200)),
+        (6, None, "refused", None, Some(404)),
+    ];
+    let expected = expected.map(|(n, r, outcome, f, s)| (n, r, outcome.to_owned(), f, s));
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
+
+    let [first, second, third, fourth, .., last] = &requests[..] else { panic!() };
+    assert_eq!((&first.method, first.path.as_str()), (&Method::POST, PATH));
+    assert_eq!(first.body, json!(hello()));
+    assert_eq!(first.headers["x-bot-id"], Sandbox::BOT_ID);
+    let answer = first.answer.as_ref().unwrap();
+    assert_eq!(answer.body["message"], *first.outcome.stored().unwrap());
+    assert_eq!(answer.headers["ratelimit-limit"], "100");
+    let changes = |request: &Request| json!(request.outcome)["changes"].clone();
+    let change = json!({ "path": "/payload/text", "before": "Hello", "after": "edited" });
+    assert_eq!((changes(second), changes(third)), (json!([change]), json!([])));
+    // The half of it.
+    assert!(second.answer.as_ref().unwrap().body.as_str().unwrap().starts_with("{\"message\""));
+    assert_eq!(fourth.answer.as_ref().unwrap().headers["retry-after"], "2");
+    assert_eq!((&last.method, last.path.as_str()), (&Method::PUT, "/elsewhere"));
+    assert_eq!(last.body, "{", "what is no JSON is a text");
+
+    // In no form is there a secret.
+    for text in [json!(requests).to_string(), format!("{requests:?}")] {
+        assert!(text.contains("[secret]") && !text.contains(Sandbox::TOKEN), "{text}");
+        assert!(!text.contains("5ecret"), "{text}");
+    }
+}
+
+/// It keeps the newest 1,000 requests, and nothing after a reset.
+#[tokio::test]
+async fn it_forgets() {
+    let sandbox = Sandbox::builder().storm(3, 0.5).start().await.unwrap();
+    let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+    let send = async || {
+        let request = headed(http.post(sandbox.url() + "/v1/chat/users/get-or-create"));
+        let answer = request.body(r#"{"tags":{}}"#).send().await;
+        answer.ok().map(|answer| answer.status())
+    };
+    let fates = async || stream::iter(0..20).then(|_| send()).collect::<Vec<_>>().await;
+    let first = fates().await;
+    assert_ne!(first, fates().await);
+    sandbox.fail_next([Some(Fault::Limited(1)); 1_000]);
+    stream::iter(0..965).map(|_| send()).buffer_unordered(8).collect::<Vec<_>>().await;
+    let numbers: Vec<_> = sandbox.requests().iter().map(|request| request.number).collect();
+    assert_eq!(numbers, (6..=1_005).collect::<Vec<_>>());
+
+    sandbox.reset();
+    assert!(sandbox.users().is_empty() && sandbox.requests().is_empty());
+    assert_eq!(fates().await, first, "the script is gone, and the storm starts anew");
+    assert_eq!(sandbox.requests()[0].number, 1_006);
 }

@@ -1,21 +1,23 @@
 //! The endpoint: checks, refuses, finds and stores as the API does, or fails as told.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Json;
-use axum::body::to_bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::response::Response;
+use futures_util::StreamExt;
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, send};
+use super::log::{Answer, Log, News, Outcome};
 use super::refusal::{Refusal, refusal};
 use super::store::Store;
-use super::{Builder, Request, lock};
+use super::{Builder, lock};
 use crate::attempt::BEARER;
 use crate::generated::types::ErrorType;
 use crate::generated::{OPERATIONS, Operation};
@@ -23,10 +25,12 @@ use crate::validate::{Path, Rule, Violation, check};
 
 /// What one sandbox serves.
 pub(super) struct Endpoint {
+    /// How it was started.
     pub(super) settings: Builder,
-    store: Mutex<Store>,
+    pub(super) store: Mutex<Store>,
     pub(super) window: Mutex<Window>,
     pub(super) faults: Mutex<Faults>,
+    pub(super) log: Log,
 }
 
 /// The answer to any request.
@@ -34,68 +38,115 @@ pub(super) async fn answer(
     State(endpoint): State<Arc<Endpoint>>,
     request: axum::extract::Request,
 ) -> Response {
-    let (allowed, figures) = endpoint.count();
-    let fault = allowed.then(|| lock(&endpoint.faults).next()).flatten();
+    let (allowed, figures) = lock(&endpoint.window).count();
+    let (fault, latency) = endpoint.fate(allowed);
+    let (head, body) = request.into_parts();
+    let body = read(body).await;
+    let operation = OPERATIONS.iter().find(|operation| operation.path == head.uri.path());
+    let record = operation.map(|operation| operation.record);
+    let request = endpoint.log.begin(&head, record, shown(&body));
+
     let gap = endpoint.settings.lookup_gap;
-    let result = match (allowed, fault) {
-        (false, _) => {
+    let result = match fault {
+        _ if !allowed => {
             let message = "too many requests, wait for the next window";
             Err(refusal(429, ErrorType::RateLimited, message))
         }
-        (true, None) => endpoint.get_or_create(request, gap).await,
-        (true, Some(fault @ Fault::Late(after))) => {
+        Some(Fault::Late(after)) => {
             let endpoint = Arc::clone(&endpoint);
-            // The body has to be read before the connection closes.
-            let (head, body) = request.into_parts();
-            let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
             tokio::spawn(async move {
-                endpoint
-                    .get_or_create(axum::extract::Request::from_parts(head, body.into()), after)
-                    .await
-                    .is_ok()
+                let result = endpoint.get_or_create(operation, &head, body, after).await;
+                endpoint.log.end(&request, result.unwrap_or_else(Refusal::into), fault, None);
             });
-            Ok(fault.instead_of(None).await)
+            tokio::time::sleep(latency).await;
+            return send(None, fault).await;
         }
-        (true, Some(fault)) if !fault.stores() => Ok(fault.instead_of(None).await),
-        (true, Some(fault)) => match endpoint.get_or_create(request, gap).await {
-            Ok(answer) => Ok(fault.instead_of(Some(answer)).await),
-            refusal => refusal,
-        },
+        Some(fault) if !fault.stores() => Ok(Outcome::Failed),
+        _ => endpoint.get_or_create(operation, &head, body, gap).await,
     };
-    tokio::time::sleep(endpoint.settings.latency).await;
-    let mut response = result.unwrap_or_else(Refusal::into_response);
-    response.headers_mut().extend(figures);
-    response
+    let (outcome, fault, answer) = match result {
+        Ok(outcome) => {
+            let usual = usual(record, &outcome);
+            let answer = match fault {
+                Some(fault) => fault.instead_of(usual),
+                None => usual,
+            };
+            (outcome, fault, answer)
+        }
+        Err(refusal) => {
+            let mut answer = refusal.answer();
+            if answer.status == 405 {
+                answer.headers.insert(ALLOW, HeaderValue::from_static("POST"));
+            }
+            (refusal.into(), None, Some(answer))
+        }
+    };
+    let answer = answer.map(|mut answer| {
+        answer.headers.extend(figures);
+        answer
+    });
+    endpoint.log.end(&request, outcome, fault, answer.clone());
+    tokio::time::sleep(latency).await;
+    send(answer, fault).await
+}
+
+/// What the API says of this outcome.
+fn usual(record: Option<&str>, outcome: &Outcome) -> Option<Answer> {
+    let created = matches!(outcome, Outcome::Created { .. });
+    let body = json!({ (record?): outcome.stored()?, "meta": { "created": created } });
+    Some(Answer::json(200, body))
 }
 
 impl Endpoint {
     pub(super) fn new(settings: Builder) -> Self {
-        let window = Window { start: Instant::now(), requests: 0, refused: 0 };
-        let storm =
-            settings.storm.map(|(seed, probability)| (fastrand::Rng::with_seed(seed), probability));
-        let faults = Faults { storm, ..Faults::default() };
         Self {
-            settings,
             store: Mutex::default(),
-            window: Mutex::new(window),
-            faults: Mutex::new(faults),
+            window: Mutex::new(Window::new(&settings)),
+            faults: Mutex::new(Faults::new(&settings)),
+            log: Log::new(settings.observer.clone()),
+            settings,
         }
+    }
+
+    pub(super) fn reset(&self) {
+        *lock(&self.store) = Store::default();
+        *lock(&self.window) = Window::new(&self.settings);
+        *lock(&self.faults) = Faults::new(&self.settings);
+        self.log.reset();
+    }
+
+    /// How the next request fails, and how much later its answer leaves.
+    fn fate(&self, allowed: bool) -> (Option<Fault>, Duration) {
+        let mut faults = lock(&self.faults);
+        let scripted = !faults.script.is_empty();
+        let fault = allowed.then(|| faults.next()).flatten();
+        if allowed && scripted {
+            self.log.tell(News::Settings);
+        }
+        (fault, faults.latency)
     }
 
     /// Looks a record up and, if there is a gap, stores it as much later.
     async fn get_or_create(
         &self,
-        request: axum::extract::Request,
+        operation: Option<&'static Operation>,
+        head: &Parts,
+        body: Result<Bytes, Refusal>,
         gap: Duration,
-    ) -> Result<Response, Refusal> {
-        let (head, body) = request.into_parts();
-        let operation = route(&head.method, head.uri.path())?;
+    ) -> Result<Outcome, Refusal> {
+        let (method, path) = (&head.method, head.uri.path());
+        let Some(operation) = operation else {
+            let message = format!("no route for {method} {path}");
+            return Err(refusal(404, ErrorType::ResourceNotFound, message));
+        };
+        if method != Method::POST {
+            let message = format!("method {method} not allowed");
+            return Err(refusal(405, ErrorType::MethodNotFound, message));
+        }
         let integration = self.check_headers(&head.headers)?;
-        let too_large = |_| refusal(413, ErrorType::PayloadTooLarge, "request entity too large");
-        let body = to_bytes(body, BODY_LIMIT).await.map_err(too_large)?;
 
         let invalid = |message| refusal(400, ErrorType::InvalidPayload, message);
-        let body: Value = serde_json::from_slice(&body)
+        let body: Value = serde_json::from_slice(&body?)
             .map_err(|e| invalid(format!("request/body must be JSON: {e}")))?;
         let mut violations = Vec::new();
         check(&operation.body, &Path::Root, &body, &[], &mut violations);
@@ -104,28 +155,20 @@ impl Endpoint {
             return Err(invalid(words.join(", ")));
         }
 
-        let mut headers = head.headers;
-        headers.insert(AUTHORIZATION, HeaderValue::from_static("[secret]"));
-        let request = Request { record: operation.record, headers, body: body.clone() };
         let bot_id = &self.settings.bot_id;
         let found = {
-            let mut store = self.store();
+            let mut store = lock(&self.store);
             if self.settings.strict {
                 store.check_ids(&body, bot_id)?;
             }
-            store.requests.push(request);
-            store.find(operation, &body, &integration)
-        };
-        let (record, created) = if gap.is_zero() {
-            let mut store = self.store();
             let found = store.find(operation, &body, &integration);
-            store.put(operation, found, body, &integration, bot_id)?
-        } else {
-            tokio::time::sleep(gap).await;
-            self.store().put(operation, found, body, &integration, bot_id)?
+            if gap.is_zero() {
+                return store.put(operation, found, body, &integration, bot_id);
+            }
+            found
         };
-        let answer = json!({ operation.record: record, "meta": { "created": created } });
-        Ok(Json(answer).into_response())
+        tokio::time::sleep(gap).await;
+        lock(&self.store).put(operation, found, body, &integration, bot_id)
     }
 
     /// Returns which integration calls.
@@ -155,32 +198,26 @@ impl Endpoint {
         }
         Ok(integration.to_owned())
     }
+}
 
-    /// Counts a request: whether the limit allows it, and the figures for its answer.
-    fn count(&self) -> (bool, HeaderMap) {
-        let mut window = lock(&self.window);
-        if window.start.elapsed() >= WINDOW {
-            (window.start, window.requests) = (Instant::now(), 0);
+/// Reads a body that is not too large.
+pub(super) async fn read(body: Body) -> Result<Bytes, Refusal> {
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let ended = |_| refusal(400, ErrorType::InvalidPayload, "the body ended too early");
+        bytes.extend(chunk.map_err(ended)?);
+        if bytes.len() > BODY_LIMIT {
+            return Err(refusal(413, ErrorType::PayloadTooLarge, "request entity too large"));
         }
-        window.requests += 1;
-        let (limit, requests) = match self.settings.requests_per_second {
-            Some(limit) => (limit, window.requests),
-            None => (DOCUMENTED_LIMIT, 1),
-        };
-        let reset = WINDOW.saturating_sub(window.start.elapsed()).as_secs_f64().ceil();
-        let figures = [
-            ("ratelimit-limit", limit),
-            ("ratelimit-remaining", limit.saturating_sub(requests)),
-            ("ratelimit-reset", reset as u64),
-        ];
-        let figures = figures.map(|(name, figure)| (HeaderName::from_static(name), figure.into()));
-        window.refused += u64::from(requests > limit);
-        (requests <= limit, HeaderMap::from_iter(figures))
     }
+    Ok(bytes.into())
+}
 
-    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
-        lock(&self.store)
-    }
+/// A body as the log shows it.
+fn shown(body: &Result<Bytes, Refusal>) -> Value {
+    let Ok(body) = body else { return Value::Null };
+    serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into())
 }
 
 /// A request's size may be 1 MB.
@@ -191,24 +228,38 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// The requests of the current second, and those that were refused in all.
 pub(super) struct Window {
+    /// How many requests a second may have.
+    pub(super) limit: Option<u64>,
     start: Instant,
     requests: u64,
     pub(super) refused: u64,
 }
 
-/// The operation that a request asks for.
-fn route(method: &Method, path: &str) -> Result<&'static Operation, Refusal> {
-    let operation = OPERATIONS.iter().find(|operation| operation.path == path);
-    match operation {
-        Some(operation) if method == Method::POST => Ok(operation),
-        Some(_) => {
-            let message = format!("method {method} not allowed");
-            Err(refusal(405, ErrorType::MethodNotFound, message))
+impl Window {
+    fn new(settings: &Builder) -> Self {
+        let limit = settings.requests_per_second;
+        Self { limit, start: Instant::now(), requests: 0, refused: 0 }
+    }
+
+    /// Counts a request: whether the limit allows it, and the figures for its answer.
+    fn count(&mut self) -> (bool, HeaderMap) {
+        if self.start.elapsed() >= WINDOW {
+            (self.start, self.requests) = (Instant::now(), 0);
         }
-        None => {
-            let message = format!("no route for {method} {path}");
-            Err(refusal(404, ErrorType::ResourceNotFound, message))
-        }
+        self.requests += 1;
+        let (limit, requests) = match self.limit {
+            Some(limit) => (limit, self.requests),
+            None => (DOCUMENTED_LIMIT, 1),
+        };
+        let reset = WINDOW.saturating_sub(self.start.elapsed()).as_secs_f64().ceil();
+        let figures = [
+            ("ratelimit-limit", limit),
+            ("ratelimit-remaining", limit.saturating_sub(requests)),
+            ("ratelimit-reset", reset as u64),
+        ];
+        let figures = figures.map(|(name, figure)| (HeaderName::from_static(name), figure.into()));
+        self.refused += u64::from(requests > limit);
+        (requests <= limit, HeaderMap::from_iter(figures))
     }
 }
 

@@ -1,22 +1,27 @@
 //! How requests to the sandbox fail: by a script, request by request, or by chance.
 
 use std::collections::VecDeque;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use std::{fmt, io};
 
 use axum::body::{Body, Bytes};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::Response;
 use futures_util::Stream;
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::refusal::{code, refusal};
+use super::Builder;
+use super::log::Answer;
+use super::refusal::refusal;
 use crate::generated::types::ErrorType;
 
 /// A way in which a request fails. `stored` says whether the message is stored before it does.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Fault {
     /// The connection closes without an answer.
@@ -26,7 +31,7 @@ pub enum Fault {
     },
     /// The connection closes without an answer. The message is looked for then, and stored so long
     /// afterwards.
-    Late(Duration),
+    Late(#[serde(with = "milliseconds")] Duration),
     /// The connection stays open without an answer.
     Silence {
         /// Whether the message is stored.
@@ -64,13 +69,13 @@ impl Fault {
         }
     }
 
-    /// What comes back instead of `answer`, which is there if the message is stored.
-    pub(super) async fn instead_of(self, answer: Option<Response>) -> Response {
+    /// What goes out instead of `answer`, which is there if the message is stored.
+    pub(super) fn instead_of(self, answer: Option<Answer>) -> Option<Answer> {
         match self {
-            Self::Reset { .. } | Self::Late(_) => Response::new(cut(None)),
-            Self::Silence { .. } => std::future::pending().await,
+            Self::Reset { .. } | Self::Late(_) | Self::Silence { .. } => None,
             Self::Page { status, .. } => {
-                (code(status), Html("<html>\n<h1>Gateway</h1>\n</html>")).into_response()
+                let page = "<html>\n<h1>Gateway</h1>\n</html>".into();
+                Some(Answer::new(status, "text/html; charset=utf-8", page))
             }
             Self::Error { status, .. } => {
                 let type_ = match status {
@@ -83,35 +88,87 @@ impl Fault {
                     504 => ErrorType::OperationTimeout,
                     _ => ErrorType::Internal,
                 };
-                refusal(status, type_, "the sandbox was told to fail").into_response()
+                Some(refusal(status, type_, "the sandbox was told to fail").answer())
             }
-            Self::Truncated => {
-                let (mut head, body) = answer.unwrap_or_default().into_parts();
-                let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-                head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-                Response::from_parts(head, cut(Some(body.slice(..body.len() / 2))))
-            }
+            Self::Truncated => answer.map(|mut answer| {
+                let mut text = answer.text();
+                answer.headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+                let half = (0..=text.len() / 2).rev().find(|end| text.is_char_boundary(*end));
+                text.truncate(half.unwrap_or_default());
+                Answer { body: Value::String(text), ..answer }
+            }),
             Self::Limited(seconds) => {
                 let refusal = refusal(429, ErrorType::RateLimited, "too many requests");
-                let mut response = refusal.into_response();
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-                response
+                let mut answer = refusal.answer();
+                answer.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+                Some(answer)
             }
         }
     }
 }
 
-/// Which of the next requests fail, and how.
-#[derive(Default)]
-pub(super) struct Faults {
-    pub(super) script: VecDeque<Option<Fault>>,
-    /// The source of chance, and how likely a fault is.
-    pub(super) storm: Option<(fastrand::Rng, f64)>,
+/// Sends an answer, in the way of the fault if there is one; without an answer, the connection breaks.
+pub(super) async fn send(answer: Option<Answer>, fault: Option<Fault>) -> Response {
+    match (answer, fault) {
+        (_, Some(Fault::Silence { .. })) => std::future::pending().await,
+        (Some(answer), Some(Fault::Truncated)) => {
+            let start = answer.text().into();
+            let mut response = answer.into_response();
+            *response.body_mut() = cut(Some(start));
+            response
+        }
+        (Some(answer), _) => answer.into_response(),
+        (None, _) => Response::new(cut(None)),
+    }
 }
 
-impl Faults {
-    /// What the storm is made of.
-    const STORM: [Fault; 8] = [
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reset { .. } => write!(f, "reset")?,
+            Self::Late(after) => write!(f, "stored {after:?} after a reset")?,
+            Self::Silence { .. } => write!(f, "silence")?,
+            Self::Page { status, .. } => write!(f, "page {status}")?,
+            Self::Error { status, .. } => write!(f, "error {status}")?,
+            Self::Truncated => write!(f, "truncated")?,
+            Self::Limited(seconds) => write!(f, "limited for {seconds} s")?,
+        }
+        if self.stores() { write!(f, ", stored") } else { Ok(()) }
+    }
+}
+
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        u64::try_from(time.as_millis()).unwrap_or(u64::MAX).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+/// Which of the next requests fail, and how.
+pub(super) struct Faults {
+    pub(super) script: VecDeque<Option<Fault>>,
+    pub(super) storm: Option<Storm>,
+    /// How much later an answer leaves.
+    pub(super) latency: Duration,
+}
+
+/// Faults by chance.
+pub(super) struct Storm {
+    pub(super) seed: u64,
+    pub(super) probability: f64,
+    random: fastrand::Rng,
+}
+
+impl Storm {
+    /// What it is made of.
+    const FAULTS: [Fault; 8] = [
         Fault::Reset { stored: false },
         Fault::Reset { stored: true },
         Fault::Page { status: 502, stored: false },
@@ -122,14 +179,28 @@ impl Faults {
         Fault::Limited(1),
     ];
 
+    pub(super) fn new(seed: u64, probability: f64) -> Self {
+        Self { seed, probability, random: fastrand::Rng::with_seed(seed) }
+    }
+
+    fn next(&mut self) -> Option<Fault> {
+        let strikes = self.random.f64() < self.probability;
+        strikes.then(|| self.random.choice(Self::FAULTS)).flatten()
+    }
+}
+
+impl Faults {
+    pub(super) fn new(settings: &Builder) -> Self {
+        let storm = settings.storm.map(|(seed, probability)| Storm::new(seed, probability));
+        Self { script: VecDeque::new(), storm, latency: settings.latency }
+    }
+
     /// The fate of the next request: by the script as long as it lasts, then by chance.
     pub(super) fn next(&mut self) -> Option<Fault> {
-        if let Some(scripted) = self.script.pop_front() {
-            return scripted;
+        match self.script.pop_front() {
+            Some(scripted) => scripted,
+            None => self.storm.as_mut()?.next(),
         }
-        let (random, probability) = self.storm.as_mut()?;
-        let strikes = random.f64() < *probability;
-        strikes.then(|| random.choice(Self::STORM)).flatten()
     }
 }
 

@@ -6,17 +6,17 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use ulid::Ulid;
 
-use super::Request;
+use super::log::{Change, Outcome};
 use super::refusal::{Refusal, refusal};
 use crate::generated::types::ErrorType;
 use crate::generated::{OPERATIONS, Operation};
+use crate::validate::Path;
 
 /// The records of the bot.
 #[derive(Default)]
 pub(super) struct Store {
     /// By what they are called.
     tables: HashMap<&'static str, Table>,
-    pub(super) requests: Vec<Request>,
 }
 
 /// The records of one kind, in the order of their creation.
@@ -58,7 +58,8 @@ fn kind(operation: &Operation) -> Kind {
 }
 
 impl Store {
-    pub(super) fn all(&self, record: &str) -> impl Iterator<Item = &Value> {
+    /// The records of a kind, in the order of their creation.
+    pub(super) fn all(&self, record: &str) -> impl DoubleEndedIterator<Item = &Value> {
         let rows = self.tables.get(record).into_iter().flat_map(|table| table.rows.values());
         rows.map(|row| &row.record)
     }
@@ -127,7 +128,7 @@ impl Store {
         mut body: Value,
         integration: &str,
         bot_id: &str,
-    ) -> Result<(Value, bool), Refusal> {
+    ) -> Result<Outcome, Refusal> {
         let kind = kind(operation);
         let table = self.tables.entry(operation.record).or_default();
         let now = json!(Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true));
@@ -151,6 +152,7 @@ impl Store {
             let message = "the message already exists for a different conversation";
             return Err(refusal(409, ErrorType::AlreadyExists, message));
         }
+        let before = record.clone();
         for name in kind.updates {
             if let Some(value) = body.get_mut(*name) {
                 record[*name] = value.take();
@@ -167,11 +169,15 @@ impl Store {
                 }
             }
         }
-        let record = record.clone();
+        let stored = record.clone();
         if created {
-            self.count(&record);
+            self.count(&stored);
+            return Ok(Outcome::Created { stored });
         }
-        Ok((record, created))
+        let mut changes = Vec::new();
+        compare(&Path::Root, Some(&before), Some(&stored), &mut changes);
+        changes.retain(|change| change.path != "/updatedAt");
+        Ok(Outcome::Found { stored, changes })
     }
 
     /// Counts a message in its conversation.
@@ -182,6 +188,29 @@ impl Store {
             let count = row.record["messageCount"].as_u64().unwrap_or_default();
             row.record["messageCount"] = json!(count + 1);
         }
+    }
+}
+
+/// Adds to `changes` in what two values differ, which stand at `path`; objects property by property.
+fn compare(
+    path: &Path<'_>,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    changes: &mut Vec<Change>,
+) {
+    match (before, after) {
+        (Some(Value::Object(before)), Some(Value::Object(after))) => {
+            let gone = before.keys().filter(|name| !after.contains_key(*name));
+            for name in after.keys().chain(gone) {
+                compare(&path.key(name), before.get(name), after.get(name), changes);
+            }
+        }
+        _ if before == after => {}
+        _ => changes.push(Change {
+            path: path.to_string(),
+            before: before.cloned(),
+            after: after.cloned(),
+        }),
     }
 }
 

@@ -1,0 +1,311 @@
+//! What happened: the newest requests, what came of each, and who wants to know.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use tokio::sync::broadcast;
+
+use super::{Fault, lock};
+
+/// A request, and what came of it. Printed, it is one line.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Request {
+    /// Its place in the order of arrival; the first is 1.
+    pub number: u64,
+    /// When it arrived.
+    pub at: DateTime<Utc>,
+    /// Its method.
+    #[serde(serialize_with = "text")]
+    pub method: Method,
+    /// Its path.
+    pub path: String,
+    /// What it was to find or create: `user`, `conversation` or `message`, if the path says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<&'static str>,
+    /// Its headers, without the token.
+    #[serde(serialize_with = "headers")]
+    pub headers: HeaderMap,
+    /// Its body: JSON, or a text if it was something else.
+    pub body: Value,
+    /// What the sandbox made of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// How it was made to fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// What it was answered, unless a fault took the answer away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+}
+
+/// What the sandbox made of a request.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "outcome", rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Nothing yet.
+    Open,
+    /// It created a record.
+    Created {
+        /// The record.
+        stored: Value,
+    },
+    /// It found a record, and updated it.
+    Found {
+        /// The record as it is now.
+        stored: Value,
+        /// In what it is new.
+        changes: Vec<Change>,
+    },
+    /// It is against the contract or the rate limit.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What the API says.
+        reason: String,
+    },
+    /// A fault came first: nothing was looked for.
+    Failed,
+}
+
+/// What an update changed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Change {
+    /// Where in the record, as a JSON Pointer: `/payload/text`.
+    pub path: String,
+    /// What was there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// What is there now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+}
+
+/// An answer as it was sent.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers that matter here.
+    #[serde(serialize_with = "headers")]
+    pub headers: HeaderMap,
+    /// The body: JSON, or a text if it is something else.
+    pub body: Value,
+}
+
+impl Outcome {
+    /// The record that was created or found.
+    pub fn stored(&self) -> Option<&Value> {
+        match self {
+            Self::Created { stored } | Self::Found { stored, .. } => Some(stored),
+            _ => None,
+        }
+    }
+}
+
+impl Answer {
+    pub(super) fn json(status: u16, body: Value) -> Self {
+        Self::new(status, "application/json", body)
+    }
+
+    pub(super) fn new(status: u16, media_type: &'static str, body: Value) -> Self {
+        let media_type = (CONTENT_TYPE, HeaderValue::from_static(media_type));
+        Self { status, headers: HeaderMap::from_iter([media_type]), body }
+    }
+
+    /// The body as it goes out.
+    pub(super) fn text(&self) -> String {
+        match &self.body {
+            Value::String(text) => text.clone(),
+            json => json.to_string(),
+        }
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.text()));
+        let status = StatusCode::from_u16(self.status);
+        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+/// A line for the console: time, record, outcome, id, tags, what an update changed, fault.
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let asked = match self.record {
+            Some(record) => record.to_owned(),
+            None => format!("{} {}", self.method, plain(&self.path)),
+        };
+        write!(f, "{} {asked:<12} ", self.at.format("%H:%M:%S%.3fZ"))?;
+        match &self.outcome {
+            Outcome::Open => write!(f, "open")?,
+            Outcome::Created { .. } => write!(f, "created")?,
+            Outcome::Found { .. } => write!(f, "found  ")?,
+            Outcome::Refused { status, reason } => write!(f, "refused {status} {}", plain(reason))?,
+            Outcome::Failed => write!(f, "failed ")?,
+        }
+        if let Some(record) = self.outcome.stored() {
+            write!(f, " {}", record["id"].as_str().unwrap_or_default())?;
+            for (name, value) in record["tags"].as_object().into_iter().flatten() {
+                write!(f, " {}={}", plain(name), plain(&value.to_string()))?;
+            }
+        }
+        if let Outcome::Found { changes, .. } = &self.outcome {
+            for (index, change) in changes.iter().enumerate() {
+                let before = if index == 0 { "; changed" } else { "," };
+                write!(f, "{before} {}", plain(&change.path))?;
+            }
+        }
+        self.fault.iter().try_for_each(|fault| write!(f, "; fault: {fault}"))
+    }
+}
+
+/// A text from outside that cannot steer a terminal.
+fn plain(text: &str) -> String {
+    let quoted = |c: char| match c {
+        '"' | '\'' | '\\' => c.to_string(),
+        c => c.escape_debug().to_string(),
+    };
+    text.chars().map(quoted).collect()
+}
+
+fn text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// An object, with what a header says twice in one value.
+fn headers<S: Serializer>(headers: &HeaderMap, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(headers.keys().map(|name| {
+        let values = headers.get_all(name).iter();
+        let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        (name.as_str(), values.collect::<Vec<_>>().join(", "))
+    }))
+}
+
+/// Whom to tell of each request that is done.
+pub(super) type Observer = Arc<dyn Fn(&Request) + Send + Sync>;
+
+/// What whoever follows the log is told.
+#[derive(Clone)]
+pub(super) enum News {
+    /// A request arrived, or something came of it.
+    Request(Arc<Request>),
+    /// How the sandbox is to behave.
+    Settings,
+    /// Everything is gone.
+    Reset,
+}
+
+/// The newest requests.
+pub(super) struct Log {
+    entries: Mutex<Entries>,
+    news: broadcast::Sender<News>,
+    observer: Option<Observer>,
+}
+
+#[derive(Default)]
+struct Entries {
+    newest: VecDeque<Arc<Request>>,
+    count: u64,
+}
+
+/// So much of everything is shown at a time.
+pub(super) const KEPT: usize = 1_000;
+/// So far may somebody who follows be behind.
+const BEHIND: usize = 256;
+
+impl Log {
+    pub(super) fn new(observer: Option<Observer>) -> Self {
+        Self { entries: Mutex::default(), news: broadcast::Sender::new(BEHIND), observer }
+    }
+
+    /// Notes a request that arrived.
+    pub(super) fn begin(
+        &self,
+        head: &Parts,
+        record: Option<&'static str>,
+        body: Value,
+    ) -> Arc<Request> {
+        let mut headers = head.headers.clone();
+        for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
+            if headers.contains_key(&name) {
+                headers.insert(name, HeaderValue::from_static("[secret]"));
+            }
+        }
+        let mut entries = lock(&self.entries);
+        entries.count += 1;
+        let request = Arc::new(Request {
+            number: entries.count,
+            at: Utc::now(),
+            method: head.method.clone(),
+            path: head.uri.path().to_owned(),
+            record,
+            headers,
+            body,
+            outcome: Outcome::Open,
+            fault: None,
+            answer: None,
+        });
+        entries.newest.push_back(Arc::clone(&request));
+        if entries.newest.len() > KEPT {
+            entries.newest.pop_front();
+        }
+        self.tell(News::Request(Arc::clone(&request)));
+        request
+    }
+
+    /// Notes what came of a request.
+    pub(super) fn end(
+        &self,
+        request: &Request,
+        outcome: Outcome,
+        fault: Option<Fault>,
+        answer: Option<Answer>,
+    ) {
+        let request = Arc::new(Request { outcome, fault, answer, ..request.clone() });
+        let mut entries = lock(&self.entries);
+        let mut newest = entries.newest.iter_mut().rev();
+        if let Some(entry) = newest.find(|entry| entry.number == request.number) {
+            *entry = Arc::clone(&request);
+            self.tell(News::Request(Arc::clone(&request)));
+        }
+        drop(entries);
+        if let Some(observer) = &self.observer {
+            observer(&request);
+        }
+    }
+
+    pub(super) fn newest(&self) -> Vec<Request> {
+        lock(&self.entries).newest.iter().map(|request| Request::clone(request)).collect()
+    }
+
+    /// Forgets the requests, but not how many there were: a number stands for one request.
+    pub(super) fn reset(&self) {
+        let mut entries = lock(&self.entries);
+        entries.newest.clear();
+        self.tell(News::Reset);
+    }
+
+    /// Requests are told of under the lock, in the order in which they are noted.
+    pub(super) fn tell(&self, news: News) {
+        // It fails if nobody follows.
+        let _ = self.news.send(news);
+    }
+
+    pub(super) fn follow(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+}
