@@ -52,6 +52,7 @@
 //! within their channel as well, and for messages in the whole bot. What a bot defines, such as its tags
 //! and channels, it takes as given, and ids too unless it is [strict](Builder::strict).
 
+mod control;
 mod endpoint;
 mod fault;
 mod log;
@@ -59,14 +60,14 @@ mod refusal;
 mod store;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::builder;
 use crate::client::Client;
@@ -81,12 +82,13 @@ pub use log::{Answer, Change, Outcome, Request};
 pub struct Sandbox {
     address: SocketAddr,
     endpoint: Arc<Endpoint>,
-    _stop: oneshot::Sender<()>,
+    _running: watch::Sender<()>,
 }
 
 /// How a [`Sandbox`] is to run.
 #[derive(Clone)]
 pub struct Builder {
+    address: IpAddr,
     port: u16,
     token: String,
     bot_id: String,
@@ -118,6 +120,7 @@ impl Sandbox {
     /// A sandbox to be set up value by value.
     pub fn builder() -> Builder {
         Builder {
+            address: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             token: Self::TOKEN.to_owned(),
             bot_id: Self::BOT_ID.to_owned(),
@@ -130,9 +133,15 @@ impl Sandbox {
         }
     }
 
-    /// Its base URL.
+    /// Its base URL. If it listens on every address, that of the loopback.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let mut address = self.address;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        format!("http://{address}")
     }
 
     /// A client for it: URL, token, bot and integration are set.
@@ -198,6 +207,13 @@ impl Builder {
         self
     }
 
+    /// Listens on this address; the default is the loopback of this machine. Whoever reaches it sees and
+    /// steers everything: only the endpoints ask for the token.
+    pub fn bind(mut self, address: impl Into<IpAddr>) -> Self {
+        self.address = address.into();
+        self
+    }
+
     /// Accepts this token alone.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = token.into();
@@ -250,22 +266,25 @@ impl Builder {
         self
     }
 
-    /// Starts the sandbox on the loopback address, in the current tokio runtime.
+    /// Starts the sandbox in the current tokio runtime.
     ///
     /// # Errors
     ///
     /// What the operating system says if it cannot listen.
     pub async fn start(self) -> io::Result<Sandbox> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?;
+        let listener = TcpListener::bind((self.address, self.port)).await?;
         let address = listener.local_addr()?;
-        let endpoint = Arc::new(Endpoint::new(self));
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&endpoint));
-        let (_stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(async move {
-            let stopped = async { drop(stopped.await) };
-            axum::serve(listener, router).with_graceful_shutdown(stopped).await
-        });
-        Ok(Sandbox { address, endpoint, _stop })
+        let (_running, running) = watch::channel(());
+        let endpoint = Arc::new(Endpoint::new(self, running));
+        let router = Router::new()
+            .nest("/_sandbox", control::router())
+            .fallback(answer)
+            .with_state(Arc::clone(&endpoint));
+        let stopped = endpoint.stopped();
+        tokio::spawn(
+            async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await },
+        );
+        Ok(Sandbox { address, endpoint, _running })
     }
 }
 

@@ -11,6 +11,7 @@ use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::fault::{Fault, Faults, send};
@@ -31,6 +32,8 @@ pub(super) struct Endpoint {
     pub(super) window: Mutex<Window>,
     pub(super) faults: Mutex<Faults>,
     pub(super) log: Log,
+    /// Ends when the sandbox stops.
+    running: watch::Receiver<()>,
 }
 
 /// The answer to any request.
@@ -98,14 +101,21 @@ fn usual(record: Option<&str>, outcome: &Outcome) -> Option<Answer> {
 }
 
 impl Endpoint {
-    pub(super) fn new(settings: Builder) -> Self {
+    pub(super) fn new(settings: Builder, running: watch::Receiver<()>) -> Self {
         Self {
             store: Mutex::default(),
             window: Mutex::new(Window::new(&settings)),
             faults: Mutex::new(Faults::new(&settings)),
             log: Log::new(settings.observer.clone()),
             settings,
+            running,
         }
+    }
+
+    /// Waits until the sandbox stops.
+    pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut running = self.running.clone();
+        async move { while running.changed().await.is_ok() {} }
     }
 
     pub(super) fn reset(&self) {

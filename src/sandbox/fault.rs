@@ -31,7 +31,7 @@ pub enum Fault {
     },
     /// The connection closes without an answer. The message is looked for then, and stored so long
     /// afterwards.
-    Late(#[serde(with = "milliseconds")] Duration),
+    Late(#[serde(with = "as_milliseconds")] Duration),
     /// The connection stays open without an answer.
     Silence {
         /// Whether the message is stored.
@@ -137,13 +137,18 @@ impl fmt::Display for Fault {
     }
 }
 
-mod milliseconds {
+pub(super) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A time as JSON has it.
+mod as_milliseconds {
     use std::time::Duration;
 
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer};
 
     pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        u64::try_from(time.as_millis()).unwrap_or(u64::MAX).serialize(serializer)
+        serializer.serialize_u64(super::milliseconds(*time))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

@@ -1,6 +1,7 @@
 //! A server that follows a script, and the recorded cases.
 #![allow(dead_code)] // each test file uses its own part
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -118,6 +119,11 @@ pub fn cases(kind: &str) -> Vec<(String, bool, Value)> {
         (name, case["accept"].as_bool().unwrap(), case["body"].take())
     });
     cases.collect()
+}
+
+/// Says that a test is skipped, also where the output of tests that pass is not shown.
+pub fn skipped(test: &str, why: &str) {
+    let _ = writeln!(io::stderr(), "SKIPPED: {test} ({why})");
 }
 
 /// An example of this crate, which `cargo test` builds beside the tests.

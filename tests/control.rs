@@ -1,0 +1,353 @@
+//! The sandbox as programs in other languages use it: a process of its own, its console, its control
+//! over HTTP.
+
+mod support;
+
+use std::path::Path;
+use std::process::Stdio;
+
+use botpress_messages::sandbox::{Fault, Sandbox};
+use botpress_messages::{NewConversation, NewMessage, NewUser, Retry, content::Text};
+use reqwest::{Client, Method, Response};
+use serde_json::{Value, json};
+use support::*;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+async fn json(answer: Response) -> Value {
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+}
+
+/// Tells the sandbox to behave like this. Returns the status and what it says.
+async fn change(http: &Client, sandbox: &Sandbox, settings: &str) -> (u16, Value) {
+    let request = http.patch(sandbox.url() + "/_sandbox/settings");
+    let request = request.header("content-type", "application/json").body(settings.to_owned());
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), json(answer).await)
+}
+
+async fn show(sandbox: &Sandbox, what: &str) -> Value {
+    json(reqwest::get(format!("{}/_sandbox/{what}", sandbox.url())).await.unwrap()).await
+}
+
+/// A schema of the control's contract.
+fn schema(name: &str) -> jsonschema::Validator {
+    let spec = std::fs::read_to_string("spec/sandbox.yaml").unwrap();
+    let mut spec: Value = serde_yaml::from_str(&spec).unwrap();
+    nullable_as_type(&mut spec);
+    spec["$ref"] = json!(format!("#/components/schemas/{name}"));
+    jsonschema::options().should_validate_formats(true).build(&spec).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_there_can_be_listed() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().retry(Retry::off()).build().unwrap();
+    let message = NewMessage::new(
+        NewConversation::new("dm").tag("id", "C"),
+        NewUser::new().tag("id", "U"),
+        Text::new("Hello"),
+    );
+    let delivered = client.deliver(&message.clone().tag("id", "1")).await.unwrap().record;
+    let faults = [
+        Fault::Reset { stored: true },
+        Fault::Late(std::time::Duration::ZERO),
+        Fault::Page { status: 502, stored: false },
+        Fault::Error { status: 500, stored: true },
+        Fault::Truncated,
+        Fault::Limited(0),
+    ];
+    for fault in faults {
+        sandbox.fail_next([Some(fault)]);
+        client.deliver(&message.clone().tag("id", "1")).await.unwrap_err();
+    }
+    let wrong = Client::new().delete(sandbox.url() + "/wrong").body("{");
+    assert_eq!(wrong.send().await.unwrap().status(), 404);
+
+    assert_eq!(show(&sandbox, "users").await["users"], json!(sandbox.users()));
+    let conversations = show(&sandbox, "conversations").await;
+    assert_eq!(conversations["conversations"][0]["id"], delivered.conversation_id);
+    assert_eq!(show(&sandbox, "messages").await["messages"][0]["id"], delivered.id);
+    let requests = show(&sandbox, "requests").await["requests"].take();
+    assert_eq!(requests, json!(sandbox.requests()));
+    let (schema, requests) = (schema("Request"), requests.as_array().unwrap());
+    assert_eq!(requests.len(), 3 + faults.len() + 1);
+    for request in requests {
+        let errors: Vec<_> = schema.iter_errors(request).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{request}: {errors:?}");
+    }
+}
+
+/// Settings, and what is said of them: the new ones, or why not.
+#[tokio::test]
+async fn settings_can_be_changed() {
+    let sandbox = Sandbox::builder().requests_per_second(5).start().await.unwrap();
+    let http = Client::new();
+    let start = show(&sandbox, "settings").await;
+    let none = json!(
+        { "faults": [], "storm": null, "latencyMilliseconds": 0, "requestsPerSecond": 5 }
+    );
+    assert_eq!(start, none);
+    let every_fault = r#"{"faults":[null,{"reset":{"stored":true}},{"late":60000},{"silence":{"stored":false}},
+        {"page":{"status":502,"stored":true}},{"error":{"status":599,"stored":true}},"truncated",{"limited":1}]}"#;
+    let good = [
+        r#"{"storm":{"seed":9007199254740991,"probability":1}}"#,
+        r#"{"storm":null,"requestsPerSecond":null}"#,
+        r#"{"latencyMilliseconds":60000}"#,
+        every_fault,
+        r#"{"faults":[]}"#,
+        "{}",
+    ];
+    let mut expected = start.clone();
+    let schema = schema("Settings");
+    for settings in good {
+        let given: Value = serde_json::from_str(settings).unwrap();
+        expected.as_object_mut().unwrap().extend(given.as_object().unwrap().clone());
+        if !expected["storm"].is_null() {
+            expected["storm"]["probability"] = json!(1.0);
+        }
+        assert_eq!(change(&http, &sandbox, settings).await, (200, expected.clone()), "{settings}");
+        assert!(schema.is_valid(&expected), "{expected}");
+    }
+    let bad = [
+        ("{", "EOF"),
+        ("[]", "object"),
+        (r#"{"limit":1}"#, "unknown field `limit`"),
+        (r#"{"latencyMilliseconds":null}"#, "null"),
+        (r#"{"latencyMilliseconds":60001}"#, "at most 60000"),
+        (r#"{"requestsPerSecond":-1}"#, "-1"),
+        (r#"{"storm":[1,0.5]}"#, "object"),
+        (r#"{"storm":{"seed":1,"probability":1.1}}"#, "between 0 and 1"),
+        (r#"{"storm":{"seed":9007199254740992,"probability":1}}"#, "seed"),
+        (r#"{"faults":[{"reset":[true]}]}"#, "object"),
+        (r#"{"faults":[{"page":{"status":199,"stored":true}}]}"#, "status"),
+        (r#"{"faults":[{"late":60001}]}"#, "late"),
+        (r#"{"faults":["thunder"]}"#, "thunder"),
+    ];
+    for (settings, why) in bad {
+        let (status, answer) = change(&http, &sandbox, settings).await;
+        assert!(status == 400 && answer["message"].as_str().unwrap().contains(why), "{answer}");
+    }
+    assert_eq!(show(&sandbox, "settings").await, expected, "a refusal changes nothing");
+
+    // They do what they say, and go with a reset.
+    let client = sandbox.client().retry(Retry::off()).build().unwrap();
+    let faults = r#"{"requestsPerSecond":0,"latencyMilliseconds":0}"#;
+    assert_eq!(change(&http, &sandbox, faults).await.0, 200);
+    assert!(client.get_or_create(&hello()).await.unwrap_err().is_rate_limited());
+    let reset = http.post(sandbox.url() + "/_sandbox/reset").send().await.unwrap();
+    assert_eq!(reset.status(), 204);
+    assert_eq!(show(&sandbox, "settings").await, start);
+    assert_eq!(show(&sandbox, "requests").await, json!({ "requests": [] }));
+    let client = sandbox.client().retry(Retry::off()).build().unwrap();
+    change(&http, &sandbox, r#"{"storm":{"seed":1,"probability":1}}"#).await;
+    assert!(client.get_or_create(&hello()).await.is_err());
+    let fault = sandbox.requests()[0].fault;
+    assert!(fault.is_some());
+    change(&http, &sandbox, r#"{"faults":[{"error":{"status":418,"stored":true}}]}"#).await;
+    let error = client.get_or_create(&hello()).await.unwrap_err();
+    assert_eq!(error.status().unwrap().as_u16(), 418);
+    assert_eq!(sandbox.requests()[1].fault, Some(Fault::Error { status: 418, stored: true }));
+}
+
+/// `Host` and `Origin`, and whether somebody with these has access.
+#[tokio::test]
+async fn pages_of_other_origins_have_no_access() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let here = sandbox.url().strip_prefix("http://").unwrap().to_owned();
+    let port = here.rsplit(':').next().unwrap();
+    let localhost = format!("localhost:{port}");
+    let cases = [
+        (&*here, None, true),
+        (&here, Some(format!("http://{here}")), true),
+        (&localhost, Some(format!("http://{localhost}")), true),
+        ("[::1]:80", None, true),
+        ("sandbox:8080", None, true),
+        ("a.localhost", None, true),
+        (&here, Some("http://evil.example".into()), false),
+        (&here, Some("null".into()), false),
+        (&here, Some(format!("http://{localhost}")), false),
+        ("evil.example", None, false),
+        ("evil.example", Some("http://evil.example".into()), false),
+        ("127.0.0.1.evil.example:80", None, false),
+    ];
+    let http = Client::new();
+    for (host, origin, access) in cases {
+        for (method, path) in [(Method::GET, "messages"), (Method::POST, "reset")] {
+            let request = http.request(method, format!("http://{here}/_sandbox/{path}"));
+            let mut request = request.header("host", host);
+            if let Some(origin) = &origin {
+                request = request.header("origin", origin);
+            }
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status().is_success(), access, "{path}: {host} {origin:?}");
+            if !access {
+                assert_eq!(json(answer).await["type"], "Forbidden");
+            }
+        }
+    }
+}
+
+/// The events that follow, by their names and data.
+struct Events {
+    answer: Response,
+    text: String,
+}
+
+impl Events {
+    async fn of(sandbox: &Sandbox) -> Self {
+        let answer = reqwest::get(sandbox.url() + "/_sandbox/events").await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Self { answer, text: String::new() }
+    }
+
+    async fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let (name, data) = event.split_once("\ndata: ").unwrap();
+                let name = name.strip_prefix("event: ").unwrap().to_owned();
+                let data = serde_json::from_str(data).unwrap();
+                self.text = rest.to_owned();
+                return Some((name, data));
+            }
+            let chunk = self.answer.chunk().await.unwrap()?;
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_happens_can_be_followed() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    client.get_or_create(&NewUser::new().name("Ann")).await.unwrap();
+    let mut events = Events::of(&sandbox).await;
+    let (name, state) = events.next().await.unwrap();
+    assert_eq!((&*name, &state["users"][0]["name"]), ("state", &json!("Ann")));
+    assert_eq!(state["requests"][0]["outcome"], "created");
+    assert_eq!(state["settings"]["latencyMilliseconds"], 0);
+
+    sandbox.fail_next([Some(Fault::Limited(0))]);
+    client.get_or_create(&hello()).await.unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let (name, data) = events.next().await.unwrap();
+        seen.push(format!("{name} {}", data["outcome"].as_str().unwrap_or("-")));
+    }
+    let expected =
+        ["settings -", "request open", "request failed", "request open", "request created"];
+    assert_eq!(seen, expected);
+    sandbox.reset();
+    let (name, state) = events.next().await.unwrap();
+    assert_eq!((&*name, &state["messages"]), ("state", &json!([])));
+    drop(sandbox);
+    assert!(events.next().await.is_none(), "it ends with the sandbox");
+}
+
+/// The sandbox in a process of its own.
+struct Console {
+    _child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    variables: Vec<(String, String)>,
+}
+
+impl Console {
+    async fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(example("sandbox"))
+            .args(["--port", "0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut variables = Vec::new();
+        while variables.len() < 4 {
+            let line = lines.next_line().await.unwrap().unwrap();
+            if let Some((name, value)) =
+                line.strip_prefix("export ").and_then(|l| l.split_once('='))
+            {
+                variables.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        Self { _child: child, lines, variables }
+    }
+
+    fn url(&self) -> &str {
+        &self.variables.iter().find(|(name, _)| name == "BP_API_URL").unwrap().1
+    }
+
+    /// The next line, without its time.
+    async fn line(&mut self) -> String {
+        self.lines.next_line().await.unwrap().unwrap()[13..].trim_start().to_owned()
+    }
+}
+
+async fn is_there(program: &str) -> bool {
+    let mut program = Command::new(program);
+    program.arg("--version").stdout(Stdio::null()).status().await.is_ok_and(|s| s.success())
+}
+
+#[tokio::test]
+async fn curl_drives_it() {
+    if !is_there("curl").await {
+        return skipped("curl_drives_it", "no curl");
+    }
+    let arguments = ["--strict", "--latency", "1", "--storm", "7:0", "--bind", "0.0.0.0"];
+    let mut console = Console::start(&arguments).await;
+    let url = console.url().to_owned();
+    assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+    let curl = async |arguments: &[&str]| {
+        let json = ["-sS", "--noproxy", "*", "-H", "content-type: application/json"];
+        let output = Command::new("curl").args(json).args(arguments).output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let token = format!("authorization: Bearer {}", Sandbox::TOKEN);
+    let bot = format!("x-bot-id: {}", Sandbox::BOT_ID);
+    let headers = ["-H", &token, "-H", &bot, "-H", "x-integration-alias: slack"];
+    let post = async |record: &str, body: Value| {
+        let (body, url) = (body.to_string(), format!("{url}/v1/chat/{record}s/get-or-create"));
+        curl(&[&headers[..], &["-d", &body, &url]].concat()).await
+    };
+    let control = format!("{url}/_sandbox/settings");
+    let settings: Value = serde_json::from_str(&curl(&[&control]).await).unwrap();
+    let storm = json!({ "seed": 7, "probability": 0.0 });
+    assert_eq!((&settings["storm"], &settings["latencyMilliseconds"]), (&storm, &json!(1)));
+
+    post("user", json!({ "tags": { "id": "1" } })).await;
+    assert!(console.line().await.starts_with("user         created user_"));
+    post("message", json!(hello())).await;
+    let line = console.line().await;
+    assert!(line.starts_with("message      refused 400 user \"user_"), "{line}");
+    let faults = r#"{"faults":[{"page":{"status":502,"stored":false}}]}"#;
+    curl(&["-X", "PATCH", "-d", faults, &control]).await;
+    assert!(post("user", json!({ "tags": { "id": "1" } })).await.starts_with("<html>"));
+    assert_eq!(console.line().await, "user         failed ; fault: page 502");
+    curl(&["-X", "POST", &format!("{url}/_sandbox/reset")]).await;
+    assert_eq!(curl(&[&format!("{url}/_sandbox/users")]).await, r#"{"users":[]}"#);
+}
+
+/// The vendor's client for TypeScript, of a version that is known to work.
+const VENDOR: &str = "@botpress/client@1.45.0";
+
+#[tokio::test]
+async fn the_vendors_client_drives_it() {
+    let skipped = |why| skipped("the_vendors_client_drives_it", why);
+    if !is_there("node").await || !is_there("npm").await {
+        return skipped("no Node with npm");
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("vendor");
+    let mut install = Command::new("npm");
+    install.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+    install.args(["--prefer-offline", "--fetch-retries=0", "--prefix"]).arg(&folder).arg(VENDOR);
+    if !install.stdout(Stdio::null()).status().await.unwrap().success() {
+        return skipped("npm cannot fetch the client");
+    }
+    let console = Console::start(&["--strict"]).await;
+    let mut node = Command::new("node");
+    node.arg("tests/support/vendor.mjs").arg(folder).envs(console.variables.iter().cloned());
+    let output = node.output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
