@@ -47,6 +47,10 @@
 //! # }
 //! ```
 //!
+//! In a browser, its [URL](Sandbox::url) shows a page with what was stored, what was refused and why.
+//! Programs in other languages see and steer it over HTTP, under `/_sandbox`, as `spec/sandbox.yaml`
+//! describes; the example `sandbox` starts one.
+//!
 //! It knows what the contract of this crate knows: `payload` is required, as in the oldest version
 //! that the client is for. It looks for users within the integration that calls, for conversations
 //! within their channel as well, and for messages in the whole bot. What a bot defines, such as its tags
@@ -56,6 +60,7 @@ mod control;
 mod endpoint;
 mod fault;
 mod log;
+mod page;
 mod refusal;
 mod store;
 
@@ -65,6 +70,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::routing::get;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -277,6 +283,7 @@ impl Builder {
         let (_running, running) = watch::channel(());
         let endpoint = Arc::new(Endpoint::new(self, running));
         let router = Router::new()
+            .route("/", get(page::page).fallback(answer))
             .nest("/_sandbox", control::router())
             .fallback(answer)
             .with_state(Arc::clone(&endpoint));

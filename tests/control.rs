@@ -203,17 +203,19 @@ impl Events {
     }
 
     async fn next(&mut self) -> Option<(String, Value)> {
-        loop {
-            if let Some((event, rest)) = self.text.split_once("\n\n") {
-                let (name, data) = event.split_once("\ndata: ").unwrap();
-                let name = name.strip_prefix("event: ").unwrap().to_owned();
-                let data = serde_json::from_str(data).unwrap();
-                self.text = rest.to_owned();
-                return Some((name, data));
+        let mut looked_at = 0;
+        let end = loop {
+            if let Some(end) = self.text[looked_at..].find("\n\n") {
+                break looked_at + end;
             }
+            looked_at = self.text.len().saturating_sub(1);
             let chunk = self.answer.chunk().await.unwrap()?;
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
-        }
+        };
+        let event: String = self.text.drain(..end + 2).collect();
+        let (name, data) = event.trim_end().split_once("\ndata: ").unwrap();
+        let name = name.strip_prefix("event: ").unwrap();
+        Some((name.to_owned(), serde_json::from_str(data).unwrap()))
     }
 }
 
@@ -243,6 +245,26 @@ async fn what_happens_can_be_followed() {
     assert_eq!((&*name, &state["messages"]), ("state", &json!([])));
     drop(sandbox);
     assert!(events.next().await.is_none(), "it ends with the sandbox");
+}
+
+/// More than the connection holds, unread, and then everything at once.
+#[tokio::test]
+async fn whoever_falls_behind_catches_up() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut events = Events::of(&sandbox).await;
+    assert_eq!(events.next().await.unwrap().0, "state");
+    let (http, long) = (Client::new(), "x".repeat(60_000));
+    for _ in 0..250 {
+        http.post(sandbox.url()).body(long.clone()).send().await.unwrap();
+    }
+    let state = loop {
+        let (name, data) = events.next().await.unwrap();
+        if name == "state" {
+            break data;
+        }
+    };
+    assert_eq!(state["requests"].as_array().unwrap().len(), 250);
+    assert_eq!(state["requests"][249]["outcome"], "refused");
 }
 
 /// The sandbox in a process of its own.
@@ -294,8 +316,8 @@ async fn curl_drives_it() {
     if !is_there("curl").await {
         return skipped("curl_drives_it", "no curl");
     }
-    let arguments = ["--strict", "--latency", "1", "--storm", "7:0", "--bind", "0.0.0.0"];
-    let mut console = Console::start(&arguments).await;
+    let arguments = "--strict --latency 1 --storm 7:0 --requests-per-second 900 --bind 0.0.0.0";
+    let mut console = Console::start(&arguments.split(' ').collect::<Vec<_>>()).await;
     let url = console.url().to_owned();
     assert!(url.starts_with("http://127.0.0.1:"), "{url}");
     let curl = async |arguments: &[&str]| {
@@ -314,7 +336,10 @@ async fn curl_drives_it() {
     let control = format!("{url}/_sandbox/settings");
     let settings: Value = serde_json::from_str(&curl(&[&control]).await).unwrap();
     let storm = json!({ "seed": 7, "probability": 0.0 });
-    assert_eq!((&settings["storm"], &settings["latencyMilliseconds"]), (&storm, &json!(1)));
+    let expected = json!(
+        { "faults": [], "storm": storm, "latencyMilliseconds": 1, "requestsPerSecond": 900 }
+    );
+    assert_eq!(settings, expected);
 
     post("user", json!({ "tags": { "id": "1" } })).await;
     assert!(console.line().await.starts_with("user         created user_"));

@@ -1,0 +1,40 @@
+//! The page at `/`: what a program sent, as people see it.
+
+use axum::response::{Html, IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_DNS_PREFETCH_CONTROL,
+};
+use http::{HeaderName, Uri};
+use ulid::Ulid;
+
+/// Markup, style and script. `{nonce}` stands where the policy has to know its own.
+const PAGE: &str = include_str!("page.html");
+
+/// What messages hold comes from outside: it can be neither markup nor script, and nothing is loaded
+/// from elsewhere, which would tell the sender who looks. `/?media` shows remote images, sound and videos.
+pub(super) async fn page(uri: Uri) -> Response {
+    let nonce = format!("{:x}{:x}", Ulid::generate().random(), Ulid::generate().random());
+    let media = if uri.query() == Some("media") { "data: http: https:" } else { "data:" };
+    let policy = [
+        "default-src 'none'",
+        &format!("script-src 'nonce-{nonce}'"),
+        &format!("style-src 'nonce-{nonce}'"),
+        "connect-src 'self'",
+        &format!("img-src {media}"),
+        &format!("media-src {media}"),
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    ];
+    let headers: [(HeaderName, String); 5] = [
+        (CONTENT_SECURITY_POLICY, policy.join("; ")),
+        (REFERRER_POLICY, "no-referrer".into()),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff".into()),
+        (CACHE_CONTROL, "no-store".into()),
+        // Nor are the names in links looked up before somebody follows them.
+        (X_DNS_PREFETCH_CONTROL, "off".into()),
+    ];
+    (headers, Html(PAGE.replace("{nonce}", &nonce))).into_response()
+}
