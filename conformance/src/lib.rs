@@ -29,12 +29,16 @@ pub fn validator(mut schema: Value) -> Option<jsonschema::Validator> {
 }
 
 /// OpenAPI 3.0 says `nullable`, JSON Schema another type.
-fn nullable_as_type(schema: &mut Value) {
-    if let Value::Object(object) = schema {
-        if object.remove("nullable") == Some(Value::Bool(true)) && object.contains_key("type") {
-            object["type"] = json!([object["type"], "null"]);
+pub fn nullable_as_type(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if object.remove("nullable") == Some(Value::Bool(true)) && object.contains_key("type") {
+                object["type"] = json!([object["type"], "null"]);
+            }
+            object.values_mut().for_each(nullable_as_type);
         }
-        object.values_mut().for_each(nullable_as_type);
+        Value::Array(schemas) => schemas.iter_mut().for_each(nullable_as_type),
+        _ => {}
     }
 }
 

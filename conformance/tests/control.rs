@@ -1,16 +1,15 @@
 //! The sandbox as programs in other languages use it: a process of its own, its console, its control
 //! over HTTP.
 
-mod support;
-
 use std::path::Path;
 use std::process::Stdio;
 
 use botpress_messages::sandbox::{Fault, Sandbox};
 use botpress_messages::{NewConversation, NewMessage, NewUser, Retry, content::Text};
+use conformance::nullable_as_type;
+use conformance::support::*;
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
-use support::*;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -33,7 +32,7 @@ async fn show(sandbox: &Sandbox, what: &str) -> Value {
 
 /// A schema of the control's contract.
 fn schema(name: &str) -> jsonschema::Validator {
-    let spec = std::fs::read_to_string("spec/sandbox.yaml").unwrap();
+    let spec = std::fs::read_to_string("../spec/sandbox.yaml").unwrap();
     let mut spec: Value = serde_yaml::from_str(&spec).unwrap();
     nullable_as_type(&mut spec);
     spec["$ref"] = json!(format!("#/components/schemas/{name}"));
@@ -372,7 +371,7 @@ async fn the_vendors_client_drives_it() {
     }
     let console = Console::start(&["--strict"]).await;
     let mut node = Command::new("node");
-    node.arg("tests/support/vendor.mjs").arg(folder).envs(console.variables.iter().cloned());
+    node.arg("../tests/support/vendor.mjs").arg(folder).envs(console.variables.iter().cloned());
     let output = node.output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
