@@ -14,7 +14,7 @@ use async_nats::jetstream::{AckKind, Message};
 use botpress_messages::{Client, Error, NewMessage, Retry, Stored};
 use futures_util::StreamExt;
 use time::OffsetDateTime;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -25,6 +25,7 @@ use crate::{Failure, Stop, env, queue};
 pub async fn run(mut stop: Stop) -> Result<(), Failure> {
     let deadline = env::seconds("BRIDGE_DEADLINE", 20, 2, 600)?;
     let most_deliveries = env::number("BRIDGE_MAX_DELIVERIES", 100, 2, u32::MAX)?;
+    let under_way = Semaphore::new(env::number("BRIDGE_UNDER_WAY", 16, 1, 1_000)?);
     let client = Client::builder().env().retry(Retry::default().deadline(deadline)).build();
     let client = client.map_err(Failure::settings)?;
     let bot = env::text("BP_BOT_ID")?.unwrap_or_default();
@@ -34,8 +35,8 @@ pub async fn run(mut stop: Stop) -> Result<(), Failure> {
     let partitions = queue.partitions;
     tracing::info!(bot, partitions, "delivering");
     let stored_last = Mutex::new(None);
-    let worker = Worker { queue, client, bot, deadline, most_deliveries, metrics, stored_last };
-
+    let worker =
+        Worker { queue, client, bot, deadline, most_deliveries, under_way, metrics, stored_last };
     let worker = Arc::new(worker);
     let (end, ending) = watch::channel(false);
     let mut tasks = JoinSet::new();
@@ -68,6 +69,8 @@ struct Worker {
     bot: String,
     deadline: Duration,
     most_deliveries: u32,
+    /// More at once would only wait for the rate limit's window, and some for too long.
+    under_way: Semaphore,
     metrics: Metrics,
     /// When a message of the bot was stored last.
     stored_last: Mutex<Option<Instant>>,
@@ -108,10 +111,13 @@ impl Partition {
         while !*self.ending.borrow() {
             match self.pull(&mut consumer).await {
                 Ok(None) => {}
-                Ok(Some(pulled)) if *self.ending.borrow() => {
-                    self.worker.nak(&pulled, None).await;
+                Ok(Some(pulled)) => {
+                    let place = timeout_at(pulled.latest, self.worker.under_way.acquire()).await;
+                    match place.is_ok() && !*self.ending.borrow() {
+                        true => self.worker.handle(&pulled).await?,
+                        false => self.worker.nak(&pulled, None).await,
+                    }
                 }
-                Ok(Some(pulled)) => self.worker.handle(&pulled).await?,
                 Err(failure) => {
                     tracing::warn!(partition = self.number, "{}; trying again", failure.text);
                     consumer = None;
@@ -228,7 +234,12 @@ impl Worker {
         if pulled.delivered >= self.most_deliveries && fails && others_do_not {
             return End::Dead(Kind::Failing, text);
         }
-        End::Again(wait(pulled, error.retry_after()), text)
+        let hint = error.retry_after();
+        // What was not sent did not fail: it had no turn, and need not wait longer and longer for one.
+        match error.is_rate_limited() || error.attempts() == 0 {
+            true => End::Again(hint.unwrap_or_default().max(SHORTEST_WAIT).min(LONGEST_HINT), text),
+            false => End::Again(wait(pulled, hint), text),
+        }
     }
 
     async fn settle(&self, pulled: &Pulled, end: End) -> Result<(), Failure> {
@@ -303,6 +314,7 @@ impl Worker {
 
 /// A bot works if a message was stored within this time.
 const LATELY: Duration = Duration::from_secs(60);
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// What an answer asks for is believed up to here.
 const LONGEST_HINT: Duration = Duration::from_secs(600);
@@ -310,6 +322,6 @@ const LONGEST_HINT: Duration = Duration::from_secs(600);
 /// A second, and twice as long each time, but not less than the answer asks for.
 fn wait(pulled: &Pulled, hint: Option<Duration>) -> Duration {
     let doublings = pulled.delivered.saturating_sub(1).min(10);
-    let grown = Duration::from_secs(1 << doublings).min(LONGEST_WAIT);
+    let grown = (SHORTEST_WAIT * (1 << doublings)).min(LONGEST_WAIT);
     grown.max(hint.unwrap_or_default().min(LONGEST_HINT))
 }

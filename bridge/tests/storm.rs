@@ -24,7 +24,7 @@ struct Storm {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_storm() {
     let [sending, kill_every] = [6, 5].map(Duration::from_secs);
-    let storm = Storm { webhooks: 300, conversations: 100, partitions: 64, sending, kill_every };
+    let storm = Storm { webhooks: 300, conversations: 60, partitions: 64, sending, kill_every };
     storm.rage().await;
 }
 
@@ -34,8 +34,8 @@ async fn a_short_storm() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes some minutes"]
 async fn the_storm() {
-    let [sending, kill_every] = [150, 5].map(Duration::from_secs);
-    let (webhooks, conversations, partitions) = (20_000, 2_000, 512);
+    let [sending, kill_every] = [200, 8].map(Duration::from_secs);
+    let (webhooks, conversations, partitions) = (20_000, 200, 128);
     Storm { webhooks, conversations, partitions, sending, kill_every }.rage().await;
 }
 
@@ -65,7 +65,7 @@ impl Storm {
         let sandbox = Sandbox::builder().storm(7, 0.3).strict().start().await.unwrap();
         let setup = Setup::new(&nats, &sandbox)
             .with("BRIDGE_PARTITIONS", self.partitions)
-            .with("BRIDGE_DEADLINE", 3)
+            .with("BRIDGE_DEADLINE", 4)
             .with("BRIDGE_LOG", "error");
         let (_process, receiver) = setup.receiver().await;
         let start = Instant::now();
@@ -195,7 +195,7 @@ impl Storm {
 
 async fn send(receiver: &Receiver, number: usize, conversations: usize) {
     let place = format!("C{}", number % conversations);
-    let person = format!("U{}", number % 50);
+    let person = format!("U{}", number % 20);
     let ts = format!("{}.000100", 1_700_000_000 + number);
     let text = number.to_string();
     let mut message = json!({
