@@ -48,7 +48,7 @@ pub async fn run(mut stop: Stop) -> Result<(), Failure> {
     loop {
         let failure = tokio::select! {
             ended = tasks.join_next() => match ended {
-                None => return result,
+                None => break,
                 Some(ended) => ended.unwrap_or_else(|panic| Err(Failure::new(panic))).err(),
             },
             _ = stop.wait_for(|stop| *stop), if !*ending.borrow() => None,
@@ -60,6 +60,9 @@ pub async fn run(mut stop: Stop) -> Result<(), Failure> {
             result = Err(failure);
         }
     }
+    // What was given back last may not have left yet.
+    worker.queue.flush().await;
+    result
 }
 
 /// What the partitions share.
@@ -181,32 +184,32 @@ impl Worker {
     /// marker tells the next worker whether it may be stored.
     async fn deliver(&self, pulled: &Pulled, message: &NewMessage) -> Option<End> {
         let findable = message.is_identified();
+        let Pulled { id, latest, until, .. } = pulled;
         if !findable {
-            match self.queue.begin(&pulled.id).await {
-                Ok(Begun::Now) => {}
-                Ok(Begun::AndDone) => return Some(End::Stored),
-                Ok(Begun::Before) => {
+            // The same mark each time: an answer may get lost.
+            let mark = self.queue.mark();
+            match self.insist(pulled, *latest, || self.queue.begin(id, &mark)).await? {
+                Begun::Now => {}
+                Begun::AndDone => return Some(End::Stored),
+                Begun::Before => {
                     let reason = "a worker was lost while it delivered this; it may be stored";
                     return Some(End::Dead(Kind::Unknown, reason.to_owned()));
                 }
-                Err(e) => {
-                    return Some(End::Again(wait(pulled, None), format!("no marker is set: {e}")));
-                }
             }
         }
-        if Instant::now() > pulled.latest {
+        if Instant::now() > *latest {
             if !findable {
-                self.insist(pulled, || self.queue.not_begun(&pulled.id)).await;
+                self.insist(pulled, *until, || self.queue.not_begun(id)).await;
             }
             return None;
         }
         let end = self.judge(pulled, findable, self.client.deliver(message).await);
-        if !findable {
-            match &end {
-                End::Stored => self.insist(pulled, || self.queue.done(&pulled.id)).await,
-                End::Dead(Kind::Unknown, _) => true,
-                _ => self.insist(pulled, || self.queue.not_begun(&pulled.id)).await,
-            };
+        match &end {
+            _ if findable => {}
+            // Not known: the mark stays.
+            End::Dead(Kind::Unknown, _) => {}
+            End::Stored => drop(self.insist(pulled, *until, || self.queue.done(id)).await),
+            _ => drop(self.insist(pulled, *until, || self.queue.not_begun(id)).await),
         }
         Some(end)
     }
@@ -250,7 +253,7 @@ impl Worker {
                 let age = OffsetDateTime::now_utc() - pulled.received;
                 self.metrics.age.observe(age.as_seconds_f64().max(0.0));
                 tracing::debug!(sequence, delivered, "stored");
-                self.insist(pulled, || pulled.message.double_ack()).await;
+                self.insist(pulled, pulled.until, || pulled.message.double_ack()).await;
             }
             End::Again(wait, reason) => {
                 self.metrics.delivered("again");
@@ -269,9 +272,9 @@ impl Worker {
                 let id = format!("{sequence} {}", pulled.received.unix_timestamp_nanos());
                 let payload = &pulled.message.payload;
                 let bury = || self.queue.bury(kind, &self.bot, &id, &reason, payload.clone());
-                if self.insist(pulled, bury).await {
+                if self.insist(pulled, pulled.until, bury).await.is_some() {
                     let end = || pulled.message.double_ack_with(AckKind::Term);
-                    self.insist(pulled, end).await;
+                    self.insist(pulled, pulled.until, end).await;
                 }
             }
             End::Refused(text) => {
@@ -284,28 +287,41 @@ impl Worker {
     }
 
     /// Gives a message back, to be delivered again after a while. If that gets lost, the server gives
-    /// it away by itself, only later. And it must not come later than that: another may have it then.
+    /// it away by itself, only later. And it must not come later than that, as it would from a buffer:
+    /// another worker may have the message then.
     async fn nak(&self, pulled: &Pulled, wait: Option<Duration>) {
         if Instant::now() < pulled.until
+            && self.queue.is_connected()
             && let Err(e) = pulled.message.ack_with(AckKind::Nak(wait)).await
         {
             tracing::warn!("a message is not given back: {e}");
         }
     }
 
-    /// Tells the server something until it has confirmed that, or the message belongs to others.
-    async fn insist<F, E: Display>(&self, pulled: &Pulled, tell: impl Fn() -> F) -> bool
+    /// Asks the server for something until it confirms that, but not for ever.
+    async fn insist<F, T, E>(
+        &self,
+        pulled: &Pulled,
+        until: Instant,
+        ask: impl Fn() -> F,
+    ) -> Option<T>
     where
-        F: Future<Output = Result<(), E>>,
+        F: Future<Output = Result<T, E>>,
+        E: Display,
     {
         let confirmed = async {
-            while let Err(e) = tell().await {
-                tracing::debug!(sequence = pulled.sequence, "NATS has not confirmed: {e}");
+            loop {
+                match ask().await {
+                    Ok(answer) => return answer,
+                    Err(e) => {
+                        tracing::debug!(sequence = pulled.sequence, "NATS has not confirmed: {e}")
+                    }
+                }
                 sleep(Duration::from_millis(200)).await;
             }
         };
-        let confirmed = timeout_at(pulled.until, confirmed).await.is_ok();
-        if !confirmed {
+        let confirmed = timeout_at(until, confirmed).await.ok();
+        if confirmed.is_none() {
             tracing::warn!(sequence = pulled.sequence, "NATS confirms nothing: it comes again");
         }
         confirmed

@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{Failure, Stop, env};
 
@@ -203,6 +203,11 @@ impl Queue {
         Ok(Self { context: context.clone(), webhooks, dead, begun, partitions })
     }
 
+    /// Sends what waits to be sent.
+    pub async fn flush(&self) {
+        let _ = timeout(REQUEST, self.context.client().flush()).await;
+    }
+
     pub fn is_connected(&self) -> bool {
         self.context.client().connection_state() == State::Connected
     }
@@ -246,7 +251,6 @@ impl Queue {
             ack_policy: AckPolicy::Explicit,
             ack_wait: ack_wait(deadline),
             max_ack_pending: 1,
-            max_waiting: 4_096,
             ..Default::default()
         };
         let failed = |e| Failure::new(format!("the consumer {name} cannot be had: {e}"));
@@ -259,17 +263,22 @@ impl Queue {
         self.webhooks.create_consumer(config).await.map_err(failed)
     }
 
+    /// A mark that no other delivery has.
+    pub fn mark(&self) -> String {
+        self.context.client().new_inbox()
+    }
+
     /// Marks that a message which the endpoint cannot find again is about to be sent, unless it was
-    /// marked before.
-    pub async fn begin(&self, id: &str) -> Result<Begun, BoxError> {
-        let (key, mine) = (key(id), self.context.client().new_inbox());
-        let Err(failed) = self.begun.create(&key, mine.clone().into()).await else {
+    /// marked before. With the same mark, it can be called again.
+    pub async fn begin(&self, id: &str, mark: &str) -> Result<Begun, BoxError> {
+        let key = key(id);
+        let Err(failed) = self.begun.create(&key, mark.to_owned().into()).await else {
             return Ok(Begun::Now);
         };
         // It may be there all the same: by another delivery, or by this one, whose answer got lost.
         Ok(match self.begun.get(&key).await? {
-            Some(marker) if marker == mine.as_bytes() => Begun::Now,
-            Some(marker) if marker == DONE => Begun::AndDone,
+            Some(found) if found == mark => Begun::Now,
+            Some(found) if found == DONE => Begun::AndDone,
             Some(_) => Begun::Before,
             None => return Err(failed.into()),
         })

@@ -216,6 +216,24 @@ async fn each_outcome_has_its_place() {
     assert_eq!(setup.dead().len(), 1);
 }
 
+/// A message on which the API always fails does not hold up its partition for ever.
+#[tokio::test]
+async fn what_alone_fails_is_put_aside() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_MAX_DELIVERIES", 2);
+    let (_receiver, receiver) = setup.receiver().await;
+    let _worker = setup.worker();
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    stored(&sandbox, &["1"]).await;
+    sandbox.fail_next([Some(Fault::Error { status: 500, stored: false }); 100]);
+    assert_eq!(receiver.message(&message(2), None).await.0, 200);
+    drained(&setup, SOON).await;
+    let dead = setup.dead();
+    assert_eq!((&dead[0]["kind"], &dead[0]["message"]), (&json!("failing"), &message(2)));
+    assert_eq!(dead.len(), 1);
+}
+
 /// A worker that is lost leaves its message to another. What cannot be found again is not sent twice.
 #[tokio::test]
 async fn a_killed_worker_loses_nothing_and_stores_nothing_twice() {
@@ -323,6 +341,31 @@ async fn the_queue_survives_its_server() {
     drained(&setup, SOON).await;
     assert_eq!(texts(&sandbox).len(), 4);
     assert!(setup.dead().is_empty());
+}
+
+/// A queue that is full takes nothing, and loses nothing.
+#[tokio::test]
+async fn a_full_queue_has_the_channel_wait() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_MAX_BYTES", 1 << 16);
+    let (_receiver, receiver) = setup.receiver().await;
+    let long = |number| {
+        let mut message = message(number);
+        message["payload"]["text"] = json!(number.to_string() + &"x".repeat(9_999));
+        message
+    };
+    let mut taken = 0;
+    while receiver.message(&long(taken), None).await.0 == 200 {
+        taken += 1;
+    }
+    assert!((5..=6).contains(&taken), "{taken}");
+    assert_eq!(receiver.message(&long(taken), None).await.0, 503);
+    let _worker = setup.worker();
+    drained(&setup, SOON).await;
+    assert_eq!(receiver.message(&long(taken), None).await.0, 200);
+    drained(&setup, SOON).await;
+    assert_eq!(sandbox.messages().len(), taken + 1);
 }
 
 #[tokio::test]
