@@ -123,7 +123,8 @@ pub fn cases(kind: &str) -> Vec<(String, bool, Value)> {
 
 /// Says that a test is skipped, also where the output of tests that pass is not shown.
 pub fn skipped(test: &str, why: &str) {
-    let _ = writeln!(io::stderr(), "SKIPPED: {test} ({why})");
+    // At once, so that nothing stands in the middle.
+    let _ = io::stderr().write_all(format!("SKIPPED: {test} ({why})\n").as_bytes());
 }
 
 /// An example of this crate, which `cargo test` builds beside the tests.
