@@ -43,7 +43,10 @@ pub async fn run(command: Command) -> Result<(), Failure> {
             for_each(&queue, Some(&letters), async |letter| {
                 match retry(&queue, &letter).await {
                     // Of all, those are meant that can be.
-                    Err(failure) if letters.all => Ok(eprintln!("{}", failure.text)),
+                    Err(failure) if letters.all => {
+                        eprintln!("{}", failure.text);
+                        Ok(())
+                    }
                     result => result,
                 }
             })

@@ -287,7 +287,7 @@ async fn growth() {
         sending.join_all().await;
         drop(process);
         let workers_running: Vec<_> = (0..workers).map(|_| setup.worker()).collect();
-        let stored = || sandbox.requests().iter().filter(|r| r.record == "message").count();
+        let stored = || sandbox.requests().iter().filter(|r| r.record == Some("message")).count();
         // From when all are at work.
         while stored() < messages / 5 {
             sleep(Duration::from_millis(20)).await;
