@@ -31,7 +31,7 @@ pub async fn run(mut stop: Stop) -> Result<(), Failure> {
     let bot = env::text("BP_BOT_ID")?.unwrap_or_default();
     check_bot(&bot)?;
     let (queue, metrics) = (Queue::open(Some(&stop)).await?, Metrics::new());
-    metrics.serve(&queue, &[bot.clone()]).await?;
+    metrics.serve(&queue, std::slice::from_ref(&bot)).await?;
     let partitions = queue.partitions;
     tracing::info!(bot, partitions, "delivering");
     let stored_last = Mutex::new(None);

@@ -167,6 +167,7 @@ impl Receiver {
         self.store(bot, &id, &message).await
     }
 
+    #[allow(clippy::result_large_err)] // an answer is made once a request
     fn check(&self, bot: &str) -> Result<(), Answer> {
         match self.bots.iter().any(|served| served == bot) {
             true => Ok(()),
