@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::context::PublishErrorKind;
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, Router};
 use botpress_messages::NewMessage;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
@@ -72,12 +72,13 @@ fn bots() -> Result<Vec<String>, Failure> {
 /// What a webhook is answered, and under which name it is counted.
 struct Answer {
     outcome: &'static str,
-    response: Response,
+    status: StatusCode,
+    text: String,
 }
 
 fn answer(outcome: &'static str, status: u16, text: impl Into<String>) -> Answer {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Answer { outcome, response: (status, text.into()).into_response() }
+    Answer { outcome, status, text: text.into() }
 }
 
 fn refused(status: u16, text: impl Into<String>) -> Answer {
@@ -104,9 +105,12 @@ async fn messages(
 
 impl Receiver {
     fn count(&self, result: Result<Answer, Answer>) -> Response {
-        let Answer { outcome, response } = result.unwrap_or_else(|answer| answer);
+        let Answer { outcome, status, text } = result.unwrap_or_else(|answer| answer);
         self.metrics.received(outcome);
-        response
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => (status, [(RETRY_AFTER, "1")], text).into_response(),
+            _ => (status, text).into_response(),
+        }
     }
 
     /// A webhook of Slack's.
@@ -167,7 +171,6 @@ impl Receiver {
         self.store(bot, &id, &message).await
     }
 
-    #[allow(clippy::result_large_err)] // an answer is made once a request
     fn check(&self, bot: &str) -> Result<(), Answer> {
         match self.bots.iter().any(|served| served == bot) {
             true => Ok(()),
@@ -178,18 +181,14 @@ impl Receiver {
     async fn store(&self, bot: &str, id: &str, message: &Value) -> Result<Answer, Answer> {
         let failed = |cause: &str| {
             tracing::warn!(bot, "a webhook is not stored, the channel has to repeat it: {cause}");
-            let Answer { outcome, response } = answer("failed", 503, "not stored: repeat it");
-            Answer { outcome, response: ([(RETRY_AFTER, "1")], response).into_response() }
+            answer("failed", 503, "not stored: repeat it")
         };
         if !self.queue.is_connected() {
             return Err(failed("NATS is not there"));
         }
         match timeout(IN_TIME, self.queue.publish(bot, id, message)).await {
-            Ok(Ok(duplicate)) => {
-                let outcome = if duplicate { "duplicate" } else { "stored" };
-                let response = Json(json!({ "duplicate": duplicate })).into_response();
-                Ok(Answer { outcome, response })
-            }
+            Ok(Ok(false)) => Ok(answer("stored", 200, "stored")),
+            Ok(Ok(true)) => Ok(answer("duplicate", 200, "stored before")),
             Ok(Err(e)) if e.kind() == PublishErrorKind::MaxPayloadExceeded => {
                 Err(refused(413, "larger than the queue takes"))
             }

@@ -67,11 +67,11 @@ async fn slack_webhooks_arrive_once() {
     let mut nobody = event("5.1");
     nobody.as_object_mut().unwrap().remove("user");
     let cases = [
-        (slack(event("1.1")), 0, 200, r#"{"duplicate":false}"#),
-        (slack(event("1.1")), 0, 200, r#"{"duplicate":true}"#),
-        (with("2.1", "channel_type", "im"), 299, 200, r#"{"duplicate":false}"#),
-        (with("3.1", "thread_ts", "1.1"), 0, 200, r#"{"duplicate":false}"#),
-        (with("4.1", "thread_ts", "4.1"), 0, 200, r#"{"duplicate":false}"#),
+        (slack(event("1.1")), 0, 200, "stored"),
+        (slack(event("1.1")), 0, 200, "stored before"),
+        (with("2.1", "channel_type", "im"), 299, 200, "stored"),
+        (with("3.1", "thread_ts", "1.1"), 0, 200, "stored"),
+        (with("4.1", "thread_ts", "4.1"), 0, 200, "stored"),
         (with("1.1", "subtype", "message_changed"), 0, 200, ""),
         (with("6.1", "bot_id", "B05BPU9V1KQ"), 0, 200, ""),
         (
@@ -129,12 +129,12 @@ async fn messages_need_the_key_and_an_identity() {
     let (_receiver, receiver) = setup.receiver().await;
     let long = "x".repeat(201);
     let cases = [
-        (message(1), None, 200, r#"{"duplicate":false}"#),
-        (message(1), None, 200, r#"{"duplicate":true}"#),
-        (message(2), Some("a"), 200, r#"{"duplicate":false}"#),
-        (message(3), Some("a"), 200, r#"{"duplicate":true}"#),
+        (message(1), None, 200, "stored"),
+        (message(1), None, 200, "stored before"),
+        (message(2), Some("a"), 200, "stored"),
+        (message(3), Some("a"), 200, "stored before"),
         (unfindable(4), None, 400, "no tag identifies the message"),
-        (unfindable(4), Some("b"), 200, r#"{"duplicate":false}"#),
+        (unfindable(4), Some("b"), 200, "stored"),
         (message(5), Some(&*long), 400, "Idempotency-Key has to have 1 to 200 characters"),
         (json!({ "x": "x".repeat(1 << 20) }), Some("c"), 413, ""),
     ];
@@ -354,7 +354,7 @@ async fn a_full_queue_has_the_channel_wait() {
         message
     };
     let mut taken = 0;
-    while receiver.message(&long(taken), None).await.0 == 200 {
+    while taken < 10 && receiver.message(&long(taken), None).await.0 == 200 {
         taken += 1;
     }
     assert!((5..=6).contains(&taken), "{taken}");
