@@ -272,9 +272,7 @@ async fn growth() {
             .with("BRIDGE_DEADLINE", 20)
             .with("BRIDGE_LOG", "error");
         let (process, receiver) = setup.receiver().await;
-        // A conversation's messages stand side by side in no partition.
-        let conversations = 40 * 16;
-        let conversations = if limit.is_some() { 50 } else { conversations };
+        let conversations = if limit.is_some() { 50 } else { 640 };
         let mut sending = JoinSet::new();
         for task in 0..16 {
             let receiver = receiver.clone();
@@ -298,7 +296,8 @@ async fn growth() {
         }
         let rate = (messages - first) as f64 / start.elapsed().as_secs_f64();
         let (requests, refused) = (sandbox.requests().len(), sandbox.refused());
-        println!("{partitions:10} {workers:7} {limit:?} | {rate:10.0} {requests:8} {refused:7}");
+        let limit = limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
+        println!("{partitions:10} {workers:7} {limit:>7} | {rate:10.0} {requests:8} {refused:7}");
         drop(workers_running);
         assert_eq!(sandbox.messages().len(), messages);
     }
