@@ -43,7 +43,7 @@ enum Role {
     Dead(dead::Command),
 }
 
-/// Why the program ends, and with which code.
+/// Why the program ends, and with which code: 0 if that is what somebody wanted.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,

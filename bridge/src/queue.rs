@@ -106,8 +106,9 @@ impl Settings {
         if let Some(token) = &self.token {
             options = options.token(token.clone());
         }
+        let servers: Vec<_> = self.url.split(',').map(str::trim).collect();
         let client = options
-            .connect(&self.url)
+            .connect(servers)
             .await
             .map_err(|e| Failure::settings(format!("NATS_URL cannot be: {e}")))?;
         let mut context = jetstream::new(client);
@@ -177,7 +178,7 @@ impl Queue {
             tracing::warn!("{}; trying again", failure.text);
             let mut stop = stop.clone();
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return Err(failure),
+                _ = stop.wait_for(|stop| *stop) => return Err(Failure { code: 0, ..failure }),
                 () = sleep(Duration::from_secs(1)) => {}
             }
         }

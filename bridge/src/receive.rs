@@ -44,9 +44,9 @@ pub async fn run(mut stop: Stop) -> Result<(), Failure> {
         return Err(Failure::settings(text));
     }
     let address = env::text("BRIDGE_LISTEN")?.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let listener = listen("BRIDGE_LISTEN", &address).await?;
     let (queue, metrics) = (Queue::open(Some(&stop)).await?, Metrics::new());
     metrics.serve(&queue, &bots).await?;
+    let listener = listen("BRIDGE_LISTEN", &address).await?;
     let receiver = Receiver { queue, metrics, bots, slack_secret, key };
     let router = Router::new()
         .route("/{bot}/slack", post(slack))

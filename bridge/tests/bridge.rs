@@ -366,6 +366,25 @@ async fn a_full_queue_has_the_channel_wait() {
     assert_eq!(sandbox.messages().len(), taken + 1);
 }
 
+/// Whoever starts first waits for the other.
+#[tokio::test]
+async fn the_server_may_come_later() {
+    let Some(mut nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup =
+        Setup::new(&nats, &sandbox).with("NATS_URL", format!("nats://[::1]:1,{}", nats.url()));
+    nats.terminate();
+    let (mut worker, mut ended) = (setup.worker(), setup.worker());
+    eventually("it tells what it waits for", SOON, async || worker.log().contains("trying again"))
+        .await;
+    ended.terminate();
+    assert_eq!(ended.ended().await.0, Some(0));
+    nats.resume().await;
+    let (_receiver, receiver) = setup.receiver().await;
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    stored(&sandbox, &["1"]).await;
+}
+
 #[tokio::test]
 async fn settings_that_cannot_be_are_named() {
     let Some(nats) = Nats::start().await else { return };

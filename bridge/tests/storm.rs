@@ -166,8 +166,9 @@ impl Storm {
             let number = number.or(letter["message"]["payload"]["text"].as_str());
             let new = dead.entry(kind).or_default().insert(number.unwrap().parse().unwrap());
             assert!(new, "{letter} is there twice");
-            lost +=
-                usize::from(letter["reason"].as_str().unwrap().starts_with("a worker was lost"));
+            let reason = letter["reason"].as_str().unwrap();
+            assert!(letter["kind"] != "unknown" || reason.ends_with("may be stored"), "{letter}");
+            lost += usize::from(reason.starts_with("a worker was lost"));
         }
         let unknown = dead.remove("unknown").unwrap_or_default();
         let invalid = dead.remove("invalid").unwrap_or_default();
