@@ -7,8 +7,8 @@ use std::{env, fs};
 
 use botpress_messages::{Builder, Client, NewMessage, Retry, content::Text};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -64,7 +64,7 @@ pub async fn script(answers: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<String>>) 
 }
 
 /// Reads one request, head and body.
-pub async fn request(connection: &mut TcpStream) -> String {
+pub async fn request(connection: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes);
