@@ -1,10 +1,10 @@
 //! A person writes, and the channel repeats the webhook: one message.
 //!
-//!     cargo run --example quickstart
+//!     cargo run --example quickstart --no-default-features
 //!
-//! needs no account: it talks to a sandbox that it starts itself. With `BP_TOKEN`, `BP_BOT_ID` and
-//! `BP_INTEGRATION_ID` set it talks to the real API; the channel and the names of the tags below have to
-//! be some that your integration defines.
+//! needs no account: it talks to a sandbox that it starts itself, without TLS. With `BP_TOKEN`, `BP_BOT_ID`
+//! and `BP_INTEGRATION_ID` set, and with the default features, it talks to the real API; the channel and the
+//! names of the tags below have to be some that your integration defines.
 
 use std::env;
 use std::error::Error;
