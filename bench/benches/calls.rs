@@ -91,7 +91,7 @@ fn server() -> Result<(Program, String)> {
 
 /// The vendor's client, if it is installed, once its code is compiled.
 fn vendor(url: &str) -> Result<Option<Program>> {
-    const WARM: usize = 10_000;
+    const COMPILED: usize = 10_000;
     let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = bench.with_file_name("target").join("vendor");
     if !folder.join("node_modules/@botpress/client").exists() {
@@ -100,7 +100,7 @@ fn vendor(url: &str) -> Result<Option<Program>> {
     }
     let script = bench.join("vendor.mjs");
     let mut vendor = Program::start(Command::new("node").arg(script).arg(url).current_dir(folder))?;
-    vendor.tell(WARM)?;
+    vendor.tell(COMPILED)?;
     vendor.hear()?;
     Ok(Some(vendor))
 }
@@ -110,11 +110,14 @@ fn vendor(url: &str) -> Result<Option<Program>> {
 fn compare() -> Result<()> {
     const ROUNDS: usize = 101;
     const CALLS: usize = 300;
+    const WARM: usize = 100;
     let (_server, url) = server()?;
     let mut vendor = vendor(&url)?;
     let caller = Caller::new(&url);
     let mut round = || -> Result<Vec<(f64, Option<f64>)>> {
         let own = Call::ALL.into_iter().map(|call| {
+            // Each finds its connections and its code as warm as the others do.
+            block_on(caller.run(call, WARM));
             let (before, start) = (Counting::allocations(), ProcessTime::now());
             block_on(caller.run(call, CALLS));
             let time = start.elapsed().as_secs_f64() * 1e6 / CALLS as f64;
