@@ -14,6 +14,7 @@ use crate::spec::{Result, Schemas, description, resolve, rust_name};
 /// them, document each field, and show nothing private.
 pub fn refine(items: &mut [syn::Item], schemas: &Schemas) -> Result<TokenStream> {
     let floating = floating(items);
+    let date: syn::Type = syn::parse_quote!(::chrono::DateTime<::chrono::offset::Utc>);
     let mut debugs = Vec::new();
     for item in items {
         let (name, attributes) = match item {
@@ -47,6 +48,11 @@ pub fn refine(items: &mut [syn::Item], schemas: &Schemas) -> Result<TokenStream>
         }
         let syn::Item::Struct(item) = item else { continue };
         for field in &mut item.fields {
+            if field.ty == date {
+                field
+                    .attrs
+                    .push(syn::parse_quote!(#[serde(deserialize_with = "crate::attempt::date")]));
+            }
             if field.ident.as_ref().is_some_and(|name| name == "extra") {
                 field
                     .attrs

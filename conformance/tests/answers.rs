@@ -1,8 +1,11 @@
 //! Whatever comes back, a call ends in a value or an error.
 
+use botpress_messages::User;
+use chrono::{DateTime, Utc};
 use conformance::support::*;
 use conformance::*;
 use proptest::prelude::*;
+use serde_json::json;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
@@ -37,5 +40,19 @@ proptest! {
             let text = format!("{error} {error:?}");
             prop_assert!(!error.is_config() && !error.is_invalid() && !text.is_empty());
         }
+    }
+
+    /// The form that the API writes is read in a way of its own, with the same result.
+    #[test]
+    fn dates_are_what_chrono_reads(
+        text in prop_oneof![
+            "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9][.][0-9]{3}Z",
+            "[0-9]{4}-[01][0-9]-[0-3][0-9][Tt ][0-2][0-9]:[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|z|[+-]0[0-9]:00)",
+            "[0-9:é.TZ-]{24}",
+        ],
+    ) {
+        let user = json!({ "id": "1", "createdAt": text, "updatedAt": text, "tags": {} });
+        let read = serde_json::from_value::<User>(user).ok().map(|user| (user.created_at, user.updated_at));
+        prop_assert_eq!(read, text.parse::<DateTime<Utc>>().ok().map(|date| (date, date)));
     }
 }

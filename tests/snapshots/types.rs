@@ -562,6 +562,7 @@ pub mod types {
         pub channel: ::std::string::String,
         ///When it was created.
         #[serde(rename = "createdAt")]
+        #[serde(deserialize_with = "crate::attempt::date")]
         pub created_at: ::chrono::DateTime<::chrono::offset::Utc>,
         ///Its current task; deprecated by Botpress from version 1.80 on.
         #[serde(
@@ -595,6 +596,7 @@ pub mod types {
         >,
         ///When it was last changed.
         #[serde(rename = "updatedAt")]
+        #[serde(deserialize_with = "crate::attempt::date")]
         pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
     }
     ///A conversation: `conv_` and 26 characters, or a UUID.
@@ -1018,6 +1020,7 @@ pub mod types {
         pub conversation_id: ::std::string::String,
         ///When it was created.
         #[serde(rename = "createdAt")]
+        #[serde(deserialize_with = "crate::attempt::date")]
         pub created_at: ::chrono::DateTime<::chrono::offset::Utc>,
         ///Which way it goes, seen from the bot.
         pub direction: Direction,
@@ -1038,6 +1041,7 @@ pub mod types {
         pub type_: ::std::string::String,
         ///When it was last changed.
         #[serde(rename = "updatedAt")]
+        #[serde(deserialize_with = "crate::attempt::date")]
         pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
         ///The user who wrote it, or the bot.
         #[serde(rename = "userId")]
@@ -1480,6 +1484,7 @@ pub mod types {
         pub attributes: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
         ///When it was created.
         #[serde(rename = "createdAt")]
+        #[serde(deserialize_with = "crate::attempt::date")]
         pub created_at: ::chrono::DateTime<::chrono::offset::Utc>,
         ///The id of the user.
         pub id: ::std::string::String,
@@ -1502,6 +1507,7 @@ pub mod types {
         >,
         ///When it was last changed.
         #[serde(rename = "updatedAt")]
+        #[serde(deserialize_with = "crate::attempt::date")]
         pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
     }
     ///A user: `user_` and 26 characters, or a UUID (the bot itself).
