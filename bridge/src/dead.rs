@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::queue::{Kind, Queue, REASON};
+use crate::queue::{Kind, Queue, REASON, letter_subject};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -41,13 +41,14 @@ pub async fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Retry(letters) => {
             for_each(&queue, Some(&letters), async |letter| {
-                match retry(&queue, &letter).await {
+                match repeatable(&letter) {
+                    Ok(message) => retry(&queue, &letter, &message).await,
                     // Of all, those are meant that can be.
                     Err(failure) if letters.all => {
                         eprintln!("{}", failure.text);
                         Ok(())
                     }
-                    result => result,
+                    Err(failure) => Err(failure),
                 }
             })
             .await
@@ -80,7 +81,7 @@ async fn for_each(
 }
 
 fn print(letter: &StreamMessage) -> Result<(), Failure> {
-    let (kind, bot) = subject(letter);
+    let (kind, bot) = letter_subject(letter);
     let message = serde_json::from_slice(&letter.payload)
         .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&letter.payload)));
     let line = json!({
@@ -94,25 +95,22 @@ fn print(letter: &StreamMessage) -> Result<(), Failure> {
     writeln!(std::io::stdout(), "{line}").map_err(Failure::new)
 }
 
-/// Puts a letter at the end of the queue. Interrupted, it can be called again: the queue takes it once.
-async fn retry(queue: &Queue, letter: &StreamMessage) -> Result<(), Failure> {
-    let number = letter.sequence;
-    let (kind, bot) = subject(letter);
-    if kind == Kind::Unknown.to_string() {
-        let text =
-            "it may be stored, and nothing would find it: sent again, it could be there twice";
-        return Err(Failure::new(format!("letter {number} stays: {text}")));
+/// The message of a letter, if it may be sent again.
+fn repeatable(letter: &StreamMessage) -> Result<Value, Failure> {
+    let stays = |why| Failure::new(format!("letter {} stays: {why}", letter.sequence));
+    if letter_subject(letter).0 == Kind::Unknown.to_string() {
+        return Err(stays(
+            "it may be stored, and nothing would find it: sent again, it could be there twice"
+                .to_owned(),
+        ));
     }
-    let message: Value = serde_json::from_slice(&letter.payload)
-        .map_err(|e| Failure::new(format!("letter {number} stays: it is not JSON: {e}")))?;
-    let id = format!("retry {number} {}", letter.time.unix_timestamp_nanos());
-    let queued = queue.publish(bot, &id, &message).await;
-    queued.map_err(|e| Failure::new(format!("letter {number} stays: {e}")))?;
-    queue.remove_letter(number).await
+    serde_json::from_slice(&letter.payload).map_err(|e| stays(format!("it is not JSON: {e}")))
 }
 
-/// Its kind, and its bot.
-fn subject(letter: &StreamMessage) -> (&str, &str) {
-    let rest = letter.subject.strip_prefix("dead.").unwrap_or_default();
-    rest.split_once('.').unwrap_or_default()
+/// Puts a letter at the end of the queue. Interrupted, it can be called again: the queue takes it once.
+async fn retry(queue: &Queue, letter: &StreamMessage, message: &Value) -> Result<(), Failure> {
+    let number = letter.sequence;
+    let queued = queue.republish(letter, message).await;
+    queued.map_err(|e| Failure::new(format!("letter {number} stays: {e}")))?;
+    queue.remove_letter(number).await
 }

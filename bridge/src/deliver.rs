@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::metrics::Metrics;
-use crate::queue::{Begun, Kind, Queue, TAKEN_WITHIN, ack_wait, check_bot};
+use crate::queue::{Begun, ID, Kind, Queue, TAKEN_WITHIN, ack_wait, check_bot};
 use crate::{Failure, Stop, env, queue};
 
 pub async fn run(mut stop: Stop) -> Result<(), Failure> {
@@ -41,7 +41,8 @@ pub async fn run(mut stop: Stop) -> Result<(), Failure> {
     let (end, ending) = watch::channel(false);
     let mut tasks = JoinSet::new();
     for number in 0..partitions {
-        let partition = Partition { worker: Arc::clone(&worker), number, ending: ending.clone() };
+        let (worker, ending, trouble) = (Arc::clone(&worker), ending.clone(), Trouble::default());
+        let partition = Partition { worker, number, ending, trouble };
         tasks.spawn(partition.run());
     }
     let mut result = Ok(());
@@ -83,6 +84,18 @@ struct Partition {
     worker: Arc<Worker>,
     number: usize,
     ending: Stop,
+    trouble: Trouble,
+}
+
+/// How the message of a partition fared with this worker: what the server counts are also deliveries
+/// that never began.
+#[derive(Default)]
+struct Trouble {
+    sequence: u64,
+    /// So often it was not stored, although it was sent,
+    failures: u32,
+    /// and so often of these, the API failed on it and not on others.
+    alone: u32,
 }
 
 /// A message that belongs to this worker.
@@ -117,7 +130,7 @@ impl Partition {
                 Ok(Some(pulled)) => {
                     let place = timeout_at(pulled.latest, self.worker.under_way.acquire()).await;
                     match place.is_ok() && !*self.ending.borrow() {
-                        true => self.worker.handle(&pulled).await?,
+                        true => self.worker.handle(&pulled, &mut self.trouble).await?,
                         false => self.worker.nak(&pulled, None).await,
                     }
                 }
@@ -138,6 +151,11 @@ impl Partition {
     /// nobody for as long as it belonged to this worker.
     async fn pull(&self, consumer: &mut Option<PullConsumer>) -> Result<Option<Pulled>, Failure> {
         let Worker { queue, bot, deadline, .. } = &*self.worker;
+        if !queue.is_connected() {
+            // Requests would pile up until the server is back, and be of no use then.
+            sleep(Duration::from_secs(1)).await;
+            return Ok(None);
+        }
         let consumer = match consumer {
             Some(consumer) => consumer,
             None => consumer.insert(queue.consumer(bot, self.number, *deadline).await?),
@@ -149,9 +167,12 @@ impl Partition {
         let message = message.map_err(|e| failed(&e))?;
         let info = message.info().map_err(|e| failed(&e))?;
         let sequence = info.stream_sequence;
-        let id = message.headers.as_ref().and_then(|headers| headers.get(NATS_MESSAGE_ID));
+        let headers = message.headers.as_ref();
+        let id = headers.and_then(|headers| headers.get(ID).or(headers.get(NATS_MESSAGE_ID)));
+        // A stream that is made anew counts from 1 again.
+        let alone = || format!("{sequence} {}", info.published.unix_timestamp_nanos());
         Ok(Some(Pulled {
-            id: id.map_or_else(|| sequence.to_string(), |id| id.to_string()),
+            id: id.map_or_else(alone, |id| id.to_string()),
             delivered: info.delivered.try_into().unwrap_or(u32::MAX),
             received: info.published,
             sequence,
@@ -164,11 +185,14 @@ impl Partition {
 
 impl Worker {
     /// Delivers a message, and tells the server what became of it.
-    async fn handle(&self, pulled: &Pulled) -> Result<(), Failure> {
+    async fn handle(&self, pulled: &Pulled, trouble: &mut Trouble) -> Result<(), Failure> {
+        if trouble.sequence != pulled.sequence {
+            *trouble = Trouble { sequence: pulled.sequence, ..Trouble::default() };
+        }
         self.metrics.under_way.inc();
         let start = Instant::now();
         let end = match serde_json::from_slice(&pulled.message.payload) {
-            Ok(message) => self.deliver(pulled, &message).await,
+            Ok(message) => self.deliver(pulled, &message, trouble).await,
             Err(e) => Some(End::Dead(Kind::Invalid, format!("it is not JSON: {e}"))),
         };
         self.metrics.took.observe(start.elapsed().as_secs_f64());
@@ -182,40 +206,52 @@ impl Worker {
 
     /// Delivers a message, unless it is too late for that. If the endpoint cannot find it again, a
     /// marker tells the next worker whether it may be stored.
-    async fn deliver(&self, pulled: &Pulled, message: &NewMessage) -> Option<End> {
+    async fn deliver(
+        &self,
+        pulled: &Pulled,
+        message: &NewMessage,
+        trouble: &mut Trouble,
+    ) -> Option<End> {
         let findable = message.is_identified();
         let Pulled { id, latest, until, .. } = pulled;
+        // The same each time: an answer may get lost.
+        let mark = self.queue.mark();
+        let not_begun = || self.queue.not_begun(id, &mark);
         if !findable {
-            // The same mark each time: an answer may get lost.
-            let mark = self.queue.mark();
-            match self.insist(pulled, *latest, || self.queue.begin(id, &mark)).await? {
-                Begun::Now => {}
-                Begun::AndDone => return Some(End::Stored),
-                Begun::Before => {
+            match self.insist(pulled, *latest, || self.queue.begin(id, &mark)).await {
+                // Without an answer it is too late, and the mark may be there.
+                Some(Begun::Now) | None => {}
+                Some(Begun::AndDone) => return Some(End::Stored),
+                Some(Begun::Before) => {
                     let reason = "a worker was lost while it delivered this; it may be stored";
                     return Some(End::Dead(Kind::Unknown, reason.to_owned()));
                 }
             }
         }
-        if Instant::now() > *latest {
+        if Instant::now() >= *latest {
             if !findable {
-                self.insist(pulled, *until, || self.queue.not_begun(id)).await;
+                self.insist(pulled, *until, not_begun).await;
             }
             return None;
         }
-        let end = self.judge(pulled, findable, self.client.deliver(message).await);
+        let end = self.judge(trouble, findable, self.client.deliver(message).await);
         match &end {
             _ if findable => {}
             // Not known: the mark stays.
             End::Dead(Kind::Unknown, _) => {}
             End::Stored => drop(self.insist(pulled, *until, || self.queue.done(id)).await),
-            _ => drop(self.insist(pulled, *until, || self.queue.not_begun(id)).await),
+            _ => drop(self.insist(pulled, *until, not_begun).await),
         }
         Some(end)
     }
 
     /// What follows from a delivery.
-    fn judge<T>(&self, pulled: &Pulled, findable: bool, result: Result<Stored<T>, Error>) -> End {
+    fn judge<T>(
+        &self,
+        trouble: &mut Trouble,
+        findable: bool,
+        result: Result<Stored<T>, Error>,
+    ) -> End {
         let mut stored_last = self.stored_last.lock().unwrap_or_else(PoisonError::into_inner);
         let Err(error) = result else {
             *stored_last = Some(Instant::now());
@@ -231,17 +267,19 @@ impl Worker {
         if !error.should_repeat() {
             return End::Dead(Kind::Invalid, text);
         }
+        let hint = error.retry_after().unwrap_or_default().min(LONGEST_HINT);
+        // What was not sent did not fail: it had no turn, and need not wait longer and longer for one.
+        if error.is_rate_limited() || error.attempts() == 0 {
+            return End::Again(hint.max(SHORTEST_WAIT), text);
+        }
+        trouble.failures += 1;
         // One that always fails would hold up its partition for ever. In an outage, all fail.
         let fails = error.status().is_some_and(|status| status.is_server_error());
         let others_do_not = stored_last.is_some_and(|last| last.elapsed() < LATELY);
-        if pulled.delivered >= self.most_deliveries && fails && others_do_not {
-            return End::Dead(Kind::Failing, text);
-        }
-        let hint = error.retry_after();
-        // What was not sent did not fail: it had no turn, and need not wait longer and longer for one.
-        match error.is_rate_limited() || error.attempts() == 0 {
-            true => End::Again(hint.unwrap_or_default().max(SHORTEST_WAIT).min(LONGEST_HINT), text),
-            false => End::Again(wait(pulled, hint), text),
+        trouble.alone += u32::from(fails && others_do_not);
+        match trouble.alone >= self.most_deliveries {
+            true => End::Dead(Kind::Failing, text),
+            false => End::Again(wait(trouble.failures).max(hint), text),
         }
     }
 
@@ -269,9 +307,12 @@ impl Worker {
                 });
                 tracing::warn!(sequence, delivered, %kind, "a dead letter: {reason}");
                 // Twice the same, if the worker is lost in between: the id is of this message alone.
-                let id = format!("{sequence} {}", pulled.received.unix_timestamp_nanos());
-                let payload = &pulled.message.payload;
-                let bury = || self.queue.bury(kind, &self.bot, &id, &reason, payload.clone());
+                let letter = format!("{sequence} {}", pulled.received.unix_timestamp_nanos());
+                let Pulled { id, message, .. } = pulled;
+                let bury = || {
+                    let payload = message.payload.clone();
+                    self.queue.bury(kind, &self.bot, &letter, id, &reason, payload)
+                };
                 if self.insist(pulled, pulled.until, bury).await.is_some() {
                     let end = || pulled.message.double_ack_with(AckKind::Term);
                     self.insist(pulled, pulled.until, end).await;
@@ -309,22 +350,21 @@ impl Worker {
         F: Future<Output = Result<T, E>>,
         E: Display,
     {
-        let confirmed = async {
-            loop {
-                match ask().await {
-                    Ok(answer) => return answer,
-                    Err(e) => {
-                        tracing::debug!(sequence = pulled.sequence, "NATS has not confirmed: {e}")
-                    }
-                }
-                sleep(Duration::from_millis(200)).await;
+        let mut cause = "there was no time".to_owned();
+        // Not even once after that: it could belong to another worker by then.
+        while Instant::now() < until {
+            match timeout_at(until, ask()).await {
+                Ok(Ok(answer)) => return Some(answer),
+                Ok(Err(e)) => cause = e.to_string(),
+                Err(_) => cause = "no answer".to_owned(),
             }
-        };
-        let confirmed = timeout_at(until, confirmed).await.ok();
-        if confirmed.is_none() {
-            tracing::warn!(sequence = pulled.sequence, "NATS confirms nothing: it comes again");
+            sleep(Duration::from_millis(200)).await;
         }
-        confirmed
+        tracing::warn!(
+            sequence = pulled.sequence,
+            "NATS does not confirm: {cause}; it comes again"
+        );
+        None
     }
 }
 
@@ -335,9 +375,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// What an answer asks for is believed up to here.
 const LONGEST_HINT: Duration = Duration::from_secs(600);
 
-/// A second, and twice as long each time, but not less than the answer asks for.
-fn wait(pulled: &Pulled, hint: Option<Duration>) -> Duration {
-    let doublings = pulled.delivered.saturating_sub(1).min(10);
-    let grown = (SHORTEST_WAIT * (1 << doublings)).min(LONGEST_WAIT);
-    grown.max(hint.unwrap_or_default().min(LONGEST_HINT))
+/// A second, and twice as long after each failure.
+fn wait(failures: u32) -> Duration {
+    (SHORTEST_WAIT * (1 << failures.saturating_sub(1).min(10))).min(LONGEST_WAIT)
 }

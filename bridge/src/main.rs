@@ -78,10 +78,9 @@ async fn main() -> ExitCode {
 
 async fn run(role: Role) -> Result<(), Failure> {
     log()?;
-    let stop = stop()?;
     match role {
-        Role::Receive => receive::run(stop).await,
-        Role::Deliver => deliver::run(stop).await,
+        Role::Receive => receive::run(stop()?).await,
+        Role::Deliver => deliver::run(stop()?).await,
         Role::Dead(command) => dead::run(command).await,
     }
 }

@@ -1,5 +1,6 @@
 //! Figures as Prometheus text.
 
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use axum::Router;
@@ -84,7 +85,14 @@ impl Metrics {
 }
 
 pub async fn listen(variable: &str, address: &str) -> Result<TcpListener, Failure> {
-    let failed = |e| Failure::settings(format!("{variable}={address:?}: cannot listen there: {e}"));
+    let failed = |e: io::Error| {
+        let text = format!("{variable}={address:?}: cannot listen there: {e}");
+        match e.kind() {
+            ErrorKind::InvalidInput => Failure::settings(text),
+            // The port may become free, and the name known.
+            _ => Failure::new(text),
+        }
+    };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     tracing::info!("{variable} listens on {}", listener.local_addr().map_err(failed)?);
     Ok(listener)
@@ -123,7 +131,10 @@ async fn queue_figures(queue: &Queue, bots: &[String]) -> Result<Registry, Failu
     }
     let letters: Gauge = Gauge::default();
     letters.set(queue.letters().await?.0 as i64);
+    let marks: Gauge = Gauge::default();
+    marks.set(queue.marks().await? as i64);
     let mut registry = Registry::with_prefix("bridge");
+    registry.register("marks", "Messages that no tag identifies, and that were begun", marks);
     registry.register("queue_depth", "Messages that wait or are under way", depths);
     registry.register("queue_age_seconds", "How old the first of them is", ages);
     registry.register("dead_letters", "Messages that cannot be delivered", letters);

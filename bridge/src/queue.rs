@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_nats::ConnectOptions;
 use async_nats::connection::State;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
-use async_nats::jetstream::context::PublishError;
-use async_nats::jetstream::kv::Store;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::kv::{Operation, Store};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{DiscardPolicy, RawMessageErrorKind, RetentionPolicy, Stream};
 use async_nats::jetstream::{self, Context, kv, stream};
@@ -40,6 +40,10 @@ pub const TAKEN_WITHIN: Duration = PULL.saturating_add(PULL_GRACE);
 const SETTLING: Duration = Duration::from_secs(2);
 /// For a publication, its acknowledgement and any other request to the server.
 const REQUEST: Duration = Duration::from_secs(2);
+/// A server that is gone without a word is given up after two of these.
+const PING: Duration = Duration::from_secs(5);
+/// What a dead letter has beside the message: its headers.
+const LETTER: usize = 4 << 10;
 /// Markers of what was begun are kept for so long, in case nobody delivers.
 const BEGUN_LASTS: Duration = Duration::from_secs(30 * 24 * 3_600);
 
@@ -96,6 +100,7 @@ impl Settings {
             .name("bridge")
             .retry_on_initial_connect()
             .connection_timeout(REQUEST)
+            .ping_interval(PING)
             .reconnect_delay_callback(|attempts| {
                 Duration::from_millis(100 * attempts.min(20) as u64)
             })
@@ -169,17 +174,23 @@ impl Queue {
     pub async fn open(stop: Option<&Stop>) -> Result<Self, Failure> {
         let settings = Settings::from_env()?;
         let context = settings.connect().await?;
-        loop {
-            let failure = match Self::set_up(&settings, &context).await {
-                Ok(queue) => return Ok(queue),
-                Err(failure) => failure,
-            };
-            let Some(stop) = stop.filter(|_| failure.code != 2) else { return Err(failure) };
-            tracing::warn!("{}; trying again", failure.text);
-            let mut stop = stop.clone();
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return Err(Failure { code: 0, ..failure }),
-                () = sleep(Duration::from_secs(1)) => {}
+        let Some(stop) = stop else { return Self::set_up(&settings, &context).await };
+        let set_up = async {
+            loop {
+                match Self::set_up(&settings, &context).await {
+                    Err(failure) if failure.code != 2 => {
+                        tracing::warn!("{}; trying again", failure.text);
+                    }
+                    result => return result,
+                }
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let mut stop = stop.clone();
+        tokio::select! {
+            result = set_up => result,
+            _ = stop.wait_for(|stop| *stop) => {
+                Err(Failure { code: 0, text: "ended before NATS was there".to_owned() })
             }
         }
     }
@@ -220,11 +231,33 @@ impl Queue {
         id: &str,
         message: &Value,
     ) -> Result<bool, PublishError> {
+        let payload = message.to_string();
+        // Also as a dead letter, a message has to fit.
+        if payload.len() + LETTER > self.context.client().server_info().max_payload {
+            return Err(PublishError::new(PublishErrorKind::MaxPayloadExceeded));
+        }
         let subject = format!("webhooks.{bot}.{}", partition(message, self.partitions));
-        let publication = PublishMessage::build()
-            .message_id(format!("{bot} {id}"))
-            .payload(message.to_string().into());
+        let id = format!("{bot} {id}");
+        let publication = PublishMessage::build().message_id(id).payload(payload.into());
         self.acknowledged(subject, publication).await
+    }
+
+    /// Stores a message of a dead letter again, with the id that it had. Called twice, it is there once.
+    pub async fn republish(
+        &self,
+        letter: &StreamMessage,
+        message: &Value,
+    ) -> Result<(), PublishError> {
+        let (_, bot) = letter_subject(letter);
+        let subject = format!("webhooks.{bot}.{}", partition(message, self.partitions));
+        // The stream may know the message's own id yet, and would not take it.
+        let id = format!("retry {} {}", letter.sequence, letter.time.unix_timestamp_nanos());
+        let mut publication =
+            PublishMessage::build().message_id(id).payload(letter.payload.clone());
+        if let Some(id) = letter.headers.get(ID) {
+            publication = publication.header(ID, id.clone());
+        }
+        self.acknowledged(subject, publication).await.map(drop)
     }
 
     /// Publishes and waits until the server has stored it. Tells whether it had that already.
@@ -290,22 +323,29 @@ impl Queue {
         self.begun.put(key(id), DONE.into()).await.map(drop)
     }
 
-    /// Takes the mark back: the message is not stored.
-    pub async fn not_begun(&self, id: &str) -> Result<(), kv::DeleteError> {
-        self.begun.delete(key(id)).await
+    /// Takes the mark back: the message is not stored. Another delivery's mark stays, however late this
+    /// reaches the server.
+    pub async fn not_begun(&self, id: &str, mark: &str) -> Result<(), BoxError> {
+        let Some(entry) = self.begun.entry(key(id)).await? else { return Ok(()) };
+        if entry.operation != Operation::Put || entry.value != mark {
+            return Ok(());
+        }
+        Ok(self.begun.delete_expect_revision(key(id), Some(entry.revision)).await?)
     }
 
-    /// Stores a message that cannot be delivered, once for each `id`.
+    /// Stores a message that cannot be delivered, once for each `letter`, with the message's id.
     pub async fn bury(
         &self,
         kind: Kind,
         bot: &str,
+        letter: &str,
         id: &str,
         reason: &str,
         payload: bytes::Bytes,
     ) -> Result<(), PublishError> {
         let publication = PublishMessage::build()
-            .message_id(id)
+            .message_id(letter)
+            .header(ID, id)
             .header(REASON, one_line(reason))
             .payload(payload);
         self.acknowledged(format!("dead.{kind}.{bot}"), publication).await.map(drop)
@@ -332,6 +372,13 @@ impl Queue {
         }
         let oldest = first(&self.webhooks, &subject, 1).await?;
         Ok((depth, oldest.map(|message| message.time)))
+    }
+
+    /// How many marks there are.
+    pub async fn marks(&self) -> Result<u64, Failure> {
+        let info = self.begun.stream.get_info().await;
+        let failed = |e| Failure::new(format!("the bucket {BEGUN} cannot be asked: {e}"));
+        Ok(info.map_err(failed)?.state.messages)
     }
 
     /// How many dead letters there are, and the number of the last.
@@ -375,8 +422,16 @@ impl fmt::Display for Kind {
     }
 }
 
+/// The kind of a dead letter, and its bot.
+pub fn letter_subject(letter: &StreamMessage) -> (&str, &str) {
+    let rest = letter.subject.strip_prefix("dead.").unwrap_or_default();
+    rest.split_once('.').unwrap_or_default()
+}
+
 /// Why a dead letter is one.
 pub const REASON: &str = "Bridge-Reason";
+/// The id under which a message is marked, where the stream knows it by another.
+pub const ID: &str = "Bridge-Id";
 const DONE: &str = "done";
 
 /// For so long, a message belongs to the worker that pulled it. Counted from before the pull, so
@@ -413,10 +468,15 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A header's value may have one line alone.
+/// A header's value may have one line alone, and is to leave room for the message.
 fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().filter(|c| !c.is_control()).take(2_000).collect()
+    let mut bytes = 0;
+    let fits = |c: &char| {
+        bytes += c.len_utf8();
+        bytes <= 2_000
+    };
+    line.chars().filter(|c| !c.is_control()).take_while(fits).collect()
 }
 
 /// The first message with this subject, from this sequence on.

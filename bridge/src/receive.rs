@@ -6,15 +6,16 @@ use std::time::{Duration, SystemTime};
 use async_nats::jetstream::context::PublishErrorKind;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use botpress_messages::NewMessage;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::metrics::{Metrics, listen};
 use crate::queue::{Queue, check_bot, hex};
@@ -25,6 +26,8 @@ use crate::{Failure, Stop, env};
 const IN_TIME: Duration = Duration::from_millis(2_500);
 /// A request's size may be 1 MB; the queue has a limit of its own.
 const BODY_LIMIT: usize = 1 << 20;
+/// From a request's headers to its answer.
+const REQUEST_LASTS: Duration = Duration::from_secs(10);
 const LONGEST_KEY: usize = 200;
 
 struct Receiver {
@@ -52,9 +55,25 @@ pub async fn run(mut stop: Stop) -> Result<(), Failure> {
         .route("/{bot}/slack", post(slack))
         .route("/{bot}/messages", post(messages))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn(in_time))
         .with_state(Arc::new(receiver));
-    let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
-    axum::serve(listener, router).with_graceful_shutdown(stopped).await.map_err(Failure::new)
+    let mut stopped = stop.clone();
+    let stopped = async move { drop(stopped.wait_for(|stop| *stop).await) };
+    let served = axum::serve(listener, router).with_graceful_shutdown(stopped);
+    tokio::select! {
+        result = served => result.map_err(Failure::new),
+        // Who has not sent a whole request by then may be gone.
+        () = async {
+            let _ = stop.wait_for(|stop| *stop).await;
+            sleep(REQUEST_LASTS).await;
+        } => Ok(()),
+    }
+}
+
+/// Answers in time, also whoever does not get to the end of a request.
+async fn in_time(request: Request, next: Next) -> Response {
+    let answer = timeout(REQUEST_LASTS, next.run(request)).await;
+    answer.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
 }
 
 /// The bots for which webhooks are taken.

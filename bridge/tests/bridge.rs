@@ -9,6 +9,8 @@ use botpress_messages::sandbox::{Fault, Sandbox};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use support::{Nats, Setup, drained, eventually, free_port, signed};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const SOON: Duration = Duration::from_secs(40);
 
@@ -232,6 +234,72 @@ async fn what_alone_fails_is_put_aside() {
     assert_eq!(dead.len(), 1);
 }
 
+/// What is put back because it had no turn did not fail.
+#[tokio::test]
+async fn only_failures_make_a_message_fail() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_MAX_DELIVERIES", 3);
+    let (_receiver, receiver) = setup.receiver().await;
+    let mut worker = setup.worker();
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    stored(&sandbox, &["1"]).await;
+    // Three deliveries that are refused, one that fails, and one that is stored.
+    let failing = Fault::Error { status: 500, stored: false };
+    sandbox.fail_next([[Some(Fault::Limited(3)); 3].as_slice(), &[Some(failing); 3]].concat());
+    assert_eq!(receiver.message(&message(2), None).await.0, 200);
+    stored(&sandbox, &["1", "2"]).await;
+    assert!(worker.log().contains("500"), "{}", worker.log());
+    assert!(setup.dead().is_empty());
+}
+
+/// Whatever the queue takes has a place among the dead letters.
+#[tokio::test]
+async fn a_dead_letter_is_never_too_large() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (_receiver, receiver) = setup.receiver().await;
+    let _worker = setup.worker();
+    // So much is wrong with it that not all of it fits into the reason.
+    let mut invalid = message(1);
+    for number in 0..300 {
+        invalid["tags"][format!("é{number}")] = json!({});
+    }
+    let room = (1 << 20) - (4 << 10) - invalid.to_string().len();
+    let key = "k".repeat(200);
+    for (more, status) in [(1, 413), (0, 200)] {
+        invalid["payload"]["text"] = json!("1".to_owned() + &"x".repeat(room + more));
+        assert_eq!(receiver.message(&invalid, Some(&key)).await.0, status);
+    }
+    drained(&setup, SOON).await;
+    let dead = setup.dead();
+    assert_eq!(dead.len(), 1);
+    assert!(dead[0]["reason"].as_str().unwrap().len() > 1_000, "{}", dead[0]["reason"]);
+}
+
+/// A letter that is sent again stays the message that it was, also for those that no tag identifies.
+#[tokio::test]
+async fn a_letter_keeps_its_identity() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_DUPLICATE_WINDOW", 1);
+    let (_receiver, receiver) = setup.receiver().await;
+    let _worker = setup.worker();
+    sandbox.fail_next([None, None, Some(Fault::Error { status: 400, stored: false })]);
+    assert_eq!(receiver.message(&unfindable(1), Some("a")).await.0, 200);
+    drained(&setup, SOON).await;
+    assert_eq!(setup.run(&["dead", "retry", "--all"]).0, Some(0));
+    stored(&sandbox, &["1"]).await;
+    eventually("the stream has forgotten it", SOON, async || {
+        receiver.message(&unfindable(1), Some("a")).await.1 == "stored"
+    })
+    .await;
+    drained(&setup, SOON).await;
+    assert_eq!(texts(&sandbox), ["1"]);
+    assert!(setup.dead().is_empty());
+}
+
 /// A worker that is lost leaves its message to another. What cannot be found again is not sent twice.
 #[tokio::test]
 async fn a_killed_worker_loses_nothing_and_stores_nothing_twice() {
@@ -305,6 +373,24 @@ async fn sigterm_lets_end_what_is_under_way() {
     let _another = setup.worker();
     stored(&sandbox, &["1", "2", "3"]).await;
     assert_eq!(sandbox.requests().len(), before + 2 + 3 - done);
+}
+
+/// Nobody keeps the receiver from its end, or a connection for ever, by half a request.
+#[tokio::test]
+async fn half_a_request_is_given_up() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (mut process, receiver) = setup.receiver().await;
+    let address = receiver.url.strip_prefix("http://").unwrap().split('/').next().unwrap();
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let half = "POST /bot/slack HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf";
+    connection.write_all(half.as_bytes()).await.unwrap();
+    process.terminate();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert_eq!(process.ended().await.0, Some(0));
 }
 
 /// The server forgets which messages it had when it restarts, once they are delivered; the markers and
