@@ -79,6 +79,11 @@ impl Browser {
     }
 
     async fn call(&mut self, method: &str, parameters: Value) -> Value {
+        let answer = self.try_call(method, parameters).await;
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    async fn try_call(&mut self, method: &str, parameters: Value) -> Result<Value, Value> {
         self.sent += 1;
         let mut message = json!({ "id": self.sent, "method": method, "params": parameters });
         if let Some(session) = &self.session {
@@ -91,19 +96,26 @@ impl Browser {
             assert_eq!(answer.pop(), Some(0), "the browser ended");
             let mut answer: Value = serde_json::from_slice(&answer).unwrap();
             if answer["id"] == self.sent {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].take();
+                return match answer["error"].take() {
+                    Value::Null => Ok(answer["result"].take()),
+                    error => Err(error),
+                };
             }
         }
     }
 
     /// What this script says in the page.
     async fn says(&mut self, script: &str) -> Value {
+        let said = self.try_says(script).await;
+        said.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    async fn try_says(&mut self, script: &str) -> Result<Value, Value> {
         let parameters =
             json!({ "expression": script, "awaitPromise": true, "returnByValue": true });
-        let mut result = self.call("Runtime.evaluate", parameters).await;
+        let mut result = self.try_call("Runtime.evaluate", parameters).await?;
         assert!(result["exceptionDetails"].is_null(), "{script}: {result}");
-        result["result"]["value"].take()
+        Ok(result["result"]["value"].take())
     }
 
     /// Opens a page, and waits until it is there.
@@ -120,9 +132,11 @@ impl Browser {
                 look()
             }})"
         );
+        // A page that is left for another one says nothing.
+        let seen = async { while self.try_says(&script).await.is_err() {} };
         // Only so that a test that fails has an end.
         let patience = Duration::from_secs(30);
-        if tokio::time::timeout(patience, self.says(&script)).await.is_err() {
+        if tokio::time::timeout(patience, seen).await.is_err() {
             panic!("not seen: {condition}");
         }
     }
