@@ -38,14 +38,15 @@ pub struct Builder {
     remember_ids: Option<Duration>,
     headers: Vec<(String, String)>,
     http: Option<HttpSettings>,
+    /// Of the client that these settings were taken from, unless they ask for others.
+    connections: Option<reqwest::Client>,
+    memory: Option<Arc<Memory>>,
     shared: Option<Arc<Shared>>,
 }
 
-/// What the clients share that are made from one another.
+/// What the clients share that are made from one another, whatever they are told.
 pub(crate) struct Shared {
-    pub(crate) http: reqwest::Client,
     pub(crate) turns: Turns,
-    pub(crate) memory: Memory,
     /// What the clients speak to, each once: its place here tells turns and memories apart.
     targets: Mutex<Vec<Target>>,
     /// Has no permits: whoever waits for one waits until it is closed.
@@ -87,28 +88,31 @@ impl Builder {
     }
 
     /// The integration that delivers the messages. Its id, its [alias](Self::integration_alias) or the
-    /// word that there is [none](Self::no_integration) has to be given.
-    pub fn integration_id(mut self, id: impl Into<String>) -> Self {
-        self.integration_id = Some(id.into());
-        self
+    /// word that there is [none](Self::no_integration) has to be given; the last of these counts.
+    pub fn integration_id(self, id: impl Into<String>) -> Self {
+        self.integration(Some(id.into()), None)
     }
 
     /// The integration that delivers the messages, by its alias in the bot.
-    pub fn integration_alias(mut self, alias: impl Into<String>) -> Self {
-        self.integration_alias = Some(alias.into());
-        self
+    pub fn integration_alias(self, alias: impl Into<String>) -> Self {
+        self.integration(None, Some(alias.into()))
     }
 
     /// Calls without an integration. The contract allows it; in practice the API refuses such calls.
-    pub fn no_integration(mut self) -> Self {
-        self.no_integration = true;
+    pub fn no_integration(self) -> Self {
+        self.integration(None, None)
+    }
+
+    fn integration(mut self, id: Option<String>, alias: Option<String>) -> Self {
+        self.no_integration = id.is_none() && alias.is_none();
+        (self.integration_id, self.integration_alias) = (id, alias);
         self
     }
 
     /// Where the API is, if not at Botpress Cloud: an https URL, or http on a loopback address.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
-        self.apart()
+        self.reconnect()
     }
 
     /// Lets the base URL be http to this host, although everybody between can read the token and the
@@ -129,7 +133,7 @@ impl Builder {
     /// How long connecting may take; 10 seconds by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
-        self.apart()
+        self.reconnect()
     }
 
     /// How long an attempt may take, from connecting to the end of the answer; 20 seconds by default,
@@ -150,7 +154,8 @@ impl Builder {
     /// thousand ids are kept, those that are used.
     pub fn remember_ids(mut self, lasts: Duration) -> Self {
         self.remember_ids = Some(lasts);
-        self.apart()
+        self.memory = None;
+        self
     }
 
     /// A header that every request carries in addition. Its value is treated as a secret.
@@ -176,18 +181,13 @@ impl Builder {
         F: Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
     {
         self.http = Some(Arc::new(settings));
-        self.apart()
+        self.reconnect()
     }
 
-    /// Shares nothing with the client that these settings were taken from.
-    fn apart(mut self) -> Self {
-        self.shared = None;
+    /// Has connections of its own.
+    fn reconnect(mut self) -> Self {
+        self.connections = None;
         self
-    }
-
-    /// The settings of a client that was built with these, for another one that shares what it can.
-    pub(crate) fn sharing(&self, shared: &Arc<Shared>) -> Self {
-        Self { shared: Some(Arc::clone(shared)), ..self.clone() }
     }
 
     /// Takes the environment's values for what is not set, and checks everything.
@@ -211,18 +211,18 @@ impl Builder {
                 headers.insert(name, header_value(what, id)?);
             }
         }
-        let shared = match self.shared.take() {
-            Some(shared) => shared,
-            None => Arc::new(Shared {
-                http: self.http_client(&url)?,
-                turns: Turns::default(),
-                memory: Memory::new(self.remember_ids.unwrap_or(Duration::from_secs(3_600))),
-                targets: Mutex::default(),
-                open: Semaphore::new(0),
-            }),
+        let http = match self.connections.take() {
+            Some(connections) => connections,
+            None => self.http_client(&url)?,
         };
+        let lasts = self.remember_ids.unwrap_or(Duration::from_secs(3_600));
+        let memory = self.memory.take().unwrap_or_else(|| Arc::new(Memory::new(lasts)));
+        let shared = self.shared.take().unwrap_or_else(|| {
+            let (turns, targets) = Default::default();
+            Arc::new(Shared { turns, targets, open: Semaphore::new(0) })
+        });
         let caller = Caller {
-            http: shared.http.clone(),
+            http: http.clone(),
             urls: OPERATIONS.each_ref().map(|operation| at(&url, operation.path)),
             headers,
         };
@@ -239,9 +239,12 @@ impl Builder {
             bot_id: Some(target.bot_id.clone()),
             integration_id: target.integration_id.clone(),
             base_url: Some(target.base_url.clone()),
+            connections: Some(http),
+            memory: Some(Arc::clone(&memory)),
+            shared: Some(Arc::clone(&shared)),
             ..self
         };
-        Ok(Checked { settings, target, caller, timeout, shared })
+        Ok(Checked { settings, target, caller, timeout, memory, shared })
     }
 
     /// The explicit value, or else the variable's where the environment counts.
@@ -331,6 +334,7 @@ pub(crate) struct Checked {
     pub(crate) caller: Caller,
     /// For an attempt.
     pub(crate) timeout: Duration,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) shared: Arc<Shared>,
 }
 

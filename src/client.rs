@@ -17,8 +17,9 @@ use crate::builder::{Builder, Checked, Shared, Target};
 use crate::error::{Error, ErrorKind};
 use crate::generated::Operation;
 use crate::limit::Limit;
+use crate::memory::Memory;
 use crate::record::New;
-use crate::retry::{Budget, Retry, is_safe};
+use crate::retry::{Budget, FOR_EVER, Retry, is_safe};
 use crate::trace;
 use crate::turn::{SETTLES, Turn};
 
@@ -61,6 +62,7 @@ struct Settings {
     timeout: Duration,
     limit: Limit,
     budget: Budget,
+    memory: Arc<Memory>,
     shared: Arc<Shared>,
     /// Tells what it asks for from what clients of other bots do.
     scope: usize,
@@ -81,9 +83,9 @@ impl Client {
         Self::builder().env().build()
     }
 
-    /// The settings of this client, for another bot, token or integration. What is built from them uses
-    /// the same connections and remembered ids, unless it is told to connect or remember in another
-    /// way; it counts a rate limit of its own.
+    /// The settings of this client, for another bot, token or integration. What is built from them takes
+    /// turns with this client and ends with it. It uses the same connections and remembered ids, unless
+    /// it is told to connect or remember in another way, and counts a rate limit of its own.
     ///
     /// ```
     /// # use botpress_messages::{Client, Error};
@@ -93,7 +95,7 @@ impl Client {
     /// # }
     /// ```
     pub fn to_builder(&self) -> Builder {
-        self.settings.builder.sharing(&self.settings.shared).retry(self.retry)
+        self.settings.builder.clone().retry(self.retry)
     }
 
     /// The same client with another deadline or number of attempts: a webhook has three seconds, a
@@ -159,9 +161,9 @@ impl Client {
         Time { end, latest: end - least, none: deadline.is_zero() }
     }
 
-    /// What this client shares with those that are made from it.
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.settings.shared
+    /// The ids that it remembers.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.settings.memory
     }
 
     /// The key of the id that this request asks for.
@@ -180,7 +182,7 @@ impl Client {
             return unsent(ErrorKind::Deadline);
         }
         let Some(identity) = identity else { return Ok(None) };
-        let turn = self.shared().turns.take((self.settings.scope, identity));
+        let turn = self.settings.shared.turns.take((self.settings.scope, identity));
         match self.unless_closed(timeout_at(time.latest, turn)).await {
             Some(Ok(turn)) => Ok(Some(turn)),
             Some(Err(_)) => unsent(ErrorKind::Deadline),
@@ -214,14 +216,19 @@ impl Client {
                 .await
             {
                 Some(Ok(permit)) => permit,
-                Some(Err(wait)) => return Err(end(so_far, ErrorKind::RateLimit(wait))),
+                Some(Err(reason)) => return Err(end(so_far, reason)),
                 None => return Err(end(so_far, ErrorKind::Closed)),
             };
+            let now = Instant::now();
+            // The calls before this one may have taken the time.
+            if now > time.latest {
+                return Err(end(so_far, ErrorKind::Deadline));
+            }
             so_far.attempts += 1;
             if let Some(turn) = &mut turn {
                 turn.under_way = true;
             }
-            let left = time.end.saturating_duration_since(Instant::now()).min(*timeout);
+            let left = time.end.saturating_duration_since(now).min(*timeout);
             let answered = |status, headers: &_| permit.answered(status, headers);
             let result = caller.attempt::<T>(body.clone(), left, answered).await;
             drop(permit);
@@ -256,11 +263,12 @@ impl Client {
                     .max(settles)
                     .max(error.retry_after().unwrap_or_default())
             });
+            let in_time = |wait: &Duration| {
+                Instant::now().checked_add(*wait).is_some_and(|then| then <= time.latest)
+            };
+            trace::attempt::<T>(so_far.attempts, Some(&error), wait.filter(in_time));
             loop {
-                wait = wait.filter(|wait| {
-                    Instant::now().checked_add(*wait).is_some_and(|then| then <= time.latest)
-                });
-                trace::attempt::<T>(so_far.attempts, Some(&error), wait);
+                wait = wait.filter(in_time);
                 let Some(time) = wait else {
                     return Err(fail(so_far, error));
                 };
@@ -278,7 +286,7 @@ impl Client {
 
     /// Waits as long as the client is open.
     async fn unless_closed<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
-        let open = &self.shared().open;
+        let open = &self.settings.shared.open;
         let mut wait = pin!(wait);
         let mut closed = pin!(open.acquire());
         poll_fn(|context| {
@@ -303,10 +311,12 @@ impl Builder {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config), which names the setting that is missing or
     /// unusable.
     pub fn build(self) -> Result<Client, Error> {
-        let Checked { settings: builder, target, caller, timeout, shared } = self.check()?;
+        let Checked { settings: builder, target, caller, timeout, memory, shared } =
+            self.check()?;
         let (retry, caller, scope) = (builder.retry, Arc::new(caller), shared.place(&target));
         let (limit, budget) = Default::default();
-        let settings = Settings { builder, target, caller, timeout, limit, budget, shared, scope };
+        let settings =
+            Settings { builder, target, caller, timeout, limit, budget, memory, shared, scope };
         Ok(Client { settings: Arc::new(settings), retry })
     }
 }
@@ -329,8 +339,6 @@ struct SoFar {
 
 /// An attempt with less time is of no use.
 const LEAST: Duration = Duration::from_secs(1);
-/// Longer than any call.
-const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -121,12 +121,21 @@ impl Error {
         Self { maybe_stored, user_id, conversation_id, ..self }
     }
 
+    /// The same, of a call that had ended in another error before.
+    pub(crate) fn following(self, earlier: &Self) -> Self {
+        Self {
+            attempts: earlier.attempts + self.attempts,
+            maybe_stored: earlier.maybe_stored || self.maybe_stored,
+            ..self
+        }
+    }
+
     /// What went wrong, in the last attempt if there were several.
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
     }
 
-    /// How many attempts the call made that failed: none if nothing was sent.
+    /// How many attempts the call made that failed: none if none was started.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -146,7 +155,7 @@ impl Error {
     /// | it may be stored, and no tag identifies it | `false` | log it; sent again, it could be stored twice | 200 |
     /// | it was not sent (no connection, deadline, rate limit, closed) | `true` | nothing | 503 |
     /// | the API or a gateway failed (5xx, 408, 425, 429, a locked resource, no answer) | `true` | nothing | 503 |
-    /// | the token, the bot or the account was refused (401, 402, 403), or the settings cannot be | `true` | correct them, until when the channel keeps the message | 503 |
+    /// | the token, the bot or the account was refused (401, 402, 403), or the settings are unusable | `true` | correct them; the channel keeps the message until then | 503 |
     /// | the answer is not the API's | `true`, unless its status blames the request (400, 413, 415, 422) | check the base URL | 503 |
     ///
     /// ```
@@ -162,8 +171,8 @@ impl Error {
         (self.identified || !self.maybe_stored) && self.kind.may_change()
     }
 
-    /// Which call of a delivery failed, that for the `user`, the `conversation` or the `message`; `None`
-    /// if none was made.
+    /// Which call of a delivery failed or could not start, that for the `user`, the `conversation` or the
+    /// `message`; `None` if it came to none.
     pub fn step(&self) -> Option<&'static str> {
         self.step
     }
@@ -181,8 +190,8 @@ impl Error {
     /// How long to wait before another call, if that is known.
     ///
     /// This is what the last answer asks for: `Retry-After` in seconds or as a date; on a 429 also
-    /// `RateLimit-Reset` or `X-RateLimit-Reset`. Of a request that was not sent for the rate limit's
-    /// sake, it is how long the limit stays used up.
+    /// `RateLimit-Reset` or `X-RateLimit-Reset`. For a request held back by the rate
+    /// limit, it is how long the limit stays used up.
     pub fn retry_after(&self) -> Option<Duration> {
         self.kind.retry_after()
     }
@@ -228,13 +237,15 @@ impl Error {
     }
 
     /// The API does not accept the token, or not for this bot: 401 or 403. Correct token, bot or integration;
-    /// nothing was stored, so what the channel keeps until then is not lost.
+    /// what the channel keeps until then is not lost. An earlier attempt may have
+    /// [stored](Self::maybe_stored) the record all the same.
     pub fn is_auth(&self) -> bool {
         matches!(self.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
     }
 
     /// There were too many calls: 429, or the rate limit is known to be used up. Wait as
-    /// [`retry_after`](Self::retry_after) says; nothing was stored.
+    /// [`retry_after`](Self::retry_after) says. An earlier attempt may have [stored](Self::maybe_stored)
+    /// the record all the same.
     pub fn is_rate_limited(&self) -> bool {
         let refused = self.status() == Some(StatusCode::TOO_MANY_REQUESTS);
         refused || matches!(self.kind, ErrorKind::RateLimit(_))
@@ -615,15 +626,14 @@ impl fmt::Display for ApiError {
 impl StdError for ApiError {}
 
 /// An answer that the contract does not know.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct AnswerError {
     /// The HTTP status.
     pub status: StatusCode,
     /// The headers of the answer.
     pub headers: HeaderMap,
-    /// The first characters of the body, as far as it came. The text of the error shows them only if
-    /// the answer is not a 2xx: that one may hold a message.
+    /// The first characters of the body, as far as it came. The text of the error and its `Debug` show
+    /// them only if the answer is not a 2xx: that one may hold a message.
     pub body_start: String,
     /// Whether it did not come to its end.
     cut: bool,
@@ -644,6 +654,19 @@ impl AnswerError {
     /// Why the answer could not be read to its end, or not be understood, if that is the matter.
     pub fn reason(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+impl fmt::Debug for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, headers, body_start, cut, source } = self;
+        let mut shown = f.debug_struct("AnswerError");
+        shown.field("status", status).field("headers", headers);
+        match status.is_success() {
+            true => shown.field("body_start", &format_args!("_")),
+            false => shown.field("body_start", body_start),
+        };
+        shown.field("cut", cut).field("source", source).finish()
     }
 }
 

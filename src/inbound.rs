@@ -61,8 +61,12 @@ impl Client {
             message.validate()?;
             let mut delivery = Delivery::start(self, message).await?;
             match delivery.go().await {
-                Err(error) if error.kind().is_unknown_id() && delivery.forget() => {
-                    delivery.go().await
+                Err(earlier) if earlier.kind().is_unknown_id() && delivery.forget() => {
+                    let mut stored =
+                        delivery.go().await.map_err(|error| error.following(&earlier))?;
+                    stored.created =
+                        stored.created.filter(|created| *created || !earlier.maybe_stored());
+                    Ok(stored)
                 }
                 result => result,
             }
@@ -157,7 +161,7 @@ impl<'a, T: Record> Part<'a, T> {
     }
 
     fn recall(&mut self, client: &Client) -> bool {
-        self.id = client.shared().memory.recall(&self.key);
+        self.id = client.memory().recall(&self.key);
         self.remembered = self.id.is_some();
         self.remembered
     }
@@ -168,7 +172,7 @@ impl<'a, T: Record> Part<'a, T> {
         if !self.recall(client) {
             let body = Sent::from(self.body).bytes()?;
             let stored = client.attempts::<T>(body, turn, time).await?;
-            client.shared().memory.remember(self.key.clone(), stored.record.id());
+            client.memory().remember(self.key.clone(), stored.record.id());
             self.id = Some(stored.record.id().to_owned());
         }
         Ok(())
@@ -195,6 +199,6 @@ fn id<T>(part: &Option<Part<'_, T>>) -> Option<String> {
 
 fn forget<T>(client: &Client, part: &Option<Part<'_, T>>) -> bool {
     let Some(Part { key, id: Some(id), remembered: true, .. }) = part else { return false };
-    client.shared().memory.forget(key, id);
+    client.memory().forget(key, id);
     true
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{RESET, retry_after, window_reset};
+use crate::error::{ErrorKind, RESET, retry_after, window_reset};
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -110,39 +110,51 @@ impl Limit {
     ///
     /// # Errors
     ///
-    /// How long the limit stays used up, as far as that is known.
-    pub(crate) async fn admit(&self, latest: Instant, waits: bool) -> Result<Permit<'_>, Duration> {
-        let refused = |opens: Instant| opens.saturating_duration_since(Instant::now());
-        let too_late = |opens: Instant, used_up| opens > latest || !waits && used_up;
+    /// How long the limit stays used up, if an answer said that it is, or else that the time is.
+    pub(crate) async fn admit(
+        &self,
+        latest: Instant,
+        waits: bool,
+    ) -> Result<Permit<'_>, ErrorKind> {
+        let used_up =
+            |opens: Instant| ErrorKind::RateLimit(opens.saturating_duration_since(Instant::now()));
+        let too_late = |opens: Instant| opens > latest || !waits;
         if let Some(closed) = self.window().closed
             && closed > Instant::now()
-            && too_late(closed, true)
+            && too_late(closed)
         {
-            return Err(refused(closed));
+            return Err(used_up(closed));
         }
         let _first = match self.queue.try_lock() {
             Ok(first) => first,
-            Err(_) if !waits && self.window().used_up => return Err(WINDOW),
-            Err(_) => timeout_at(latest, self.queue.lock()).await.map_err(|_| WINDOW)?,
+            Err(_) if !waits && self.window().used_up => return Err(ErrorKind::RateLimit(WINDOW)),
+            Err(_) => match timeout_at(latest, self.queue.lock()).await {
+                Ok(first) => first,
+                Err(_) if self.window().used_up => return Err(ErrorKind::RateLimit(WINDOW)),
+                Err(_) => return Err(ErrorKind::Deadline),
+            },
         };
         loop {
             let changed = self.changed.notified();
             let opens = match self.start() {
                 Ok(permit) => return Ok(permit),
-                Err(opens) if too_late(opens, self.window().used_up) => return Err(refused(opens)),
-                Err(opens) => opens,
+                Err((opens, true)) if too_late(opens) => return Err(used_up(opens)),
+                Err((opens, _)) => opens,
             };
             // Either way, the window is looked at again.
-            let _ = timeout_at(opens, changed).await;
+            let _ = timeout_at(opens.min(latest), changed).await;
+            if Instant::now() > latest {
+                return Err(ErrorKind::Deadline);
+            }
         }
     }
 
-    /// Starts a request now, or tells when to look again.
-    fn start(&self) -> Result<Permit<'_>, Instant> {
+    /// Starts a request now, or tells when to look again, and whether an answer said so.
+    fn start(&self) -> Result<Permit<'_>, (Instant, bool)> {
         let now = Instant::now();
         let mut window = self.window();
         if let Some(closed) = window.closed.filter(|closed| *closed > now) {
-            return Err(closed);
+            return Err((closed, true));
         }
         if window.span.is_none_or(|(_, end)| now >= end + window.margin) {
             window.begin(now);
@@ -150,7 +162,7 @@ impl Limit {
         let (allowed, opens) = window.allowed(now);
         if window.under_way >= allowed {
             window.used_up |= window.remaining.is_some();
-            return Err(opens);
+            return Err((opens, window.used_up));
         }
         let permit = Permit {
             limit: self,

@@ -6,6 +6,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
+use crate::retry::FOR_EVER;
+
 /// By bot, integration and the whole request, so that a changed name asks anew.
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -45,9 +47,9 @@ impl Memory {
     }
 
     pub(crate) fn remember(&self, request: String, id: &str) {
-        if let Some(until) =
-            Instant::now().checked_add(self.lasts).filter(|_| !self.lasts.is_zero())
-        {
+        if !self.lasts.is_zero() {
+            let now = Instant::now();
+            let until = now.checked_add(self.lasts).unwrap_or(now + FOR_EVER);
             self.ids.insert(request, Remembered { id: id.to_owned(), until });
         }
     }

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 
 use crate::error::ErrorKind;
 
+/// Longer than anybody waits, and no more than a clock can count.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(1 << 32);
+
 /// How a call that failed is repeated.
 ///
 /// A call is repeated where that is safe:

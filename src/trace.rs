@@ -79,7 +79,11 @@ pub(crate) fn attempt<T: Record>(attempt: u32, error: Option<&ErrorKind>, wait: 
         error = error.map(words),
         wait_ms = wait.map(|wait| wait.as_millis() as u64),
         "{}",
-        if error.is_none() { "stored" } else { "not stored by this attempt" },
+        match error {
+            None => "stored",
+            Some(error) if error.maybe_stored() => "may be stored by this attempt",
+            Some(_) => "not stored by this attempt",
+        },
     );
 }
 

@@ -68,8 +68,6 @@ fn what_can_be_is_taken() {
         assert!(complete().base_url(url).build().is_ok(), "{url}");
     }
     let full = complete()
-        .integration_id("i")
-        .integration_alias("a")
         .connect_timeout(Duration::from_secs(1))
         .timeout(Duration::from_secs(1))
         .header("x-trace", "1");

@@ -286,6 +286,13 @@ fn errors_can_be_made() {
         let facts = (error.attempts(), error.maybe_stored(), error.should_repeat());
         assert_eq!(facts, (attempts, maybe_stored, should_repeat), "{error}");
     }
+    // What may hold a message is for the program's eyes alone.
+    for (status, shown) in [(StatusCode::BAD_GATEWAY, true), (StatusCode::OK, false)] {
+        let answer = AnswerError::new(status, "Hello");
+        assert_eq!(answer.body_start, "Hello");
+        let error = Error::new(ErrorKind::Answer(Box::new(answer)));
+        assert_eq!(format!("{error:?} {error:#?} {error}").contains("Hello"), shown, "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -430,3 +430,123 @@ fn deliveries_can_be_sent_to_tasks() {
     let _ =
         |client: Client, message: NewMessage| sent(async move { client.deliver(&message).await });
 }
+
+/// What the calls before it left of the time may be too little for the message: then it is not sent.
+#[tokio::test(start_paused = true)]
+async fn a_message_is_not_sent_in_the_last_moment() {
+    let second = Duration::from_secs(1);
+    let sandbox = Sandbox::builder().latency(2 * second).start().await.unwrap();
+    let retry = Retry::default().deadline(second * 5 / 2);
+    let client = sandbox.client().retry(retry).build().unwrap();
+    for message in [inbound(person("U05"), place("C05"), 1), untagged(person("U06"), place("C06"))]
+    {
+        let error = client.deliver(&message).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Deadline), "{error:?}");
+        assert_eq!((error.step(), error.attempts()), (Some("message"), 0));
+        assert!(!error.maybe_stored() && error.should_repeat(), "{error:?}");
+    }
+    sleep(4 * second).await;
+    assert!(sandbox.messages().is_empty() && !asked(&sandbox).contains(&"message"));
+}
+
+fn untagged(user: NewUser, conversation: NewConversation) -> NewMessage {
+    NewMessage::new(conversation, user, Text::new("Hello"))
+}
+
+/// An id that turns out to be unknown starts a delivery anew, which does not make undone what was
+/// done before.
+#[tokio::test]
+async fn the_truth_covers_what_was_before_an_unknown_id() {
+    let user = json!({ "user": {
+        "id": USER, "createdAt": "2026-08-19T10:00:00Z", "updatedAt": "2026-08-19T10:00:00Z", "tags": {}
+    }});
+    let mut found = stored();
+    found["meta"]["created"] = json!(false);
+    let error = |status: &str, type_: &str| {
+        let error = json!({ "code": 404, "type": type_, "message": "no", "id": "err_1" });
+        http(status, "content-type: application/json\r\n", &error.to_string())
+    };
+    let unknown = || error("404 Not Found", "ReferenceNotFound");
+    for (last, maybe_stored, attempts) in
+        [(error("401 Unauthorized", "Unauthorized"), true, 3), (ok(&found), false, 0)]
+    {
+        let answers = vec![
+            ok(&user),
+            ok(&stored()), // learns the id
+            vec![],
+            unknown(), // breaks off, and knows nothing of the user
+            ok(&user),
+            last,
+        ];
+        let (url, requests) = script(answers).await;
+        let client = client(&url);
+        let message = NewMessage::new(CONVERSATION, person("U05"), Text::new("Hello"));
+        client.deliver(&message.clone().tag("id", "1")).await.unwrap();
+        match client.deliver(&message.tag("id", "2")).await {
+            Ok(stored) => assert_eq!((stored.created, attempts), (None, 0)),
+            Err(error) => {
+                assert!(error.is_auth(), "{error:?}");
+                assert_eq!((error.maybe_stored(), error.attempts()), (maybe_stored, attempts));
+            }
+        }
+        assert_eq!(requests.await.unwrap().len(), 6);
+    }
+}
+
+/// Whatever is changed on the way from one client to another, they do not get into each other's way.
+#[tokio::test(start_paused = true)]
+async fn clients_that_were_made_from_one_another_take_turns_and_end_together() {
+    let sandbox = Sandbox::builder().lookup_gap(Duration::from_millis(50)).start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let second = Duration::from_secs(1);
+    let others = [
+        client.to_builder().token(Sandbox::TOKEN),
+        client.to_builder().remember_ids(Duration::ZERO),
+        client.to_builder().connect_timeout(second),
+        client.to_builder().http(|http| http.tcp_nodelay(true)),
+        client.to_builder().base_url(sandbox.url()),
+    ];
+    for (number, other) in others.into_iter().enumerate() {
+        let other = other.build().unwrap();
+        let message = inbound(person("U05"), place("C05"), number);
+        let (one, another) = tokio::join!(client.deliver(&message), other.deliver(&message));
+        assert_eq!(one.unwrap().record.id, another.unwrap().record.id);
+        assert_eq!(sandbox.messages().len(), number + 1);
+    }
+    let other = client.to_builder().connect_timeout(second).build().unwrap();
+    client.close();
+    let error = other.deliver(&inbound(person("U05"), place("C05"), 9)).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Closed), "{error:?}");
+}
+
+#[tokio::test]
+async fn ids_can_be_remembered_for_ever() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().remember_ids(Duration::MAX).build().unwrap();
+    for number in [1, 2] {
+        client.deliver(&inbound(person("U05"), place("C05"), number)).await.unwrap();
+    }
+    assert_eq!(sandbox.requests().len(), 4);
+}
+
+/// More calls than may start before the first answer wait for it, and not longer than they may.
+#[tokio::test(start_paused = true)]
+async fn a_short_deadline_waits_for_the_first_answer() {
+    let quarter = Duration::from_millis(250);
+    for (latency, fare) in [(20, 9), (300, 8)] {
+        let latency = Duration::from_millis(latency);
+        let sandbox = Sandbox::builder().latency(latency).start().await.unwrap();
+        let client = sandbox.client().retry(Retry::default().deadline(quarter)).build().unwrap();
+        let message = |n: usize| {
+            NewMessage::new(CONVERSATION, USER, Text::new("Hello")).tag("id", n.to_string())
+        };
+        let messages: Vec<_> = (0..9).map(message).collect();
+        let results = join_all(messages.iter().map(|message| client.get_or_create(message))).await;
+        let unsent = results.iter().filter_map(|result| result.as_ref().err());
+        let unsent: Vec<_> = unsent.filter(|error| error.attempts() == 0).collect();
+        assert_eq!(9 - unsent.len(), fare);
+        for error in unsent {
+            assert!(matches!(error.kind(), ErrorKind::Deadline), "{error:?}");
+        }
+    }
+}

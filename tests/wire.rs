@@ -33,10 +33,24 @@ async fn a_request_carries_what_the_contract_names_and_no_more() {
     let plain = |url: &str| builder(url);
     type Headers<'a> = &'a [(&'a str, &'a str)];
     type Setup = fn(Builder) -> Builder;
-    let cases: [(&str, &str, Setup, Headers); 5] = [
+    let cases: [(&str, &str, Setup, Headers); 8] = [
         ("", "", |b| b, &[]),
         ("/", "", |b| b.integration_id("slack"), &[("x-integration-id", "slack")]),
         ("/stem/", "/stem", |b| b.integration_alias("wa"), &[("x-integration-alias", "wa")]),
+        // The last word counts.
+        (
+            "",
+            "",
+            |b| b.integration_id("slack").integration_alias("wa"),
+            &[("x-integration-alias", "wa")],
+        ),
+        (
+            "",
+            "",
+            |b| b.integration_alias("wa").integration_id("slack"),
+            &[("x-integration-id", "slack")],
+        ),
+        ("", "", |b| b.integration_id("slack").no_integration(), &[]),
         (
             "",
             "",
