@@ -208,8 +208,8 @@ async fn read(mut response: reqwest::Response) -> Answer {
 /// No answer of the API comes near this: a message's payload may have 128 KB.
 const LONGEST_ANSWER: usize = 8 << 20;
 
-/// Reads a date of an answer. chrono takes 2,000 instructions for one, since it may be in many forms; that of
-/// the API takes a tenth.
+/// Reads a date of an answer. chrono takes 2,000 instructions for one, since it may be in many forms; the
+/// API's own takes a tenth of that.
 pub(crate) fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
     struct Visitor;
     impl de::Visitor<'_> for Visitor {

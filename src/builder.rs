@@ -176,6 +176,9 @@ impl Builder {
     /// Connections are given up after 4 seconds without use, before common servers do (5 seconds), and
     /// over HTTP/2 a ping that is not answered within 5 seconds ends the connection; the function may
     /// set other times.
+    ///
+    /// This also says that reqwest has TLS, by a feature of this crate or of your own: without any, calls
+    /// over https fail.
     pub fn http<F>(mut self, settings: F) -> Self
     where
         F: Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,

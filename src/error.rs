@@ -62,8 +62,8 @@ pub enum ErrorKind {
     /// was not sent. This is how long.
     RateLimit(Duration),
     /// The call had too little time left for a first attempt: its deadline is too short, or another
-    /// call for the same record was under way for as long, or deliveries into the same conversation were.
-    /// It was not sent.
+    /// call for the same record was under way for as long, or deliveries into the same conversation were,
+    /// or the calls of the delivery before it. It was not sent.
     Deadline,
     /// The client was [closed](crate::Client::close) before the first attempt. It was not sent.
     Closed,
@@ -404,7 +404,7 @@ fn without_values(error: &serde_json::Error) -> String {
     let place = format!("line {} column {}", error.line(), error.column());
     match text.rsplit_once(", expected ") {
         _ if text.starts_with("missing field ") || error.is_syntax() || error.is_eof() => text,
-        Some((_, expected)) => format!("something else than {expected}"),
+        Some((_, expected)) => format!("something other than {expected}"),
         None => format!("cannot be decoded at {place}"),
     }
 }
@@ -527,7 +527,7 @@ impl StdError for Error {}
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// A setting of the client that is missing or cannot be.
+/// A setting of the client that is missing or unusable.
 #[derive(Clone, Debug)]
 pub struct ConfigError {
     text: String,

@@ -9,7 +9,7 @@
 //!
 //! | record | is looked for | further tags of a stored one |
 //! | --- | --- | --- |
-//! | message | in the whole bot, across conversations | hinder, unless tags are listed |
+//! | message | in the whole bot, across conversations | prevent a match, unless tags are listed |
 //! | user | within the integration | do not matter |
 //! | conversation | within the integration and its channel | do not matter |
 //!
@@ -49,7 +49,8 @@
 //! Calls of one [`Client`](crate::Client), its clones and the clients made from it take turns if they are
 //! for the same record (the same kind, bot and integration, and the same identifying tags), in the order in
 //! which they came. The second finds what the first created. After a call that was dropped, or ended
-//! without knowing, the next one waits a second, so that the server is done with what it was sent.
+//! without knowing, the next one waits a second, so that the server is done with what it was sent. One that
+//! stands still for longer with a request that it has in hand may get the next beside it.
 //!
 //! Deliveries into one conversation go one after the other, in the order in which their futures are first
 //! polled. What counts as one is what the caller says: an id, or the channel and the identifying tags;

@@ -96,7 +96,7 @@ Sends a `POST` request to `/v1/chat/messages/get-or-create`
     }
     /**Gets the user who carries these tags, or creates one
 
-Looks for a stored user by tags: by all of the request's, or only by those that `discriminateByTags` lists; further tags of the stored user do not hinder. A user who is found is updated with the name, the picture and the tags of this request (from version 1.80 on).
+Looks for a stored user by tags: by all of the request's, or only by those that `discriminateByTags` lists; further tags of the stored user do not matter. A user who is found is updated with the name, the picture and the tags of this request (from version 1.80 on).
 
 Sends a `POST` request to `/v1/chat/users/get-or-create`
 
@@ -119,7 +119,7 @@ Sends a `POST` request to `/v1/chat/users/get-or-create`
     }
     /**Gets the conversation that carries these tags, or creates it
 
-Looks for a stored conversation of the channel by tags: by all of the request's, or only by those that `discriminateByTags` lists; further tags of the stored conversation do not hinder. One that is found is updated with the tags of this request (from version 1.80 on).
+Looks for a stored conversation of the channel by tags: by all of the request's, or only by those that `discriminateByTags` lists; further tags of the stored conversation do not matter. One that is found is updated with the tags of this request (from version 1.80 on).
 
 Sends a `POST` request to `/v1/chat/conversations/get-or-create`
 
