@@ -64,7 +64,13 @@ pub(crate) fn call<T: Record>(
 /// Tells the conversation of a delivery, once its id is known.
 pub(crate) fn conversation(id: &str) {
     #[cfg(feature = "tracing")]
-    tracing::Span::current().record("conversation", id);
+    {
+        let span = tracing::Span::current();
+        // Without ours it is somebody else's.
+        if span.metadata().is_some_and(|span| span.target() == module_path!()) {
+            span.record("conversation", id);
+        }
+    }
 }
 
 /// Tells how an attempt ended, and how long the call waits for the next one.

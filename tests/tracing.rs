@@ -11,6 +11,7 @@ use botpress_messages::{NewConversation, NewMessage, NewUser};
 use serde_json::Value;
 use support::*;
 use tracing::instrument::WithSubscriber;
+use tracing::{Instrument, Level};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -37,8 +38,12 @@ impl<'a> MakeWriter<'a> for Log {
 
 /// What happens, as JSON: the events of this crate, in order.
 async fn events(what: impl Future<Output = ()>) -> (Vec<Value>, String) {
+    events_at(Level::TRACE, what).await
+}
+
+async fn events_at(level: Level, what: impl Future<Output = ()>) -> (Vec<Value>, String) {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE);
+    let subscriber = tracing_subscriber::fmt().json().with_max_level(level);
     let subscriber = subscriber.with_span_events(FmtSpan::CLOSE).with_writer(log.clone()).finish();
     what.with_subscriber(subscriber).await;
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
@@ -56,10 +61,15 @@ async fn a_call_is_a_span_and_each_attempt_an_event() {
         client.get_or_create(&hello().tag("private", "5ecret")).await.unwrap();
     })
     .await;
-    let expected = [(0, Some(429), true), (1, None, true), (2, Some(200), false)];
+    let expected = [
+        (0, Some(429), true, "not stored by this attempt"),
+        (1, None, true, "may be stored by this attempt"),
+        (2, Some(200), false, "stored"),
+    ];
     assert_eq!(ours.len(), expected.len() + 1, "{log}");
-    for (event, (resend_count, status, waits)) in ours.iter().zip(expected) {
+    for (event, (resend_count, status, waits, text)) in ours.iter().zip(expected) {
         let fields = &event["fields"];
+        assert_eq!(fields["message"], text);
         assert_eq!(fields["operation"], "get_or_create_message");
         assert_eq!(fields["http.request.resend_count"], resend_count);
         assert_eq!(fields["http.response.status_code"].as_u64(), status);
@@ -101,6 +111,28 @@ async fn a_delivery_names_its_conversation_and_a_failure_is_a_warning() {
         assert!(warning["fields"]["error"].as_str().unwrap().starts_with(path), "{warning}");
     }
     nothing_private(&ours);
+}
+
+/// Whoever does not want the spans of this crate keeps their own as they are.
+#[tokio::test]
+async fn no_other_span_is_written_to() {
+    let (ours, log) = events_at(Level::WARN, async {
+        let sandbox = Sandbox::start().await.unwrap();
+        let client = sandbox.client().build().unwrap();
+        let conversation = NewConversation::new("channel").tag("id", "C05");
+        let user = NewUser::new().tag("id", "U05");
+        let message = NewMessage::new(conversation, user, Text::new("Hello")).tag("id", "1");
+        let theirs =
+            tracing::warn_span!(target: "botpress_user", "theirs", conversation = "theirs");
+        async {
+            client.deliver(&message).await.unwrap();
+            tracing::warn!(target: "botpress_user", "delivered");
+        }
+        .instrument(theirs)
+        .await;
+    })
+    .await;
+    assert_eq!(ours[0]["span"]["conversation"], "theirs", "{log}");
 }
 
 fn nothing_private(events: &[Value]) {
