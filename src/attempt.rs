@@ -90,6 +90,12 @@ impl<T> Stored<T> {
     pub fn new(record: T, created: Option<bool>) -> Self {
         Self { record, created, rate_limit: RateLimit::default() }
     }
+
+    /// The same, after attempts that may have stored the record: what is found now may be theirs.
+    pub(crate) fn following(self, maybe_stored: bool) -> Self {
+        let created = self.created.filter(|created| *created || !maybe_stored);
+        Self { created, ..self }
+    }
 }
 
 impl Caller {

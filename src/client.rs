@@ -219,16 +219,11 @@ impl Client {
                 Some(Err(reason)) => return Err(end(so_far, reason)),
                 None => return Err(end(so_far, ErrorKind::Closed)),
             };
-            let now = Instant::now();
-            // The calls before this one may have taken the time.
-            if now > time.latest {
-                return Err(end(so_far, ErrorKind::Deadline));
-            }
             so_far.attempts += 1;
             if let Some(turn) = &mut turn {
                 turn.under_way = true;
             }
-            let left = time.end.saturating_duration_since(now).min(*timeout);
+            let left = time.end.saturating_duration_since(Instant::now()).min(*timeout);
             let answered = |status, headers: &_| permit.answered(status, headers);
             let result = caller.attempt::<T>(body.clone(), left, answered).await;
             drop(permit);
@@ -237,13 +232,9 @@ impl Client {
                 turn.under_way = result.as_ref().is_err_and(ErrorKind::maybe_stored);
             }
             let error = match result {
-                Ok(mut stored) => {
+                Ok(stored) => {
                     trace::attempt::<T>(so_far.attempts, None, None);
-                    // What is found now may be what an earlier attempt created.
-                    if stored.created == Some(false) && so_far.maybe_stored {
-                        stored.created = None;
-                    }
-                    return Ok(stored);
+                    return Ok(stored.following(so_far.maybe_stored));
                 }
                 Err(error) => error,
             };

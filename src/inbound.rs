@@ -62,11 +62,10 @@ impl Client {
             let mut delivery = Delivery::start(self, message).await?;
             match delivery.go().await {
                 Err(earlier) if earlier.kind().is_unknown_id() && delivery.forget() => {
-                    let mut stored =
-                        delivery.go().await.map_err(|error| error.following(&earlier))?;
-                    stored.created =
-                        stored.created.filter(|created| *created || !earlier.maybe_stored());
-                    Ok(stored)
+                    let result = delivery.go().await;
+                    result
+                        .map(|stored| stored.following(earlier.maybe_stored()))
+                        .map_err(|error| error.following(&earlier))
                 }
                 result => result,
             }

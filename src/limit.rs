@@ -137,15 +137,13 @@ impl Limit {
         loop {
             let changed = self.changed.notified();
             let opens = match self.start() {
-                Ok(permit) => return Ok(permit),
+                Ok(permit) if permit.start <= latest => return Ok(permit),
                 Err((opens, true)) if too_late(opens) => return Err(used_up(opens)),
-                Err((opens, _)) => opens,
+                Err((opens, _)) if Instant::now() < latest => opens,
+                _ => return Err(ErrorKind::Deadline),
             };
             // Either way, the window is looked at again.
             let _ = timeout_at(opens.min(latest), changed).await;
-            if Instant::now() > latest {
-                return Err(ErrorKind::Deadline);
-            }
         }
     }
 

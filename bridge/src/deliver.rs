@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::metrics::Metrics;
-use crate::queue::{Begun, ID, Kind, Queue, TAKEN_WITHIN, ack_wait, check_bot};
+use crate::queue::{Begun, ID, Kind, Queue, TAKEN_WITHIN, ack_wait, check_bot, place};
 use crate::{Failure, Stop, env, queue};
 
 pub async fn run(mut stop: Stop) -> Result<(), Failure> {
@@ -169,10 +169,8 @@ impl Partition {
         let sequence = info.stream_sequence;
         let headers = message.headers.as_ref();
         let id = headers.and_then(|headers| headers.get(ID).or(headers.get(NATS_MESSAGE_ID)));
-        // A stream that is made anew counts from 1 again.
-        let alone = || format!("{sequence} {}", info.published.unix_timestamp_nanos());
         Ok(Some(Pulled {
-            id: id.map_or_else(alone, |id| id.to_string()),
+            id: id.map_or_else(|| place(sequence, info.published), |id| id.to_string()),
             delivered: info.delivered.try_into().unwrap_or(u32::MAX),
             received: info.published,
             sequence,
@@ -212,13 +210,11 @@ impl Worker {
         message: &NewMessage,
         trouble: &mut Trouble,
     ) -> Option<End> {
-        let findable = message.is_identified();
         let Pulled { id, latest, until, .. } = pulled;
         // The same each time: an answer may get lost.
-        let mark = self.queue.mark();
-        let not_begun = || self.queue.not_begun(id, &mark);
-        if !findable {
-            match self.insist(pulled, *latest, || self.queue.begin(id, &mark)).await {
+        let mark = (!message.is_identified()).then(|| self.queue.mark());
+        if let Some(mark) = &mark {
+            match self.insist(pulled, *latest, || self.queue.begin(id, mark)).await {
                 // Without an answer it is too late, and the mark may be there.
                 Some(Begun::Now) | None => {}
                 Some(Begun::AndDone) => return Some(End::Stored),
@@ -228,21 +224,18 @@ impl Worker {
                 }
             }
         }
-        if Instant::now() >= *latest {
-            if !findable {
-                self.insist(pulled, *until, not_begun).await;
-            }
-            return None;
-        }
-        let end = self.judge(trouble, findable, self.client.deliver(message).await);
+        let end = match Instant::now() < *latest {
+            true => Some(self.judge(trouble, mark.is_none(), self.client.deliver(message).await)),
+            false => None,
+        };
+        let Some(mark) = &mark else { return end };
         match &end {
-            _ if findable => {}
             // Not known: the mark stays.
-            End::Dead(Kind::Unknown, _) => {}
-            End::Stored => drop(self.insist(pulled, *until, || self.queue.done(id)).await),
-            _ => drop(self.insist(pulled, *until, not_begun).await),
+            Some(End::Dead(Kind::Unknown, _)) => {}
+            Some(End::Stored) => drop(self.insist(pulled, *until, || self.queue.done(id)).await),
+            _ => drop(self.insist(pulled, *until, || self.queue.not_begun(id, mark)).await),
         }
-        Some(end)
+        end
     }
 
     /// What follows from a delivery.
@@ -307,7 +300,7 @@ impl Worker {
                 });
                 tracing::warn!(sequence, delivered, %kind, "a dead letter: {reason}");
                 // Twice the same, if the worker is lost in between: the id is of this message alone.
-                let letter = format!("{sequence} {}", pulled.received.unix_timestamp_nanos());
+                let letter = place(*sequence, pulled.received);
                 let Pulled { id, message, .. } = pulled;
                 let bury = || {
                     let payload = message.payload.clone();

@@ -236,10 +236,9 @@ impl Queue {
         if payload.len() + LETTER > self.context.client().server_info().max_payload {
             return Err(PublishError::new(PublishErrorKind::MaxPayloadExceeded));
         }
-        let subject = format!("webhooks.{bot}.{}", partition(message, self.partitions));
         let id = format!("{bot} {id}");
         let publication = PublishMessage::build().message_id(id).payload(payload.into());
-        self.acknowledged(subject, publication).await
+        self.acknowledged(self.subject(bot, message), publication).await
     }
 
     /// Stores a message of a dead letter again, with the id that it had. Called twice, it is there once.
@@ -249,15 +248,18 @@ impl Queue {
         message: &Value,
     ) -> Result<(), PublishError> {
         let (_, bot) = letter_subject(letter);
-        let subject = format!("webhooks.{bot}.{}", partition(message, self.partitions));
         // The stream may know the message's own id yet, and would not take it.
-        let id = format!("retry {} {}", letter.sequence, letter.time.unix_timestamp_nanos());
+        let id = format!("retry {}", place(letter.sequence, letter.time));
         let mut publication =
             PublishMessage::build().message_id(id).payload(letter.payload.clone());
         if let Some(id) = letter.headers.get(ID) {
             publication = publication.header(ID, id.clone());
         }
-        self.acknowledged(subject, publication).await.map(drop)
+        self.acknowledged(self.subject(bot, message), publication).await.map(drop)
+    }
+
+    fn subject(&self, bot: &str, message: &Value) -> String {
+        format!("webhooks.{bot}.{}", partition(message, self.partitions))
     }
 
     /// Publishes and waits until the server has stored it. Tells whether it had that already.
@@ -428,6 +430,11 @@ pub fn letter_subject(letter: &StreamMessage) -> (&str, &str) {
     rest.split_once('.').unwrap_or_default()
 }
 
+/// Where a message is in its stream, and since when: one that is made anew counts from 1 again.
+pub fn place(sequence: u64, stored: OffsetDateTime) -> String {
+    format!("{sequence} {}", stored.unix_timestamp_nanos())
+}
+
 /// Why a dead letter is one.
 pub const REASON: &str = "Bridge-Reason";
 /// The id under which a message is marked, where the stream knows it by another.
@@ -442,14 +449,14 @@ pub fn ack_wait(deadline: Duration) -> Duration {
 
 /// The partition in which a message's conversation keeps its order.
 fn partition(message: &Value, partitions: usize) -> usize {
-    let digest = Sha256::digest(place(message).to_string());
+    let digest = Sha256::digest(conversation(message).to_string());
     let number = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
     (number % partitions as u64) as usize
 }
 
 /// Tells a conversation from others, by what the endpoint looks for it: an id, or the channel and the
 /// tags that discriminate.
-fn place(message: &Value) -> Value {
+fn conversation(message: &Value) -> Value {
     let conversation = &message["conversation"];
     let names = conversation["discriminateByTags"].as_array().filter(|names| !names.is_empty());
     let listed = |name: &str| names.is_none_or(|names| names.iter().any(|listed| listed == name));
