@@ -10,8 +10,8 @@ use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 
-use botpress_messages::sandbox::Sandbox;
 use botpress_messages::{Client, NewConversation, NewMessage, NewUser, content::Text};
+use botpress_sandbox::Sandbox;
 use chrono::Utc;
 
 #[tokio::main]

@@ -1,6 +1,6 @@
 //! What build.rs makes of the spec: types, rules and operations. `tests/snapshots/types.rs` shows it.
 // Not all of it is used, and its style is the generator's.
-#![allow(dead_code, clippy::all)]
+#![allow(dead_code, missing_docs, clippy::all)]
 
 /// An operation that finds or creates a record.
 #[derive(Debug)]

@@ -18,13 +18,10 @@ impl Client {
     /// has them in the place of their ids, and then for the message with the ids that these have.
     ///
     /// ```
-    /// # #[cfg(feature = "sandbox")]
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use botpress_messages::{Client, Error};
     /// use botpress_messages::{NewConversation, NewMessage, NewUser, content::Text};
     ///
-    /// # let sandbox = botpress_messages::sandbox::Sandbox::start().await?;
-    /// # let client = sandbox.client().build()?;
+    /// # async fn example(client: &Client) -> Result<(), Error> {
     /// let message = NewMessage::new(
     ///     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
     ///     NewUser::new().tag("id", "U05BPU9V1KQ").name("Ann Petit"),
@@ -36,8 +33,6 @@ impl Client {
     /// assert!(stored.record.user_id.starts_with("user_"));
     /// # Ok(())
     /// # }
-    /// # #[cfg(not(feature = "sandbox"))]
-    /// # fn main() {}
     /// ```
     ///
     /// All calls share the one deadline of [`Retry`](crate::Retry). Deliveries into one conversation go

@@ -12,10 +12,6 @@
 //! - [`Error`] tells what went wrong, whether the message may be stored all the same, and whether the
 //!   channel [should repeat](Error::should_repeat) its webhook.
 //! - [`guarantees`] says what identifies a message, what two calls at once do, and what is not promised.
-#![cfg_attr(
-    feature = "sandbox",
-    doc = "- [`sandbox`] is the endpoints in your own process, for tests."
-)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -33,8 +29,6 @@ mod memory;
 mod message;
 mod record;
 mod retry;
-#[cfg(feature = "sandbox")]
-pub mod sandbox;
 mod trace;
 mod turn;
 mod user;
@@ -46,6 +40,13 @@ pub mod content {
         Audio, Bloc, BlocItem, Card, CardAction, CardActionKind, Carousel, Choice, ChoiceOption,
         Content, Dropdown, File, Image, Location, Markdown, Text, Video,
     };
+}
+
+/// The rules of the contract, for `botpress-sandbox` alone. Not part of the public API.
+#[doc(hidden)]
+pub mod contract {
+    pub use crate::generated::{OPERATIONS, Operation, Schema};
+    pub use crate::validate::{Path, check};
 }
 
 pub use attempt::{Record, Stored};

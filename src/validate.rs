@@ -109,18 +109,23 @@ impl Violation {
 
 /// A place in a body. It becomes text only where something is wrong.
 #[derive(Clone, Copy)]
-pub(crate) enum Path<'a> {
+pub enum Path<'a> {
+    /// The body itself.
     Root,
+    /// A property.
     Key(&'a Path<'a>, &'a str),
+    /// An item of an array.
     Index(&'a Path<'a>, usize),
 }
 
 impl<'a> Path<'a> {
-    pub(crate) fn key(&'a self, key: &'a str) -> Self {
+    /// The place of a property below this place.
+    pub fn key(&'a self, key: &'a str) -> Self {
         Self::Key(self, key)
     }
 
-    pub(crate) fn index(&'a self, index: usize) -> Self {
+    /// The place of an item below this place.
+    pub fn index(&'a self, index: usize) -> Self {
         Self::Index(self, index)
     }
 }
@@ -154,7 +159,7 @@ fn shorten(value: &Value) -> String {
 
 /// Adds to `found` every violation in `value`, which stands at `path`. Of an object, some properties can
 /// be passed over, whether they are there or not.
-pub(crate) fn check(
+pub fn check(
     schema: &Schema,
     path: &Path<'_>,
     value: &Value,

@@ -1,14 +1,12 @@
 //! How a client is set up, and what it refuses to be set up with.
 #![allow(clippy::type_complexity)] // tables of cases
 
-mod support;
-
 use std::env;
 use std::process::Command;
 use std::time::Duration;
 
 use botpress_messages::{Builder, Client};
-use support::*;
+use test_support::*;
 
 fn complete() -> Builder {
     Client::builder().token(TOKEN).bot_id("bot").no_integration()

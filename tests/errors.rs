@@ -1,8 +1,6 @@
 //! Every way a call can fail: how it is told apart, and whether the message may be stored.
 #![allow(clippy::type_complexity)] // tables of cases
 
-mod support;
-
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -11,7 +9,7 @@ use botpress_messages::{
     AnswerError, ApiError, Error, ErrorKind, ErrorType, NewMessage, Retry, content::Text,
 };
 use serde_json::json;
-use support::*;
+use test_support::*;
 use tokio::net::TcpListener;
 
 async fn fails_with(answer: Vec<u8>) -> Error {

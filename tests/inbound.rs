@@ -3,19 +3,17 @@
 //! Time is paused: waits pass as soon as nothing else happens, and can be told exactly.
 #![allow(clippy::type_complexity)] // tables of cases
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use botpress_messages::sandbox::{Fault, Sandbox};
 use botpress_messages::{
     Client, ErrorKind, NewConversation, NewMessage, NewUser, Retry, Rule, content::Text,
 };
+use botpress_sandbox::{Fault, Sandbox};
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
-use support::*;
+use test_support::*;
 use tokio::time::{Instant, sleep, timeout};
 
 fn person(id: impl ToString) -> NewUser {

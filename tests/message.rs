@@ -1,15 +1,13 @@
 //! What a message can say, and every way in which it can break the contract.
 #![allow(clippy::type_complexity)] // tables of cases
 
-mod support;
-
 use std::time::{Duration, SystemTime};
 
 use botpress_messages::content::*;
 use botpress_messages::{Message, NewConversation, NewMessage, NewUser, Rule, Schedule};
 use chrono::{DateTime, FixedOffset, Utc};
 use serde_json::{Map, Value, json};
-use support::*;
+use test_support::*;
 
 fn body(message: &NewMessage) -> Value {
     serde_json::to_value(message).unwrap()

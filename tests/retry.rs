@@ -3,15 +3,13 @@
 //! Time is paused: waits pass as soon as nothing else happens, and can be told exactly.
 #![allow(clippy::type_complexity)] // tables of cases
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use botpress_messages::sandbox::{Fault, Sandbox};
 use botpress_messages::{ErrorKind, NewMessage, Retry, content::Text};
+use botpress_sandbox::{Fault, Sandbox};
 use futures::{StreamExt, stream};
-use support::*;
+use test_support::*;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 

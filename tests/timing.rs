@@ -1,8 +1,6 @@
 //! The same truths under other timings: slow connections, servers that store late or look up and store
 //! in two steps, HTTP/2, clones that start together, time that stands still.
 
-mod support;
-
 use std::collections::HashMap;
 use std::io::Cursor;
 use std::net::SocketAddr;
@@ -10,15 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use botpress_messages::sandbox::{Fault, Sandbox};
 use botpress_messages::{
     Client, Error, ErrorKind, Message, NewConversation, NewMessage, NewUser, Retry, Stored,
     content::Text,
 };
+use botpress_sandbox::{Fault, Sandbox};
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use support::*;
+use test_support::*;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};

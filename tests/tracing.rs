@@ -1,15 +1,13 @@
 //! What subscribers see of a call, with the feature `tracing`.
 
-mod support;
-
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use botpress_messages::content::Text;
-use botpress_messages::sandbox::{Fault, Sandbox};
 use botpress_messages::{NewConversation, NewMessage, NewUser};
+use botpress_sandbox::{Fault, Sandbox};
 use serde_json::Value;
-use support::*;
+use test_support::*;
 use tracing::instrument::WithSubscriber;
 use tracing::{Instrument, Level};
 use tracing_subscriber::fmt::MakeWriter;

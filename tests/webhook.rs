@@ -1,18 +1,16 @@
 //! The webhook example as a program: what Slack sends, what it is answered, what is stored.
 
-mod support;
-
 use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use botpress_messages::sandbox::{Fault, Sandbox};
 use botpress_messages::{Message, NewMessage};
+use botpress_sandbox::{Fault, Sandbox};
 use futures::future::join_all;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use support::{example, quick};
+use test_support::{example, quick};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};

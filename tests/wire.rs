@@ -1,13 +1,11 @@
 //! What goes over the wire, byte by byte, and where it does not go.
 #![allow(clippy::type_complexity)] // tables of cases
 
-mod support;
-
 use std::collections::BTreeMap;
 
 use botpress_messages::Builder;
 use serde_json::{Value, json};
-use support::*;
+use test_support::*;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use botpress_messages::sandbox::{Fault, Sandbox};
+use botpress_sandbox::{Fault, Sandbox};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use support::{Nats, Setup, drained, eventually, free_port, signed};

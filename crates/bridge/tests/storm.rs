@@ -5,7 +5,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use botpress_messages::sandbox::Sandbox;
+use botpress_sandbox::Sandbox;
 use serde_json::{Value, json};
 use support::{Nats, Process, Receiver, Setup, drained, figure, signed};
 use tokio::task::JoinSet;

@@ -2,9 +2,6 @@
 
 pub mod values;
 
-#[path = "../../tests/support/mod.rs"]
-pub mod support;
-
 use std::fs;
 
 use proptest::prelude::*;
@@ -12,7 +9,7 @@ use serde_json::{Value, json};
 
 /// The schema of a part of the vendor's contract of some version: `getOrCreateUser/responses/200`.
 pub fn schema(version: &str, part: &str) -> Value {
-    let file = fs::read_to_string(format!("../spec/vendor/{version}.json")).unwrap();
+    let file = fs::read_to_string(format!("../../spec/vendor/{version}.json")).unwrap();
     let contracts: Value = serde_json::from_str(&file).unwrap();
     contracts.pointer(&format!("/{part}/content/application~1json/schema")).unwrap().clone()
 }

@@ -2,10 +2,10 @@
 
 use botpress_messages::User;
 use chrono::{DateTime, Utc};
-use conformance::support::*;
 use conformance::*;
 use proptest::prelude::*;
 use serde_json::json;
+use test_support::*;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]

@@ -4,18 +4,18 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use botpress_messages::content::Content;
-use botpress_messages::sandbox::Sandbox;
 use botpress_messages::{
     Client, Conversation, Direction, Error, Message, New, NewConversation, NewMessage, NewUser,
     Origin, Record, User,
 };
+use botpress_sandbox::Sandbox;
 use chrono::{DateTime, Utc};
-use conformance::support::*;
 use conformance::*;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde::Serialize;
 use serde_json::{Value, json};
+use test_support::*;
 
 /// The vendor's versions whose answers are read, and what they say of `created`.
 const VERSIONS: [&str; 4] = ["1.14.0", "1.70.2", "1.82.0", "1.108.0"];

@@ -4,8 +4,8 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use botpress_messages::{Client, Retry};
-use conformance::support::*;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use test_support::*;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;

@@ -1,15 +1,13 @@
 //! The import example as a program: lines in, lines out, exit code.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use botpress_messages::sandbox::{Fault, Sandbox};
 use botpress_messages::{NewConversation, NewMessage, NewUser, content::Text};
+use botpress_sandbox::{Fault, Sandbox};
 use serde_json::{Value, json};
-use support::*;
+use test_support::*;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Child;
@@ -17,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 fn import(url: &str, token: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(example("import"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_botpress-import"));
     command.args(arguments).env_clear();
     command.envs([("BP_API_URL", url), ("BP_TOKEN", token), ("BP_BOT_ID", Sandbox::BOT_ID)]);
     command.env("BP_INTEGRATION_ID", Sandbox::INTEGRATION_ID);
@@ -581,7 +579,7 @@ async fn a_terminal_shows_what_it_waits_for() {
 /// Imports a file where standard error is a terminal, which `script` makes.
 #[cfg(target_os = "linux")]
 fn at_a_terminal(url: &str, file: &str) -> Option<Child> {
-    let program = format!("{} {file} >/dev/null", example("import").display());
+    let program = format!("{} {file} >/dev/null", env!("CARGO_BIN_EXE_botpress-import"));
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &program, "/dev/null"]).env_clear();
     script.envs([("BP_API_URL", url), ("BP_TOKEN", Sandbox::TOKEN)]);

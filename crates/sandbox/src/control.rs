@@ -23,7 +23,7 @@ use super::fault::{Fault, Storm, milliseconds};
 use super::lock;
 use super::log::{KEPT, News};
 use super::refusal::{Refusal, refusal};
-use crate::generated::types::ErrorType;
+use botpress_messages::ErrorType;
 
 /// What stands under `/_sandbox`.
 pub(super) fn router() -> Router<Arc<Endpoint>> {

@@ -19,10 +19,10 @@ use super::log::{Answer, Log, News, Outcome};
 use super::refusal::{Refusal, refusal};
 use super::store::Store;
 use super::{Builder, lock};
-use crate::attempt::BEARER;
-use crate::generated::types::ErrorType;
-use crate::generated::{OPERATIONS, Operation};
-use crate::validate::{Path, Rule, Violation, check};
+use botpress_messages::ErrorType;
+use botpress_messages::contract::{OPERATIONS, Operation};
+use botpress_messages::contract::{Path, check};
+use botpress_messages::{Rule, Violation};
 
 /// What one sandbox serves.
 pub(super) struct Endpoint {
@@ -184,7 +184,7 @@ impl Endpoint {
     /// Returns which integration calls.
     fn check_headers(&self, headers: &HeaderMap) -> Result<String, Refusal> {
         let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let token = header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix(BEARER));
+        let token = header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
         if token != Some(&self.settings.token) {
             return Err(refusal(401, ErrorType::Unauthorized, "the token is missing or not valid"));
         }

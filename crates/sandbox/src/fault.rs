@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::Builder;
 use super::log::Answer;
 use super::refusal::refusal;
-use crate::generated::types::ErrorType;
+use botpress_messages::ErrorType;
 
 /// A way in which a request fails. `stored` says whether the message is stored before it does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]

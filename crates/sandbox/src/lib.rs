@@ -2,7 +2,8 @@
 //! from version 1.80 on, and show what they stored.
 //!
 //! ```
-//! use botpress_messages::{NewConversation, NewMessage, NewUser, content::Text, sandbox::Sandbox};
+//! use botpress_messages::{NewConversation, NewMessage, NewUser, content::Text};
+//! use botpress_sandbox::Sandbox;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,7 +27,8 @@
 //! It can be told to fail, so that an integration shows what it does then:
 //!
 //! ```
-//! # use botpress_messages::{NewMessage, content::Text, sandbox::{Fault, Sandbox}};
+//! # use botpress_messages::{NewMessage, content::Text};
+//! # use botpress_sandbox::{Fault, Sandbox};
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let sandbox = Sandbox::start().await?;
@@ -75,9 +77,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::builder;
-use crate::client::Client;
-use crate::generated::types::{Conversation, Message, User};
+use botpress_messages::{Client, Conversation, Message, User};
 
 use endpoint::{Endpoint, answer};
 pub use fault::Fault;
@@ -151,7 +151,7 @@ impl Sandbox {
     }
 
     /// A client for it: URL, token, bot and integration are set.
-    pub fn client(&self) -> builder::Builder {
+    pub fn client(&self) -> botpress_messages::Builder {
         let Builder { token, bot_id, .. } = &self.endpoint.settings;
         let client = Client::builder().base_url(self.url()).token(token).bot_id(bot_id);
         client.integration_id(Self::INTEGRATION_ID)

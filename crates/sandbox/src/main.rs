@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use botpress_messages::sandbox::Sandbox;
+use botpress_sandbox::Sandbox;
 use clap::Parser;
 
 /// Serves the endpoints on this machine until it is interrupted, and prints a line for each request.

@@ -6,7 +6,7 @@ use serde_json::json;
 use ulid::Ulid;
 
 use super::log::{Answer, Outcome};
-use crate::generated::types::ErrorType;
+use botpress_messages::ErrorType;
 
 /// An error in the form that the API sends.
 pub(super) struct Refusal {

@@ -8,9 +8,9 @@ use ulid::Ulid;
 
 use super::log::{Change, Outcome};
 use super::refusal::{Refusal, refusal};
-use crate::generated::types::ErrorType;
-use crate::generated::{OPERATIONS, Operation};
-use crate::validate::Path;
+use botpress_messages::ErrorType;
+use botpress_messages::contract::Path;
+use botpress_messages::contract::{OPERATIONS, Operation};
 
 /// The records of the bot.
 #[derive(Default)]

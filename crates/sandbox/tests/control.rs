@@ -4,12 +4,12 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use botpress_messages::sandbox::{Fault, Sandbox};
 use botpress_messages::{NewConversation, NewMessage, NewUser, Retry, content::Text};
+use botpress_sandbox::{Fault, Sandbox};
 use conformance::nullable_as_type;
-use conformance::support::*;
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
+use test_support::*;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -32,7 +32,7 @@ async fn show(sandbox: &Sandbox, what: &str) -> Value {
 
 /// A schema of the control's contract.
 fn schema(name: &str) -> jsonschema::Validator {
-    let spec = std::fs::read_to_string("../spec/sandbox.yaml").unwrap();
+    let spec = std::fs::read_to_string("openapi.yaml").unwrap();
     let mut spec: Value = serde_yaml::from_str(&spec).unwrap();
     nullable_as_type(&mut spec);
     spec["$ref"] = json!(format!("#/components/schemas/{name}"));
@@ -275,7 +275,7 @@ struct Console {
 
 impl Console {
     async fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(example("sandbox"))
+        let mut child = Command::new(env!("CARGO_BIN_EXE_botpress-sandbox"))
             .args(["--port", "0"])
             .args(arguments)
             .stdout(Stdio::piped())
@@ -371,7 +371,7 @@ async fn the_vendors_client_drives_it() {
     }
     let console = Console::start(&["--strict"]).await;
     let mut node = Command::new("node");
-    node.arg("../tests/support/vendor.mjs").arg(folder).envs(console.variables.iter().cloned());
+    node.arg("tests/vendor.mjs").arg(folder).envs(console.variables.iter().cloned());
     let output = node.output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,17 +1,15 @@
 //! The page of the sandbox, in a real browser.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use botpress_messages::sandbox::{Fault, Sandbox};
 use botpress_messages::{NewMessage, Retry, content::Text};
+use botpress_sandbox::{Fault, Sandbox};
 use serde_json::{Value, json};
-use support::*;
 use tempfile::TempDir;
+use test_support::*;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 

@@ -1,18 +1,16 @@
 //! The sandbox as a test double: raw requests, so that what a client would refuse gets there too.
 #![allow(clippy::type_complexity)] // tables of cases
 
-mod support;
-
 use std::sync::{Arc, Mutex};
 
-use botpress_messages::sandbox::{Fault, Outcome, Request, Sandbox};
 use botpress_messages::{
     Direction, Error, ErrorKind, NewConversation, NewMessage, NewUser, Retry, User, content::Text,
 };
+use botpress_sandbox::{Fault, Outcome, Request, Sandbox};
 use futures::{StreamExt, stream};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-use support::*;
+use test_support::*;
 
 const PATH: &str = "/v1/chat/messages/get-or-create";
 

@@ -1,8 +1,6 @@
 //! A server that follows a script, and the recorded cases.
-#![allow(dead_code)] // each test file uses its own part
-
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{env, fs};
 
 use botpress_messages::{Builder, Client, NewMessage, Retry, content::Text};
@@ -109,9 +107,7 @@ pub fn stored() -> Value {
 
 /// The recorded requests of a kind, such as `users`: name, whether the contract accepts it, body.
 pub fn cases(kind: &str) -> Vec<(String, bool, Value)> {
-    // From this package, or from the one beside it.
-    let folders = ["tests/cases", "../tests/cases"];
-    let folder = folders.into_iter().find(|folder| Path::new(folder).is_dir()).unwrap();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/cases");
     let lines = fs::read_to_string(format!("{folder}/{kind}.ndjson")).unwrap();
     let cases = lines.lines().map(|line| {
         let mut case: Value = serde_json::from_str(line).unwrap();

@@ -12,10 +12,7 @@
 //! A second witness is the vendor's client: `BOTPRESS_TYPES` names a document that `.ci/witness.mjs`
 //! makes of its types.
 
-mod agreement;
-mod contract;
 mod edits;
-mod types;
 mod witness;
 
 use std::collections::BTreeMap;
@@ -23,15 +20,16 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::{env, fs};
 
-use agreement::Break;
-use contract::Document;
+use contract_drift::agreement::{self, Break};
+use contract_drift::contract::Document;
+use contract_drift::types;
 use serde_json::Value;
 
 /// The contract of each operation of the spec, by its name, or why there is none.
 type Contracts = BTreeMap<String, Result<Value, String>>;
 
 static OURS: LazyLock<Contracts> = LazyLock::new(|| {
-    let spec = fs::read_to_string("../spec/botpress.yaml").unwrap();
+    let spec = fs::read_to_string("../../spec/botpress.yaml").unwrap();
     let spec: Value = serde_yaml::from_str(&spec).unwrap();
     let document = Document::new(&spec).unwrap();
     let mut contracts = Contracts::new();
@@ -47,7 +45,7 @@ static OURS: LazyLock<Contracts> = LazyLock::new(|| {
 
 /// The same of the pinned versions, oldest first.
 static PINNED: LazyLock<Vec<(String, Contracts)>> = LazyLock::new(|| {
-    let files = fs::read_dir("../spec/vendor").unwrap().map(|entry| entry.unwrap().file_name());
+    let files = fs::read_dir("../../spec/vendor").unwrap().map(|entry| entry.unwrap().file_name());
     let versions =
         files.map(|name| name.into_string().unwrap().strip_suffix(".json").unwrap().to_owned());
     let mut versions: Vec<_> = versions.collect();
@@ -70,7 +68,7 @@ fn of_each(mut find: impl FnMut(&str, &Value) -> Result<Value, String>) -> Contr
 }
 
 fn file(version: &str) -> String {
-    format!("../spec/vendor/{version}.json")
+    format!("../../spec/vendor/{version}.json")
 }
 
 /// The parts of a version, which are compared as numbers.
@@ -135,7 +133,7 @@ fn the_types_of_a_client_have_the_contract_of_a_pinned_one() {
 
 fn document(path: &str) -> Result<Value, String> {
     // A path is one from where cargo was called, the root of the project.
-    let text = fs::read_to_string(Path::new("..").join(path)).map_err(|e| e.to_string())?;
+    let text = fs::read_to_string(Path::new("../..").join(path)).map_err(|e| e.to_string())?;
     serde_json::from_str(&text).map_err(|e| format!("not JSON: {e}"))
 }
 
