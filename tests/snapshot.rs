@@ -1,10 +1,23 @@
 //! What is generated, for review: a changed spec or generator shows here as a diff.
 
-/// `EXPECTORATE=overwrite cargo test --test snapshot` accepts the change.
+use std::{env, fs};
+
 #[test]
-fn what_is_generated_is_as_reviewed() {
-    let types = include_str!(concat!(env!("OUT_DIR"), "/types.rs"));
-    let client = include_str!(concat!(env!("OUT_DIR"), "/client.rs"));
-    expectorate::assert_contents("tests/snapshots/types.rs", types);
-    expectorate::assert_contents("tests/snapshots/client.rs", client);
+fn generated_code_is_as_reviewed() {
+    for (file, generated) in [
+        ("tests/snapshots/types.rs", include_str!(concat!(env!("OUT_DIR"), "/types.rs"))),
+        ("tests/snapshots/client.rs", include_str!(concat!(env!("OUT_DIR"), "/client.rs"))),
+    ] {
+        if env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            fs::write(file, generated).unwrap();
+        }
+        let reviewed = fs::read_to_string(file).unwrap().replace("\r\n", "\n");
+        let line = reviewed.lines().zip(generated.lines()).position(|(old, new)| old != new);
+        assert!(
+            reviewed == generated,
+            "{file} differs from line {} on; `UPDATE_SNAPSHOTS=1 cargo test --test snapshot` \
+             accepts what is generated, and `git diff` shows it",
+            line.unwrap_or(reviewed.lines().count().min(generated.lines().count())) + 1,
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! Serves the endpoints on this machine until it is interrupted, and prints a line for each request.
 //!
-//!     cargo run --example sandbox -- --port 8080
+//!     botpress-sandbox --port 8080
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,11 +12,12 @@ use clap::Parser;
 
 /// Serves the endpoints on this machine until it is interrupted, and prints a line for each request.
 #[derive(Parser)]
+#[command(version)]
 struct Args {
     /// The port to listen on; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// The address to listen on. Whoever reaches it sees and steers everything
+    /// The address to listen on. Anyone who can reach it can see and control everything
     #[arg(long, default_value_t = Ipv4Addr::LOCALHOST.into())]
     bind: IpAddr,
     /// Answer 429 to what exceeds this number of requests in a second

@@ -1,12 +1,13 @@
 //! The page at `/`: what a program sent, as people see it.
 
+use std::hash::{BuildHasher, RandomState};
+
 use axum::response::{Html, IntoResponse, Response};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_DNS_PREFETCH_CONTROL,
 };
 use http::{HeaderName, Uri};
-use ulid::Ulid;
 
 /// Markup, style and script. `{nonce}` stands where the policy has to know its own.
 const PAGE: &str = include_str!("page.html");
@@ -14,7 +15,9 @@ const PAGE: &str = include_str!("page.html");
 /// What messages hold comes from outside: it can be neither markup nor script, and nothing is loaded
 /// from elsewhere, which would tell the sender who looks. `/?media` shows remote images, sound and videos.
 pub(super) async fn page(uri: Uri) -> Response {
-    let nonce = format!("{:x}{:x}", Ulid::generate().random(), Ulid::generate().random());
+    // Keyed by randomness of the operating system, and differently each time.
+    let [one, two] = [(); 2].map(|()| RandomState::new().hash_one(()));
+    let nonce = format!("{one:016x}{two:016x}");
     let media = if uri.query() == Some("media") { "data: http: https:" } else { "data:" };
     let policy = [
         "default-src 'none'",

@@ -3,7 +3,6 @@
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use serde_json::json;
-use ulid::Ulid;
 
 use super::log::{Answer, Outcome};
 use botpress_messages::ErrorType;
@@ -22,7 +21,7 @@ pub(super) fn refusal(status: u16, type_: ErrorType, message: impl Into<String>)
 impl Refusal {
     pub(super) fn answer(&self) -> Answer {
         let Self { status, type_, message } = self;
-        let random = Ulid::generate().random() as u32;
+        let random = fastrand::u32(..);
         let id = format!("err_{}x{random:08X}", Utc::now().format("%Y%m%d%H%M%S"));
         let body = json!({ "id": id, "code": status, "type": type_, "message": message });
         Answer::json(*status, body)

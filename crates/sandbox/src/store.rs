@@ -232,7 +232,7 @@ fn new_record(
             record.remove(instruction);
         }
     }
-    record["id"] = json!(format!("{}_{}", kind.prefix, Ulid::generate()));
+    record["id"] = json!(format!("{}_{}", kind.prefix, new_id()));
     record["createdAt"] = now.clone();
     record["tags"] = json!({});
     match operation.record {
@@ -247,4 +247,9 @@ fn new_record(
         _ => {}
     }
     record
+}
+
+fn new_id() -> Ulid {
+    let now = u64::try_from(Utc::now().timestamp_millis()).unwrap_or_default();
+    Ulid::from_parts(now, fastrand::u128(..))
 }
