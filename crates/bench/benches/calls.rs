@@ -93,7 +93,7 @@ fn server() -> Result<(Program, String)> {
 fn vendor(url: &str) -> Result<Option<Program>> {
     const COMPILED: usize = 10_000;
     let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = bench.with_file_name("target").join("vendor");
+    let folder = bench.join("../../target/vendor");
     if !folder.join("node_modules/@botpress/client").exists() {
         println!("SKIPPED: the vendor's client (it is not in target/vendor)");
         return Ok(None);

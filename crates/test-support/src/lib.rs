@@ -25,7 +25,9 @@ pub fn builder(url: &str) -> Builder {
 
 /// Without the system's certificates: reading them takes longer than most tests.
 pub fn quick(builder: Builder) -> Builder {
-    builder.http(|http| http.tls_certs_only([]))
+    #[cfg(feature = "tls")]
+    let builder = builder.http(|http| http.tls_certs_only([]));
+    builder
 }
 
 pub fn client(url: &str) -> Client {
