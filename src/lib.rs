@@ -1,17 +1,4 @@
-#![doc = include_str!("../README.md")]
-//!
-//! # Where to read on
-//!
-//! - [`Client`] holds the credentials and makes the calls: [`deliver`](Client::deliver) takes what a
-//!   webhook knows, [`get_or_create`](Client::get_or_create) makes one call.
-//! - [`NewMessage`], [`NewUser`] and [`NewConversation`] are built by type or from JSON, and checked
-//!   before they leave; [`content`] has what a message can say.
-//! - [`Stored`] is the answer: the [`Message`], [`User`] or [`Conversation`], and whether this call
-//!   created it.
-//! - [`Retry`] says which failures are repeated, and how often.
-//! - [`Error`] tells what went wrong, whether the message may be stored all the same, and whether the
-//!   channel [should repeat](Error::should_repeat) its webhook.
-//! - [`guarantees`] says what identifies a message, what two calls at once do, and what is not promised.
+#![doc = include_str!("front.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -62,3 +49,8 @@ pub use validate::{Rule, Violation};
 
 // Their types stand in this API, so that users need these very versions.
 pub use {chrono, http, reqwest, serde_json};
+
+/// The examples of the README, so that they are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

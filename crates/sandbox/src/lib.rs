@@ -1,4 +1,4 @@
-//! The endpoints in your own process, for tests: they check, refuse, find and store as the API does
+//! The endpoints in your own process, for tests. They check, reject, find and store as the API does
 //! from version 1.80 on, and show what they stored.
 //!
 //! ```
@@ -24,7 +24,7 @@
 //! # }
 //! ```
 //!
-//! It can be told to fail, so that an integration shows what it does then:
+//! You can make it fail, to see how your integration copes:
 //!
 //! ```
 //! # use botpress_messages::{NewMessage, content::Text};
@@ -37,7 +37,7 @@
 //! let message = NewMessage::new(conversation, user, Text::new("Hello"));
 //! sandbox.fail_next([Some(Fault::Reset { stored: true })]);
 //!
-//! // Without tags the message could not be found again, so it was sent just once.
+//! // Without tags the message could not be found again, so it was sent only once.
 //! let error = client.get_or_create(&message).await.unwrap_err();
 //! assert!(error.maybe_stored() && error.attempts() == 1);
 //!
@@ -49,14 +49,14 @@
 //! # }
 //! ```
 //!
-//! In a browser, its [URL](Sandbox::url) shows a page with what was stored, what was refused and why.
-//! Programs in other languages see and steer it over HTTP, under `/_sandbox`, as `spec/sandbox.yaml`
-//! describes; the example `sandbox` starts one.
+//! In a browser, its [URL](Sandbox::url) shows a page with what was stored, what was rejected and why.
+//! Programs in other languages read and control it over HTTP, below `/_sandbox`, as `openapi.yaml`
+//! describes. The README explains how to run it as a program.
 //!
-//! It knows what the contract of this crate knows: `payload` is required, as in the oldest version
-//! that the client is for. It looks for users within the integration that calls, for conversations
-//! within their channel as well, and for messages in the whole bot. What a bot defines, such as its tags
-//! and channels, it takes as given, and ids too unless it is [strict](Builder::strict).
+//! It knows what the contract of `botpress-messages` knows: `payload` is required, as in the oldest API
+//! version that the client supports. It looks for users within the integration that calls, for
+//! conversations within their channel as well, and for messages in the whole bot. It accepts all tags and
+//! channels. It accepts all ids too, unless it is [strict](Builder::strict).
 
 mod control;
 mod endpoint;
@@ -299,3 +299,8 @@ impl Builder {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// The example of the README, so that it is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
