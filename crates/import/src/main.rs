@@ -1,6 +1,6 @@
 //! Delivers recorded messages: a message a line in, a result a line out.
 //!
-//!     cargo run --example import -- [--concurrency N] [--failed FILE] FILE
+//!     botpress-import [--concurrency N] [--failed FILE] FILE
 //!
 //! A line is a request body in the endpoint's JSON form. It may hold a `user` and a `conversation` in the
 //! place of their ids, as `Client::deliver` takes them: a backlog from another system knows no ids.
@@ -40,7 +40,7 @@ use queue::Queue;
 /// BP_API_URL; if the API refuses them, the import ends. An interrupt ends it too, once the messages
 /// under way are reported; a second one leaves at once.
 #[derive(Parser)]
-#[command(after_help = "\
+#[command(version, after_help = "\
 Exit codes:
   0  all messages are stored
   1  some message is not stored, or not known to be, or was not tried

@@ -1,4 +1,4 @@
-//! The sandbox over HTTP, for tests in other languages and for its page: `spec/sandbox.yaml`.
+//! The sandbox over HTTP, for tests in other languages and for its page: `openapi.yaml`.
 
 use std::sync::Arc;
 use std::time::Duration;

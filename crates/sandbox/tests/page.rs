@@ -633,7 +633,7 @@ async fn its_policy_lets_nothing_in() {
 
 /// `cargo test --test page -- --ignored` makes the picture of the README anew.
 #[tokio::test]
-#[ignore = "it writes docs/sandbox.png"]
+#[ignore = "it writes page.png"]
 async fn picture() {
     let mut browser = Browser::start().await.expect(NO_BROWSER);
     let sandbox = Sandbox::start().await.unwrap();
@@ -700,9 +700,9 @@ async fn picture() {
     browser.open(&sandbox.url()).await;
     browser.sees("document.querySelectorAll('li.message').length === 4").await;
     // The first is for the README, the others for whoever changes the page.
-    std::fs::write("docs/sandbox.png", browser.picture(1280, 800, "light").await).unwrap();
-    std::fs::write("target/dark.png", browser.picture(1280, 800, "dark").await).unwrap();
-    std::fs::write("target/narrow.png", browser.picture(420, 900, "light").await).unwrap();
+    std::fs::write("page.png", browser.picture(1280, 800, "light").await).unwrap();
+    std::fs::write("../../target/dark.png", browser.picture(1280, 800, "dark").await).unwrap();
+    std::fs::write("../../target/narrow.png", browser.picture(420, 900, "light").await).unwrap();
     browser.says("for (const node of document.querySelectorAll('#faults, #requests details')) node.open = true").await;
-    std::fs::write("target/open.png", browser.picture(1280, 1100, "light").await).unwrap();
+    std::fs::write("../../target/open.png", browser.picture(1280, 1100, "light").await).unwrap();
 }
