@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::attempt::{Caller, Record, Stored};
-use crate::builder::{Builder, Checked, Shared, Target};
+use crate::config::{Builder, Checked, Shared, Target};
 use crate::error::{Error, ErrorKind};
 use crate::generated::Operation;
 use crate::limit::Limit;
@@ -21,7 +21,7 @@ use crate::memory::Memory;
 use crate::record::New;
 use crate::retry::{Budget, FOR_EVER, Retry, is_safe};
 use crate::trace;
-use crate::turn::{SETTLES, Turn};
+use crate::turns::{SETTLES, Turn};
 
 /// A client for the endpoints. Clones are cheap; they share their connections, their count of the rate
 /// limit, and the turns of calls for the same record.

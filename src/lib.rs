@@ -17,20 +17,21 @@
 #![warn(missing_docs)]
 
 mod attempt;
-mod builder;
 mod client;
+mod config;
 mod conversation;
+mod delivery;
+
 mod error;
 mod generated;
 pub mod guarantees;
-mod inbound;
 mod limit;
 mod memory;
 mod message;
 mod record;
 mod retry;
 mod trace;
-mod turn;
+mod turns;
 mod user;
 mod validate;
 
@@ -50,8 +51,8 @@ pub mod contract {
 }
 
 pub use attempt::{Record, Stored};
-pub use builder::Builder;
 pub use client::Client;
+pub use config::Builder;
 pub use error::{AnswerError, ApiError, ConfigError, Error, ErrorKind, TransportError};
 pub use generated::types::{Conversation, Direction, ErrorType, Message, Origin, User};
 pub use limit::RateLimit;

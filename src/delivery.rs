@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::generated::types::{Conversation, Message, User};
 use crate::record::{NewMessage, Sent, identity};
 use crate::trace;
-use crate::turn::Turn;
+use crate::turns::Turn;
 
 impl Client {
     /// Delivers a message from a channel: asks for its user and its conversation, side by side, where it

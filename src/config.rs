@@ -18,7 +18,7 @@ use crate::error::ConfigError;
 use crate::generated::{BASE_URL, BOT_ID, INTEGRATION_ALIAS, INTEGRATION_ID, OPERATIONS};
 use crate::memory::Memory;
 use crate::retry::Retry;
-use crate::turn::Turns;
+use crate::turns::Turns;
 
 /// The settings of a [`Client`](crate::Client).
 #[derive(Clone, Default)]
