@@ -6,7 +6,8 @@ use futures_util::future::join;
 use serde_json::Value;
 
 use crate::attempt::{Record, Stored};
-use crate::client::{Client, Time};
+use crate::call::Time;
+use crate::client::Client;
 use crate::error::Error;
 use crate::generated::types::{Conversation, Message, User};
 use crate::record::{NewMessage, Sent, identity};
