@@ -2,18 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::attempt::{Caller, Record, Stored};
-use crate::config::{Builder, Checked, Shared, Target};
+use crate::attempt::{Record, Stored};
+use crate::call::{Call, CallContext};
+use crate::config::{Builder, Checked, Target};
+use crate::delivery::deliver;
 use crate::error::Error;
-use crate::generated::Operation;
-use crate::limit::Limit;
+use crate::generated::types::Message;
 use crate::memory::Memory;
-use crate::record::New;
-use crate::retry::{Budget, Retry};
+use crate::record::{New, NewMessage};
+use crate::retry::Retry;
 use crate::trace;
 
 /// A client for the endpoints. Clones are cheap; they share their connections, their count of the rate
@@ -43,22 +41,16 @@ use crate::trace;
 /// built and shared anywhere; a program without a runtime can make one and `block_on` a call.
 #[derive(Clone)]
 pub struct Client {
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) retry: Retry,
+    settings: Arc<Settings>,
+    retry: Retry,
 }
 
 /// What the clones of a client share.
-pub(crate) struct Settings {
+struct Settings {
     builder: Builder,
     target: Target,
-    pub(crate) caller: Arc<Caller>,
-    pub(crate) timeout: Duration,
-    pub(crate) limit: Limit,
-    pub(crate) budget: Budget,
+    calls: CallContext,
     memory: Arc<Memory>,
-    pub(crate) shared: Arc<Shared>,
-    /// Tells what it asks for from what clients of other bots do.
-    pub(crate) scope: usize,
 }
 
 impl Client {
@@ -123,12 +115,57 @@ impl Client {
     pub async fn get_or_create<T: Record>(&self, record: &New<T>) -> Result<Stored<T>, Error> {
         let call = async {
             record.check()?;
-            let time = self.time();
-            let turn = self.turn::<T>(record.identity(), time).await?;
-            self.attempts::<T>(record.sent().bytes()?, turn, time).await
+            let call = self.start();
+            let turn = call.turn::<T>(record.identity()).await?;
+            call.attempts::<T>(record.sent().bytes()?, turn).await
         };
         let conversation = record.text("conversationId");
         trace::call(T::OPERATION.name, self.bot_id(), conversation, call).await
+    }
+
+    /// Delivers a message from a channel: asks for its user and its conversation, side by side, where it
+    /// has them in the place of their ids, and then for the message with the ids that these have.
+    ///
+    /// ```
+    /// # use botpress_messages::{Client, Error};
+    /// use botpress_messages::{NewConversation, NewMessage, NewUser, content::Text};
+    ///
+    /// # async fn example(client: &Client) -> Result<(), Error> {
+    /// let message = NewMessage::new(
+    ///     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
+    ///     NewUser::new().tag("id", "U05BPU9V1KQ").name("Ann Petit"),
+    ///     Text::new("can someone restart **staging**?"),
+    /// )
+    /// .tag("ts", "1722441123.004619")
+    /// .tag("channelId", "C05C6ACTLPQ");
+    /// let stored = client.deliver(&message).await?;
+    /// assert!(stored.record.user_id.starts_with("user_"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// All calls share the one deadline of [`Retry`](crate::Retry). Deliveries into one conversation go
+    /// one after the other, in the order in which their futures are first polled; others go side by side.
+    /// The ids of users and conversations are [remembered](crate::Builder::remember_ids), so that a known
+    /// person in a known conversation costs one request. An id that the API does not know any more is
+    /// forgotten and asked for again, once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) before anything is sent, also of a user or a
+    /// conversation that no tag identifies: every delivery would create another. [`Error::step`] tells
+    /// which call failed, [`Error::user_id`] and [`Error::conversation_id`] what is stored by then, and
+    /// [`Error::maybe_stored`] whether the message may be.
+    ///
+    /// # Cancellation
+    ///
+    /// As of [`get_or_create`](Self::get_or_create).
+    pub async fn deliver(&self, message: &NewMessage) -> Result<Stored<Message>, Error> {
+        let delivery = async {
+            message.validate()?;
+            deliver(self.start(), &self.settings.memory, message).await
+        };
+        trace::call("deliver", self.bot_id(), message.conversation_id(), delivery).await
     }
 
     /// The bot that it calls for.
@@ -141,17 +178,11 @@ impl Client {
     /// would wait for another one end with the error of the last, calls without one with
     /// [`ErrorKind::Closed`].
     pub fn close(&self) {
-        self.settings.shared.open.close();
+        self.settings.calls.shared.open.close();
     }
 
-    /// The ids that it remembers.
-    pub(crate) fn memory(&self) -> &Memory {
-        &self.settings.memory
-    }
-
-    /// The key of the id that this request asks for.
-    pub(crate) fn memory_key(&self, operation: &Operation, body: &Value) -> String {
-        format!("{} {} {body}", self.settings.scope, operation.record)
+    fn start(&self) -> Call<'_> {
+        Call::start(&self.settings.calls, &self.retry)
     }
 }
 
@@ -165,20 +196,19 @@ impl Builder {
     pub fn build(self) -> Result<Client, Error> {
         let Checked { settings: builder, target, caller, timeout, memory, shared } =
             self.check()?;
-        let (retry, caller, scope) = (builder.retry, Arc::new(caller), shared.place(&target));
-        let (limit, budget) = Default::default();
-        let settings =
-            Settings { builder, target, caller, timeout, limit, budget, memory, shared, scope };
+        let (retry, scope) = (builder.retry, shared.scope(&target));
+        let calls = CallContext::new(caller, timeout, shared, scope);
+        let settings = Settings { builder, target, calls, memory };
         Ok(Client { settings: Arc::new(settings), retry })
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { target, timeout, .. } = &*self.settings;
+        let Settings { target, calls, .. } = &*self.settings;
         f.debug_struct("Client")
             .field("target", target)
-            .field("timeout", timeout)
+            .field("timeout", &calls.timeout)
             .field("retry", &self.retry)
             .finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! The whole way of a webhook: its user and its conversation, then its message.
+//! One webhook: its user and its conversation, then its message.
 
 use std::marker::PhantomData;
 
@@ -6,95 +6,52 @@ use futures_util::future::join;
 use serde_json::Value;
 
 use crate::attempt::{Record, Stored};
-use crate::call::Time;
-use crate::client::Client;
+use crate::call::Call;
 use crate::error::Error;
 use crate::generated::types::{Conversation, Message, User};
-use crate::record::{NewMessage, Sent, identity};
+use crate::memory::Memory;
+use crate::record::{NewMessage, RequestBody, identity};
 use crate::trace;
 use crate::turns::Turn;
 
-impl Client {
-    /// Delivers a message from a channel: asks for its user and its conversation, side by side, where it
-    /// has them in the place of their ids, and then for the message with the ids that these have.
-    ///
-    /// ```
-    /// # use botpress_messages::{Client, Error};
-    /// use botpress_messages::{NewConversation, NewMessage, NewUser, content::Text};
-    ///
-    /// # async fn example(client: &Client) -> Result<(), Error> {
-    /// let message = NewMessage::new(
-    ///     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
-    ///     NewUser::new().tag("id", "U05BPU9V1KQ").name("Ann Petit"),
-    ///     Text::new("can someone restart **staging**?"),
-    /// )
-    /// .tag("ts", "1722441123.004619")
-    /// .tag("channelId", "C05C6ACTLPQ");
-    /// let stored = client.deliver(&message).await?;
-    /// assert!(stored.record.user_id.starts_with("user_"));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// All calls share the one deadline of [`Retry`](crate::Retry). Deliveries into one conversation go
-    /// one after the other, in the order in which their futures are first polled; others go side by side.
-    /// The ids of users and conversations are [remembered](crate::Builder::remember_ids), so that a known
-    /// person in a known conversation costs one request. An id that the API does not know any more is
-    /// forgotten and asked for again, once.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) before anything is sent, also of a user or a
-    /// conversation that no tag identifies: every delivery would create another. [`Error::step`] tells
-    /// which call failed, [`Error::user_id`] and [`Error::conversation_id`] what is stored by then, and
-    /// [`Error::maybe_stored`] whether the message may be.
-    ///
-    /// # Cancellation
-    ///
-    /// As of [`get_or_create`](Self::get_or_create).
-    pub async fn deliver(&self, message: &NewMessage) -> Result<Stored<Message>, Error> {
-        let delivery = async {
-            message.validate()?;
-            let mut delivery = Delivery::start(self, message).await?;
-            match delivery.go().await {
-                Err(earlier) if earlier.kind().is_unknown_id() && delivery.forget() => {
-                    let result = delivery.go().await;
-                    result
-                        .map(|stored| stored.following(earlier.maybe_stored()))
-                        .map_err(|error| error.following(&earlier))
-                }
-                result => result,
-            }
-        };
-        trace::call("deliver", self.bot_id(), message.conversation_id(), delivery).await
-    }
-}
-
 struct Delivery<'a> {
-    client: &'a Client,
+    call: Call<'a>,
+    memory: &'a Memory,
     message: &'a NewMessage,
-    user: Option<Part<'a, User>>,
-    conversation: Option<Part<'a, Conversation>>,
-    time: Time,
+    user: Option<ResolvedId<'a, User>>,
+    conversation: Option<ResolvedId<'a, Conversation>>,
     /// Its turn in the conversation.
     turn: Option<Turn<'a>>,
 }
 
+/// The id of a user or a conversation that the message has as a record.
+struct ResolvedId<'a, T> {
+    body: &'a Value,
+    /// The key of its id in memory.
+    key: String,
+    id: Option<String>,
+    remembered: bool,
+    record: PhantomData<T>,
+}
+
 impl<'a> Delivery<'a> {
     /// Waits for its turn in the conversation.
-    async fn start(client: &'a Client, message: &'a NewMessage) -> Result<Self, Error> {
-        let time = client.time();
-        let user = message.reference::<User>().map(|user| Part::new(client, user));
+    async fn start(
+        call: Call<'a>,
+        memory: &'a Memory,
+        message: &'a NewMessage,
+    ) -> Result<Self, Error> {
+        let user = message.reference::<User>().map(|user| ResolvedId::new(&call, user));
         let conversation = message.reference::<Conversation>();
-        let conversation = conversation.map(|conversation| Part::new(client, conversation));
-        let turn = client.turn::<Message>(message.ordering_key(), time).await?;
-        Ok(Self { client, message, user, conversation, time, turn })
+        let conversation = conversation.map(|body| ResolvedId::new(&call, body));
+        let turn = call.turn::<Message>(message.ordering_key()).await?;
+        Ok(Self { call, memory, message, user, conversation, turn })
     }
 
     async fn go(&mut self) -> Result<Stored<Message>, Error> {
         let (user, conversation) = join(
-            ask(self.client, &mut self.user, self.time),
-            ask(self.client, &mut self.conversation, self.time),
+            resolve(&self.call, self.memory, &mut self.user),
+            resolve(&self.call, self.memory, &mut self.conversation),
         )
         .await;
         let result = match user.and(conversation) {
@@ -104,24 +61,24 @@ impl<'a> Delivery<'a> {
         result.map_err(|error| error.of_delivery(id(&self.user), id(&self.conversation)))
     }
 
-    /// The message, with the ids that are known by now.
+    /// Sends the message with its ids.
     async fn send(&mut self) -> Result<Stored<Message>, Error> {
-        let turn = self.client.turn::<Message>(self.message.identity(), self.time).await?;
+        let turn = self.call.turn::<Message>(self.message.identity()).await?;
         let ids = [
             self.user.as_ref().and_then(|user| Some(("userId", user.id.as_deref()?, "user"))),
             self.conversation.as_ref().and_then(|conversation| {
                 Some(("conversationId", conversation.id.as_deref()?, "conversation"))
             }),
         ];
-        if let Some(Part { id: Some(id), .. }) = &self.conversation {
+        if let Some(ResolvedId { id: Some(id), .. }) = &self.conversation {
             trace::conversation(id);
         }
-        let sent = self.message.sent().with_ids(ids).bytes()?;
-        // Dropped from here on, it may be stored after the next one.
+        let body = self.message.sent().with_ids(ids).bytes()?;
+        // If the call is dropped from here on, the message may be stored after the next one.
         if let Some(turn) = &mut self.turn {
             turn.under_way = true;
         }
-        let result = self.client.attempts(sent, turn, self.time).await;
+        let result = self.call.attempts(body, turn).await;
         self.lingers(result.as_ref().is_err_and(Error::maybe_stored));
         result
     }
@@ -134,66 +91,76 @@ impl<'a> Delivery<'a> {
 
     /// Forgets the ids that were remembered, if there are any.
     fn forget(&mut self) -> bool {
-        let forgotten = [forget(self.client, &self.user), forget(self.client, &self.conversation)];
+        let forgotten = [forget(self.memory, &self.user), forget(self.memory, &self.conversation)];
         forgotten.contains(&true)
     }
 }
 
-/// A user or a conversation of which the message needs the id.
-struct Part<'a, T> {
-    body: &'a Value,
-    /// The key of its id in memory.
-    key: String,
-    id: Option<String>,
-    remembered: bool,
-    record: PhantomData<T>,
-}
-
-impl<'a, T: Record> Part<'a, T> {
-    fn new(client: &Client, body: &'a Value) -> Self {
-        let key = client.memory_key(T::OPERATION, body);
+impl<'a, T: Record> ResolvedId<'a, T> {
+    fn new(call: &Call<'_>, body: &'a Value) -> Self {
+        let key = format!("{} {} {body}", call.context.scope, T::OPERATION.record);
         Self { body, key, id: None, remembered: false, record: PhantomData }
     }
 
-    fn recall(&mut self, client: &Client) -> bool {
-        self.id = client.memory().recall(&self.key);
+    fn recall(&mut self, memory: &Memory) -> bool {
+        self.id = memory.recall(&self.key);
         self.remembered = self.id.is_some();
         self.remembered
     }
 
-    async fn ask(&mut self, client: &Client, time: Time) -> Result<(), Error> {
-        let turn = client.turn::<T>(identity(T::OPERATION, self.body), time).await?;
-        // Another delivery may have asked meanwhile.
-        if !self.recall(client) {
-            let body = Sent::from(self.body).bytes()?;
-            let stored = client.attempts::<T>(body, turn, time).await?;
-            client.memory().remember(self.key.clone(), stored.record.id());
+    async fn request(&mut self, call: &Call<'_>, memory: &Memory) -> Result<(), Error> {
+        let turn = call.turn::<T>(identity(T::OPERATION, self.body)).await?;
+        // Another delivery may have resolved it meanwhile.
+        if !self.recall(memory) {
+            let body = RequestBody::from(self.body).bytes()?;
+            let stored = call.attempts::<T>(body, turn).await?;
+            memory.remember(self.key.clone(), stored.record.id());
             self.id = Some(stored.record.id().to_owned());
         }
         Ok(())
     }
 }
 
-/// Has the id of a part, from memory or from the API.
-async fn ask<T: Record>(
-    client: &Client,
-    part: &mut Option<Part<'_, T>>,
-    time: Time,
+/// Delivers a valid message, all calls within the deadline of this one.
+pub(crate) async fn deliver(
+    call: Call<'_>,
+    memory: &Memory,
+    message: &NewMessage,
+) -> Result<Stored<Message>, Error> {
+    let mut delivery = Delivery::start(call, memory, message).await?;
+    match delivery.go().await {
+        Err(earlier) if earlier.kind().is_unknown_id() && delivery.forget() => {
+            let result = delivery.go().await;
+            result
+                .map(|stored| stored.following(earlier.maybe_stored()))
+                .map_err(|error| error.following(&earlier))
+        }
+        result => result,
+    }
+}
+
+/// Takes an id from memory or from the API.
+async fn resolve<T: Record>(
+    call: &Call<'_>,
+    memory: &Memory,
+    id: &mut Option<ResolvedId<'_, T>>,
 ) -> Result<(), Error> {
-    let Some(part) = part else { return Ok(()) };
-    if part.recall(client) {
+    let Some(id) = id else { return Ok(()) };
+    if id.recall(memory) {
         return Ok(());
     }
-    // A delivery that need not ask does without the space for it.
-    Box::pin(part.ask(client, time)).await
+    // A delivery that finds the id in memory does without the space for the call.
+    Box::pin(id.request(call, memory)).await
 }
 
-fn id<T>(part: &Option<Part<'_, T>>) -> Option<String> {
-    part.as_ref().and_then(|part| part.id.clone())
+fn id<T>(resolved: &Option<ResolvedId<'_, T>>) -> Option<String> {
+    resolved.as_ref().and_then(|resolved| resolved.id.clone())
 }
 
-fn forget<T>(client: &Client, part: &Option<Part<'_, T>>) -> bool {
-    let Some(Part { key, id: Some(id), remembered: true, .. }) = part else { return false };
-    client.memory().forget(key, id);
+fn forget<T>(memory: &Memory, resolved: &Option<ResolvedId<'_, T>>) -> bool {
+    let Some(ResolvedId { key, id: Some(id), remembered: true, .. }) = resolved else {
+        return false;
+    };
+    memory.forget(key, id);
     true
 }
