@@ -1,7 +1,6 @@
 //! One request: who makes it, its headers, whether it left, and what came back.
 
 use std::fmt;
-use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -9,15 +8,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use chrono::{DateTime, NaiveDate, Utc};
 use http::{HeaderMap, StatusCode};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 use reqwest::Url;
-use serde::de::{self, DeserializeOwned, Deserializer};
+use serde::de::DeserializeOwned;
 
-use crate::error::{Answer, BoxError, ConfigError, ErrorKind, Secrets, TransportError};
+use crate::error::{Answer, BoxError, ConfigError, ErrorKind, TransportError};
+// Generated types read their dates by this name.
+pub(crate) use crate::date::date;
 use crate::generated::{OPERATIONS, Operation};
-use crate::limit::RateLimit;
+use crate::headers::RateLimit;
+use crate::redaction::Secrets;
 
 /// The generated methods, as `tests/snapshots/client.rs` shows them.
 #[allow(dead_code, private_interfaces, unused_imports, clippy::all)]
@@ -213,42 +214,6 @@ async fn read(mut response: reqwest::Response) -> Answer {
 
 /// No answer of the API comes near this: a message's payload may have 128 KB.
 const LONGEST_ANSWER: usize = 8 << 20;
-
-/// Reads a date of an answer. chrono takes 2,000 instructions for one, since it may be in many forms; the
-/// API's own takes a tenth of that.
-pub(crate) fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
-    struct Visitor;
-    impl de::Visitor<'_> for Visitor {
-        type Value = DateTime<Utc>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a date and time of RFC 3339")
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            as_the_api_writes_it(text).map_or_else(|| text.parse().map_err(E::custom), Ok)
-        }
-    }
-    deserializer.deserialize_str(Visitor)
-}
-
-/// The date of a text like `2026-08-19T10:00:00.250Z`.
-fn as_the_api_writes_it(text: &str) -> Option<DateTime<Utc>> {
-    const FORM: &[u8] = b"0000-00-00T00:00:00.000Z";
-    let fits = |(form, byte): (&u8, u8)| match form {
-        b'0' => byte.is_ascii_digit(),
-        sign => byte == *sign,
-    };
-    if text.len() != FORM.len() || !FORM.iter().zip(text.bytes()).all(fits) {
-        return None;
-    }
-    let number =
-        |at: Range<usize>| text[at].bytes().fold(0, |n, digit| 10 * n + u32::from(digit - b'0'));
-    let day = NaiveDate::from_ymd_opt(number(0..4) as i32, number(5..7), number(8..10))?;
-    let time =
-        day.and_hms_milli_opt(number(11..13), number(14..16), number(17..19), number(20..23))?;
-    Some(time.and_utc())
-}
 
 /// Whether the body left or the call gave up, whichever was first: the connection and the call run on
 /// different threads, and only one of them can be.

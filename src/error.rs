@@ -2,14 +2,16 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 
 use crate::generated::types::ErrorType;
+use crate::headers::hint;
+use crate::redaction::{OneLine, Secrets, without_values};
 use crate::validate::Violation;
 
 /// Why a record was not stored, or why that is not known.
@@ -398,91 +400,6 @@ pub(crate) struct Answer {
     pub(crate) broken: Option<BoxError>,
 }
 
-/// Why an answer cannot be decoded, without anything of the message that it holds.
-fn without_values(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let place = format!("line {} column {}", error.line(), error.column());
-    match text.rsplit_once(", expected ") {
-        _ if text.starts_with("missing field ") || error.is_syntax() || error.is_eof() => text,
-        Some((_, expected)) => format!("something other than {expected}"),
-        None => format!("cannot be decoded at {place}"),
-    }
-}
-
-/// What no error may show. A value of less than eight characters is no secret, and would be found in
-/// any text.
-pub(crate) struct Secrets(Vec<String>);
-
-impl Secrets {
-    const SHORTEST: usize = 8;
-    const HIDDEN: &str = "[secret]";
-
-    pub(crate) fn new<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
-        Self(texts.filter(|text| text.len() >= Self::SHORTEST).map(str::to_owned).collect())
-    }
-
-    /// A text without the secrets, also if it is JSON that spells them in its own way.
-    fn hide(&self, text: &str, cut: bool) -> String {
-        let mut hidden = self.hide_plain(text);
-        if let Ok(mut json) = serde_json::from_str::<Value>(&hidden) {
-            let before = json.clone();
-            if *self.hide_in_json(&mut json) != before {
-                hidden = json.to_string();
-            }
-        }
-        // The start of a secret is one too, where the text was cut within it.
-        for secret in self.spellings().filter(|_| cut) {
-            let mut starts =
-                (Self::SHORTEST..secret.len()).rev().filter_map(|end| secret.get(..end));
-            if let Some(start) = starts.find(|start| hidden.ends_with(start)) {
-                hidden.truncate(hidden.len() - start.len());
-                hidden.push_str(Self::HIDDEN);
-            }
-        }
-        hidden
-    }
-
-    fn hide_plain(&self, text: &str) -> String {
-        self.spellings().fold(text.to_owned(), |text, secret| text.replace(&*secret, Self::HIDDEN))
-    }
-
-    fn hide_in_json<'a>(&self, json: &'a mut Value) -> &'a Value {
-        match json {
-            Value::String(text) => *text = self.hide_plain(text),
-            Value::Array(items) => {
-                for item in items {
-                    self.hide_in_json(item);
-                }
-            }
-            Value::Object(object) => {
-                *object = std::mem::take(object)
-                    .into_iter()
-                    .map(|(key, mut value)| {
-                        self.hide_in_json(&mut value);
-                        (self.hide_plain(&key), value)
-                    })
-                    .collect();
-            }
-            _ => {}
-        }
-        json
-    }
-
-    /// Each secret as it is, and as JSON escapes it, which may escape slashes too.
-    fn spellings(&self) -> impl Iterator<Item = String> {
-        self.0.iter().flat_map(|secret| {
-            let json = Value::from(secret.as_str()).to_string();
-            let escaped = json.get(1..json.len() - 1).unwrap_or_default();
-            [secret.clone(), escaped.to_owned(), escaped.replace('/', "\\/")]
-        })
-    }
-
-    fn stand_in(&self, value: &HeaderValue) -> bool {
-        let text = String::from_utf8_lossy(value.as_bytes());
-        self.hide_plain(&text) != text
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = self.step.unwrap_or("message");
@@ -733,75 +650,4 @@ fn is_of_proxy(error: &(dyn StdError + 'static)) -> bool {
 /// The cause that says what happened; the ones around it only say where.
 fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     error.source().map_or(error, innermost)
-}
-
-/// The start of a text that others wrote, on one line.
-struct OneLine<'a>(&'a str);
-
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 300;
-        let line = self.0.split_whitespace().collect::<Vec<_>>().join(" ");
-        let mut characters = line.chars().filter(|c| !c.is_control());
-        let start: String = characters.by_ref().take(SHOWN).collect();
-        let rest = if characters.next().is_some() { "..." } else { "" };
-        write!(f, "{start}{rest}")
-    }
-}
-
-/// How long an answer asks to wait. Every answer says when the window starts anew; only a call that
-/// was refused has to wait for it.
-fn hint(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
-    let refused = status == StatusCode::TOO_MANY_REQUESTS;
-    retry_after(headers).or_else(|| refused.then(|| window_reset(headers)).flatten())
-}
-
-/// `Retry-After`, in seconds or as a date.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = number(headers, &RETRY_AFTER).map(duration);
-    seconds.or_else(|| {
-        let date = date(headers, &RETRY_AFTER)?;
-        Some(date.duration_since(server_time(headers)).unwrap_or_default())
-    })
-}
-
-pub(crate) const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
-const OLD_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-
-/// How long until the window of the rate limit starts anew. Some servers count from now, others from
-/// 1970, in seconds or milliseconds: what is too large for the one is the other.
-pub(crate) fn window_reset(headers: &HeaderMap) -> Option<Duration> {
-    /// Near the window that the API documents, a second: no wrong figure may close a client for long.
-    const LONGEST: Duration = Duration::from_secs(2);
-    let reset = number(headers, &RESET).or_else(|| number(headers, &OLD_RESET))?;
-    let date = match reset {
-        1e12.. => Some(reset / 1e3),
-        1e9.. => Some(reset),
-        _ => None,
-    };
-    let seconds = date.map_or(reset, |date| {
-        let now = server_time(headers).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        date - now.as_secs_f64()
-    });
-    Some(duration(seconds).min(LONGEST))
-}
-
-/// What the server's clock shows, or else ours.
-fn server_time(headers: &HeaderMap) -> SystemTime {
-    date(headers, &DATE).unwrap_or_else(SystemTime::now)
-}
-
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
-    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
-}
-
-/// A figure of zero or more.
-fn number(headers: &HeaderMap, name: &HeaderName) -> Option<f64> {
-    let number: f64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
-    (number >= 0.0).then_some(number)
-}
-
-/// What is too long for a `Duration` is for ever, and what lies in the past is over.
-fn duration(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }

@@ -4,20 +4,24 @@
 #![warn(missing_docs)]
 
 mod attempt;
-mod builder;
+mod call;
 mod client;
+mod config;
 mod conversation;
+mod date;
+mod delivery;
 mod error;
 mod generated;
 pub mod guarantees;
-mod inbound;
+mod headers;
 mod limit;
 mod memory;
 mod message;
 mod record;
+mod redaction;
 mod retry;
 mod trace;
-mod turn;
+mod turns;
 mod user;
 mod validate;
 
@@ -37,11 +41,11 @@ pub mod contract {
 }
 
 pub use attempt::{Record, Stored};
-pub use builder::Builder;
 pub use client::Client;
+pub use config::Builder;
 pub use error::{AnswerError, ApiError, ConfigError, Error, ErrorKind, TransportError};
 pub use generated::types::{Conversation, Direction, ErrorType, Message, Origin, User};
-pub use limit::RateLimit;
+pub use headers::RateLimit;
 pub use message::Schedule;
 pub use record::{New, NewConversation, NewMessage, NewUser, Reference};
 pub use retry::Retry;

@@ -7,38 +7,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, StatusCode};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{ErrorKind, RESET, retry_after, window_reset};
-
-const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
-const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
-
-/// The rate limit as an answer tells it; a figure that it lacks is `None`.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub struct RateLimit {
-    /// How many requests a window allows (`RateLimit-Limit`).
-    pub limit: Option<u64>,
-    /// How many are left in this one (`RateLimit-Remaining`).
-    pub remaining: Option<u64>,
-    /// How long until the window starts anew (`RateLimit-Reset`, sent in whole seconds).
-    pub reset: Option<Duration>,
-}
-
-impl RateLimit {
-    pub(crate) fn read(headers: &HeaderMap) -> Self {
-        let figure =
-            |name| -> Option<u64> { headers.get(name)?.to_str().ok()?.trim().parse().ok() };
-        Self {
-            limit: figure(LIMIT),
-            remaining: figure(REMAINING),
-            reset: figure(RESET).map(Duration::from_secs),
-        }
-    }
-}
+use crate::error::ErrorKind;
+use crate::headers::{RateLimit, retry_after, window_reset};
 
 /// What the clones of a client share of the rate limit.
 #[derive(Debug, Default)]

@@ -206,8 +206,8 @@ impl<T: Record> New<T> {
     }
 
     /// The body as it is sent.
-    pub(crate) fn sent(&self) -> Sent<'_> {
-        Sent { content: self.content.as_ref(), ..Sent::from(&self.body) }
+    pub(crate) fn sent(&self) -> RequestBody<'_> {
+        RequestBody { content: self.content.as_ref(), ..RequestBody::from(&self.body) }
     }
 }
 
@@ -281,7 +281,7 @@ impl<T: Record> From<New<T>> for Reference<T> {
 
 /// The body of a request, without copying what it is made of.
 #[derive(Clone, Copy, Serialize)]
-pub(crate) struct Sent<'a> {
+pub(crate) struct RequestBody<'a> {
     #[serde(flatten)]
     body: Body<'a>,
     #[serde(flatten)]
@@ -295,13 +295,13 @@ struct Body<'a> {
     ids: [Option<(&'a str, &'a str, &'a str)>; 2],
 }
 
-impl<'a> From<&'a Value> for Sent<'a> {
+impl<'a> From<&'a Value> for RequestBody<'a> {
     fn from(body: &'a Value) -> Self {
         Self { body: Body { body, ids: [None; 2] }, content: None }
     }
 }
 
-impl<'a> Sent<'a> {
+impl<'a> RequestBody<'a> {
     /// The same with these ids, in the place of the records that they belong to.
     pub(crate) fn with_ids(mut self, ids: [Option<(&'a str, &'a str, &'a str)>; 2]) -> Self {
         self.body.ids = ids;

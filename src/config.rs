@@ -18,7 +18,7 @@ use crate::error::ConfigError;
 use crate::generated::{BASE_URL, BOT_ID, INTEGRATION_ALIAS, INTEGRATION_ID, OPERATIONS};
 use crate::memory::Memory;
 use crate::retry::Retry;
-use crate::turn::Turns;
+use crate::turns::Turns;
 
 /// The settings of a [`Client`](crate::Client).
 #[derive(Clone, Default)]
@@ -44,18 +44,18 @@ pub struct Builder {
     shared: Option<Arc<Shared>>,
 }
 
-/// What the clients share that are made from one another, whatever they are told.
+/// State shared by all clients derived from one another, regardless of settings.
 pub(crate) struct Shared {
     pub(crate) turns: Turns,
-    /// What the clients speak to, each once: its place here tells turns and memories apart.
+    /// What the clients speak to, each once: its index is the scope of turns and remembered ids.
     targets: Mutex<Vec<Target>>,
     /// Has no permits: whoever waits for one waits until it is closed.
     pub(crate) open: Semaphore,
 }
 
 impl Shared {
-    /// The place of a target among those of all clients.
-    pub(crate) fn place(&self, target: &Target) -> usize {
+    /// The number of a target among those of all clients.
+    pub(crate) fn scope(&self, target: &Target) -> usize {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         targets.iter().position(|known| known == target).unwrap_or_else(|| {
             targets.push(target.clone());
