@@ -40,12 +40,15 @@ use queue::Queue;
 /// BP_API_URL; if the API refuses them, the import ends. An interrupt ends it too, once the messages
 /// under way are reported; a second one leaves at once.
 #[derive(Parser)]
-#[command(version, after_help = "\
+#[command(
+    version,
+    after_help = "\
 Exit codes:
   0  all messages are stored
   1  some message is not stored, or not known to be, or was not tried
   2  none could be tried, or the API refuses the credentials
-130  a second interrupt (143: SIGTERM)")]
+130  a second interrupt (143: SIGTERM)"
+)]
 struct Args {
     /// How many messages are under way at once
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]

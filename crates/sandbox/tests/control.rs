@@ -150,33 +150,39 @@ async fn settings_can_be_changed() {
     assert_eq!(sandbox.requests()[1].fault, Some(Fault::Error { status: 418, stored: true }));
 }
 
-/// `Host` and `Origin`, and whether somebody with these has access.
 #[tokio::test]
 async fn pages_of_other_origins_have_no_access() {
+    struct Case<'a> {
+        host: &'a str,
+        origin: Option<&'a str>,
+        access: bool,
+    }
     let sandbox = Sandbox::start().await.unwrap();
-    let here = sandbox.url().strip_prefix("http://").unwrap().to_owned();
-    let port = here.rsplit(':').next().unwrap();
-    let localhost = format!("localhost:{port}");
+    let url = sandbox.url();
+    let here = url.strip_prefix("http://").unwrap();
+    let localhost = format!("localhost:{}", here.rsplit(':').next().unwrap());
+    let localhost_url = format!("http://{localhost}");
+    let (evil, evil_url) = ("evil.example", "http://evil.example");
     let cases = [
-        (&*here, None, true),
-        (&here, Some(format!("http://{here}")), true),
-        (&localhost, Some(format!("http://{localhost}")), true),
-        ("[::1]:80", None, true),
-        ("sandbox:8080", None, true),
-        ("a.localhost", None, true),
-        (&here, Some("http://evil.example".into()), false),
-        (&here, Some("null".into()), false),
-        (&here, Some(format!("http://{localhost}")), false),
-        ("evil.example", None, false),
-        ("evil.example", Some("http://evil.example".into()), false),
-        ("127.0.0.1.evil.example:80", None, false),
+        Case { host: here, origin: None, access: true },
+        Case { host: here, origin: Some(&url), access: true },
+        Case { host: &localhost, origin: Some(&localhost_url), access: true },
+        Case { host: "[::1]:80", origin: None, access: true },
+        Case { host: "sandbox:8080", origin: None, access: true },
+        Case { host: "a.localhost", origin: None, access: true },
+        Case { host: here, origin: Some(evil_url), access: false },
+        Case { host: here, origin: Some("null"), access: false },
+        Case { host: here, origin: Some(&localhost_url), access: false },
+        Case { host: evil, origin: None, access: false },
+        Case { host: evil, origin: Some(evil_url), access: false },
+        Case { host: "127.0.0.1.evil.example:80", origin: None, access: false },
     ];
     let http = Client::new();
-    for (host, origin, access) in cases {
+    for Case { host, origin, access } in cases {
         for (method, path) in [(Method::GET, "messages"), (Method::POST, "reset")] {
             let request = http.request(method, format!("http://{here}/_sandbox/{path}"));
             let mut request = request.header("host", host);
-            if let Some(origin) = &origin {
+            if let Some(origin) = origin {
                 request = request.header("origin", origin);
             }
             let answer = request.send().await.unwrap();

@@ -141,77 +141,145 @@ async fn it_refuses_as_the_api_does() {
     assert!(sandbox.messages().is_empty());
 }
 
-/// A stored message's tags, then a request's tags and discriminators, and whether that is found.
 #[tokio::test]
-async fn it_looks_messages_up_by_their_tags() {
+async fn messages_are_found_by_their_tags() {
+    struct Case<'a> {
+        stored: &'a [(&'a str, &'a str)],
+        requested: &'a [(&'a str, &'a str)],
+        discriminators: &'a [&'a str],
+        found: bool,
+    }
     let abc: &[(&str, &str)] = &[("foo", "a"), ("bar", "b"), ("baz", "c")];
-    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [(&'a str, &'a str)], &'a [&'a str], bool);
-    let cases: [Case; 13] = [
-        (abc, abc, &[], true),
-        (abc, &[("foo", "a"), ("bar", "b")], &[], false),
-        (abc, &[("foo", "a"), ("bar", "b"), ("baz", "c"), ("new", "d")], &[], false),
-        (abc, &[("foo", "x"), ("bar", "b"), ("baz", "c")], &["bar", "baz"], true),
-        (abc, &[("bar", "b"), ("baz", "c")], &["bar", "baz"], true),
-        (abc, &[("bar", "b"), ("baz", "x")], &["bar", "baz"], false),
-        (abc, &[("bar", "b"), ("baz", "c"), ("new", "d")], &["bar"], true),
-        (&[], &[], &[], false),
-        (&[("a", "")], &[("a", "")], &[], false),
-        (&[("a", "1"), ("b", "")], &[("a", "1")], &[], true),
-        (&[("a", "1")], &[("a", "1"), ("b", "")], &[], true),
-        (&[("a", "1"), ("b", "")], &[("a", "2"), ("b", "")], &["b"], false),
-        (&[("a", "1")], &[("a", "1")], &["a"], true),
+    let cases = [
+        Case { stored: abc, requested: abc, discriminators: &[], found: true },
+        Case {
+            stored: abc,
+            requested: &[("foo", "a"), ("bar", "b")],
+            discriminators: &[],
+            found: false,
+        },
+        Case {
+            stored: abc,
+            requested: &[("foo", "a"), ("bar", "b"), ("baz", "c"), ("new", "d")],
+            discriminators: &[],
+            found: false,
+        },
+        Case {
+            stored: abc,
+            requested: &[("foo", "x"), ("bar", "b"), ("baz", "c")],
+            discriminators: &["bar", "baz"],
+            found: true,
+        },
+        Case {
+            stored: abc,
+            requested: &[("bar", "b"), ("baz", "c")],
+            discriminators: &["bar", "baz"],
+            found: true,
+        },
+        Case {
+            stored: abc,
+            requested: &[("bar", "b"), ("baz", "x")],
+            discriminators: &["bar", "baz"],
+            found: false,
+        },
+        Case {
+            stored: abc,
+            requested: &[("bar", "b"), ("baz", "c"), ("new", "d")],
+            discriminators: &["bar"],
+            found: true,
+        },
+        Case { stored: &[], requested: &[], discriminators: &[], found: false },
+        Case { stored: &[("a", "")], requested: &[("a", "")], discriminators: &[], found: false },
+        Case {
+            stored: &[("a", "1"), ("b", "")],
+            requested: &[("a", "1")],
+            discriminators: &[],
+            found: true,
+        },
+        Case {
+            stored: &[("a", "1")],
+            requested: &[("a", "1"), ("b", "")],
+            discriminators: &[],
+            found: true,
+        },
+        Case {
+            stored: &[("a", "1"), ("b", "")],
+            requested: &[("a", "2"), ("b", "")],
+            discriminators: &["b"],
+            found: false,
+        },
+        Case {
+            stored: &[("a", "1")],
+            requested: &[("a", "1")],
+            discriminators: &["a"],
+            found: true,
+        },
     ];
-    for (stored, asked, discriminators, found) in cases {
+    for Case { stored, requested, discriminators, found } in cases {
         let sandbox = Sandbox::start().await.unwrap();
         let client = sandbox.client().build().unwrap();
-        let [stored, asked] = [stored, asked].map(|tags| {
+        let [stored, requested] = [stored, requested].map(|tags| {
             NewMessage::custom(CONVERSATION, USER, "own", Default::default())
                 .with_tags(tags.iter().copied())
         });
-        let asked = asked.discriminate_by(discriminators.iter().copied());
+        let requested = requested.discriminate_by(discriminators.iter().copied());
         let first = client.get_or_create(&stored).await.unwrap();
         assert_eq!(first.created, Some(true));
-        let second = client.get_or_create(&asked).await.unwrap();
-        assert_eq!(second.created, Some(!found), "{stored:?} {asked:?}");
+        let second = client.get_or_create(&requested).await.unwrap();
+        assert_eq!(second.created, Some(!found), "{stored:?} {requested:?}");
         assert_eq!(second.record.id == first.record.id, found);
         assert_eq!(sandbox.messages().len(), if found { 1 } else { 2 });
     }
 }
 
-/// Further tags of a stored user or conversation do not hinder. What is stored, what is asked for, and
-/// whether that is found.
+/// Additional tags of a stored user or conversation do not matter.
 #[tokio::test]
-async fn it_looks_users_and_conversations_up_among_their_tags() {
-    let user = |tags: Value| json!({ "tags": tags });
-    let listed = |tags: Value, names: Value| json!({ "tags": tags, "discriminateByTags": names });
+async fn users_and_conversations_are_found_among_their_tags() {
+    struct Case {
+        stored: Value,
+        requested: Value,
+        found: bool,
+    }
+    let tags = |tags: Value| json!({ "tags": tags });
+    let by_a = json!({ "tags": { "a": "1", "b": "2" }, "discriminateByTags": ["a"] });
+    let one = || tags(json!({ "a": "1" }));
+    let two = || tags(json!({ "a": "1", "b": "2" }));
     let cases = [
-        (user(json!({ "a": "1" })), user(json!({ "a": "1" })), true),
-        (user(json!({ "a": "1", "b": "2" })), user(json!({ "a": "1" })), true),
-        (user(json!({ "a": "1" })), user(json!({ "a": "1", "b": "2" })), false),
-        (user(json!({ "a": "1" })), listed(json!({ "a": "1", "b": "2" }), json!(["a"])), true),
-        (user(json!({ "a": "1" })), user(json!({ "a": "1", "b": "" })), true),
-        (user(json!({ "a": "1" })), user(json!({ "a": "2" })), false),
-        (user(json!({})), user(json!({})), false),
-        (user(json!({ "a": "" })), user(json!({ "a": "" })), false),
+        Case { stored: one(), requested: one(), found: true },
+        Case { stored: two(), requested: one(), found: true },
+        Case { stored: one(), requested: two(), found: false },
+        Case { stored: one(), requested: by_a, found: true },
+        Case { stored: one(), requested: tags(json!({ "a": "1", "b": "" })), found: true },
+        Case { stored: one(), requested: tags(json!({ "a": "2" })), found: false },
+        Case { stored: tags(json!({})), requested: tags(json!({})), found: false },
+        Case {
+            stored: tags(json!({ "a": "" })),
+            requested: tags(json!({ "a": "" })),
+            found: false,
+        },
     ];
-    for (stored, asked, found) in cases {
+    for Case { stored, requested, found } in cases {
         let sandbox = Sandbox::start().await.unwrap();
         let client = sandbox.client().build().unwrap();
         client.get_or_create(&NewUser::from(stored.clone())).await.unwrap();
-        let user = client.get_or_create(&NewUser::from(asked.clone())).await.unwrap();
+        let user = client.get_or_create(&NewUser::from(requested.clone())).await.unwrap();
         let within = |mut body: Value, channel: &str| {
             body["channel"] = json!(channel);
             NewConversation::from(body)
         };
         client.get_or_create(&within(stored.clone(), "dm")).await.unwrap();
-        let conversation = client.get_or_create(&within(asked.clone(), "dm")).await.unwrap();
+        let conversation = client.get_or_create(&within(requested.clone(), "dm")).await.unwrap();
         let created = Some(!found);
-        assert_eq!((user.created, conversation.created), (created, created), "{stored} {asked}");
+        assert_eq!(
+            (user.created, conversation.created),
+            (created, created),
+            "{stored} {requested}"
+        );
         // Not in another channel, nor for another integration.
-        let elsewhere = client.get_or_create(&within(asked.clone(), "mail")).await.unwrap();
+        let elsewhere = client.get_or_create(&within(requested.clone(), "mail")).await.unwrap();
         assert_eq!(elsewhere.created, Some(true));
         let other = client.to_builder().integration_id("other").build().unwrap();
-        let theirs = other.get_or_create(&NewUser::from(asked)).await.unwrap();
+        let theirs = other.get_or_create(&NewUser::from(requested)).await.unwrap();
         assert_eq!(theirs.created, Some(true));
         assert_eq!(elsewhere.record.integration, Sandbox::INTEGRATION_ID);
     }
@@ -254,20 +322,26 @@ async fn a_message_of_another_conversation_is_refused() {
 }
 
 #[tokio::test]
-async fn a_strict_one_knows_only_the_ids_that_it_gave_out() {
+async fn a_strict_sandbox_accepts_only_its_own_ids() {
     let sandbox = Sandbox::builder().strict().start().await.unwrap();
     let client = sandbox.client().build().unwrap();
     let user = client.get_or_create(&NewUser::new().tag("id", "1")).await.unwrap().record;
     let conversation = NewConversation::new("dm").tag("id", "1");
     let conversation = client.get_or_create(&conversation).await.unwrap().record;
+    struct Case<'a> {
+        conversation: &'a str,
+        user: &'a str,
+        known: bool,
+    }
+    let (given, its_user) = (&*conversation.id, &*user.id);
     let cases = [
-        (&*conversation.id, &*user.id, true),
-        (&conversation.id, Sandbox::BOT_ID, true),
-        (&conversation.id, USER, false),
-        (CONVERSATION, &user.id, false),
-        (&user.id, &conversation.id, false),
+        Case { conversation: given, user: its_user, known: true },
+        Case { conversation: given, user: Sandbox::BOT_ID, known: true },
+        Case { conversation: given, user: USER, known: false },
+        Case { conversation: CONVERSATION, user: its_user, known: false },
+        Case { conversation: its_user, user: given, known: false },
     ];
-    for (conversation, user, known) in cases {
+    for Case { conversation, user, known } in cases {
         let message = NewMessage::new(conversation, user, Text::new(""));
         let result = client.get_or_create(&message).await;
         assert_eq!(result.is_ok(), known, "{conversation} {user}");
