@@ -1,13 +1,13 @@
-//! What TypeScript's types tell of a contract: properties and their JSON types, literals, and what
+//! What TypeScript's types say about a contract: properties and their JSON types, literals, and what
 //! may be missing or null. They know no bounds but those of lists (as tuples), no formats, and
 //! nothing of servers, security and errors.
 
 use serde_json::{Value, json};
 
-use crate::contract::ANNOUNCEMENTS;
+use crate::normal::ANNOUNCEMENTS;
 
 /// Keywords for which types have no form.
-const UNTOLD: [&str; 17] = [
+const UNKNOWN_TO_TYPES: [&str; 17] = [
     "minLength",
     "maxLength",
     "minProperties",
@@ -27,9 +27,9 @@ const UNTOLD: [&str; 17] = [
     "discriminator",
 ];
 
-/// So much of a contract as `types`, the contract that was made of types, could tell of it. What
-/// parameters these leave out, the client sends on its own.
-pub fn told(contract: &Value, types: &Value) -> Value {
+/// The part of a contract that `types`, the contract made from types, can express. Parameters that
+/// the types leave out are ones that the client sends on its own.
+pub fn view(contract: &Value, types: &Value) -> Value {
     let json = |part: &Value| {
         let schema = shape(&part["content"]["application/json"]["schema"]);
         json!({ "content": { "application/json": { "schema": schema } } })
@@ -50,12 +50,12 @@ pub fn told(contract: &Value, types: &Value) -> Value {
 
 fn shape(schema: &Value) -> Value {
     let Value::Object(keywords) = schema else { return schema.clone() };
-    let told = keywords.iter().filter(|(keyword, _)| {
+    let kept = keywords.iter().filter(|(keyword, _)| {
         let keyword = keyword.as_str();
-        !UNTOLD.contains(&keyword) && !ANNOUNCEMENTS.contains(&keyword)
+        !UNKNOWN_TO_TYPES.contains(&keyword) && !ANNOUNCEMENTS.contains(&keyword)
     });
     let each = |members: &Value| members.as_array().into_iter().flatten().map(shape).collect();
-    told.map(|(keyword, value)| match (keyword.as_str(), value) {
+    kept.map(|(keyword, value)| match (keyword.as_str(), value) {
         ("properties", Value::Object(properties)) => {
             let properties = properties.iter().map(|(name, schema)| (name.clone(), shape(schema)));
             (keyword.clone(), properties.collect())

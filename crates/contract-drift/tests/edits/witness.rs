@@ -4,7 +4,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
-use conformance::{validator, values};
+use schema_values::{validator, values};
 
 /// A value that `from` generates and `to` does not allow, if a hundred tries find one.
 pub fn counterexample(from: &Value, to: Value) -> Option<Value> {

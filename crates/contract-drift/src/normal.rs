@@ -6,26 +6,41 @@
 
 use serde_json::{Map, Value, json};
 
-type Result<T> = std::result::Result<T, String>;
+use crate::error::{Error, Result};
+use crate::parse::parse;
 
 /// Extensions that announce something, and are kept.
 pub const ANNOUNCEMENTS: [&str; 3] = ["x-sunset", "x-stability-level", "x-extensible-enum"];
 
-/// An OpenAPI 3 document.
-pub struct Document<'a> {
-    root: &'a Value,
+/// An OpenAPI 3.0 or 3.1 document.
+pub struct Document {
+    root: Value,
     is_3_1: bool,
 }
 
-impl<'a> Document<'a> {
-    /// The error says why no contract can be read of it.
-    pub fn new(root: &'a Value) -> Result<Self> {
-        let is_3_1 = match root["openapi"].as_str() {
-            Some(version) if version.starts_with("3.0.") => false,
-            Some(version) if version.starts_with("3.1.") => true,
-            other => {
-                return Err(format!("not an OpenAPI 3.0 or 3.1 document (openapi: {other:?})"));
-            }
+/// An operation of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Its `operationId`, or `METHOD PATH` if it has none.
+    pub name: String,
+    pub method: String,
+    pub path: String,
+}
+
+const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+
+impl Document {
+    /// Reads a JSON or YAML text.
+    pub fn parse(text: &str) -> Result<Self> {
+        Self::new(parse(text)?)
+    }
+
+    pub fn new(root: Value) -> Result<Self> {
+        let is_3_1 = match &root["openapi"] {
+            Value::String(version) if version.starts_with("3.0.") => false,
+            Value::String(version) if version.starts_with("3.1.") => true,
+            Value::Null => return Err("not an OpenAPI document (it has no `openapi`)".into()),
+            other => return Err(format!("not OpenAPI 3.0 or 3.1 (`openapi` is {other})").into()),
         };
         if is_3_1 && root.get("jsonSchemaDialect").is_some() {
             return Err("`jsonSchemaDialect` may change what its schemas mean".into());
@@ -33,12 +48,37 @@ impl<'a> Document<'a> {
         Ok(Self { root, is_3_1 })
     }
 
-    /// The contract of one operation; the error says why there is none.
-    pub fn contract(&self, method: &str, path: &str) -> Result<Value> {
-        let missing = || format!("the document lacks {method} {path}");
-        let item = self.follow(self.root["paths"].get(path).ok_or_else(missing)?)?;
-        let operation = item.get(method).ok_or_else(missing)?;
-        let root = self.root;
+    /// `info.title`, if there is one.
+    pub fn title(&self) -> Option<&str> {
+        self.root["info"]["title"].as_str()
+    }
+
+    /// `info.version`, if there is one.
+    pub fn version(&self) -> Option<&str> {
+        self.root["info"]["version"].as_str()
+    }
+
+    /// Its operations, in the order of their paths.
+    pub fn operations(&self) -> Result<Vec<Operation>> {
+        let mut operations = Vec::new();
+        for (path, item) in self.root["paths"].as_object().into_iter().flatten() {
+            let item = self.follow(item).map_err(|e| e.in_(path))?;
+            for method in METHODS {
+                let Some(operation) = item.get(method) else { continue };
+                let name = operation["operationId"].as_str().map(str::to_owned);
+                let name = name.unwrap_or_else(|| format!("{method} {path}"));
+                operations.push(Operation { name, method: method.into(), path: path.clone() });
+            }
+        }
+        Ok(operations)
+    }
+
+    /// The contract of one operation in normal form, or `None` if there is no such operation.
+    pub fn contract(&self, method: &str, path: &str) -> Result<Option<Value>> {
+        let Some(item) = self.root["paths"].get(path) else { return Ok(None) };
+        let item = self.follow(item)?;
+        let Some(operation) = item.get(method) else { return Ok(None) };
+        let root = &self.root;
         let servers = operation.get("servers").or(item.get("servers")).or(root.get("servers"));
 
         let mut contract = json!({
@@ -60,11 +100,11 @@ impl<'a> Document<'a> {
                 keep(&mut contract, name, value.clone());
             }
         }
-        Ok(contract)
+        Ok(Some(contract))
     }
 
     /// What a chain of references leads to.
-    fn follow(&self, mut value: &'a Value) -> Result<&'a Value> {
+    fn follow<'a>(&'a self, mut value: &'a Value) -> Result<&'a Value> {
         let mut trail = Vec::new();
         while let Some(reference) = value.get("$ref") {
             value = self.target(reference, &mut trail)?;
@@ -73,17 +113,17 @@ impl<'a> Document<'a> {
     }
 
     /// What a reference leads to, after those of the trail.
-    fn target(&self, reference: &'a Value, trail: &mut Vec<&'a str>) -> Result<&'a Value> {
+    fn target<'a>(&'a self, reference: &'a Value, trail: &mut Vec<&'a str>) -> Result<&'a Value> {
         let reference = reference.as_str().ok_or("a $ref is not a string")?;
         if trail.contains(&reference) {
-            return Err(format!("circular reference {reference}"));
+            return Err(format!("circular reference {reference}").into());
         }
         trail.push(reference);
         let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
-        target.ok_or_else(|| format!("dangling reference {reference}"))
+        Ok(target.ok_or_else(|| format!("dangling reference {reference}"))?)
     }
 
-    fn responses(&self, responses: &'a Value) -> Result<Value> {
+    fn responses(&self, responses: &Value) -> Result<Value> {
         let responses = object(responses)?.iter().filter(|(status, _)| !status.starts_with("x-"));
         responses.map(|(status, response)| Ok((status.clone(), self.part(response)?))).collect()
     }
@@ -106,7 +146,7 @@ impl<'a> Document<'a> {
     }
 
     /// The alternatives, each a list of schemes; what a scheme is called does not matter.
-    fn security(&self, security: &'a Value) -> Result<Value> {
+    fn security(&self, security: &Value) -> Result<Value> {
         let mut alternatives = Vec::new();
         for alternative in security.as_array().ok_or("security is not a list")? {
             let mut schemes = Vec::new();
@@ -128,14 +168,14 @@ impl<'a> Document<'a> {
     }
 
     /// By place and name; the operation's own replace those of its path.
-    fn parameters(&self, lists: &[Option<&'a Value>]) -> Result<Map<String, Value>> {
+    fn parameters(&self, lists: &[Option<&Value>]) -> Result<Map<String, Value>> {
         let mut parameters = Map::new();
         for list in lists.iter().flatten() {
             let mut own = json!({});
             for parameter in list.as_array().ok_or("parameters is not a list")? {
                 let text = |key: &str| {
                     let text = self.follow(parameter)?[key].as_str();
-                    text.ok_or(format!("a parameter without `{key}`"))
+                    text.ok_or_else(|| Error::from(format!("a parameter without `{key}`")))
                 };
                 let (place, name) = (text("in")?, text("name")?);
                 let name = if place == "header" { name.to_lowercase() } else { name.to_owned() };
@@ -152,7 +192,7 @@ impl<'a> Document<'a> {
     }
 
     /// A parameter, a request body, a response, or what these consist of.
-    fn part(&self, part: &'a Value) -> Result<Value> {
+    fn part(&self, part: &Value) -> Result<Value> {
         let mut kept = json!({});
         for (key, value) in object(self.follow(part)?)? {
             match key.as_str() {
@@ -172,7 +212,7 @@ impl<'a> Document<'a> {
     }
 
     /// A schema with everything that it refers to; `outer` are the references that led to it.
-    fn schema(&self, schema: &'a Value, outer: &[&'a str]) -> Result<Value> {
+    fn schema<'a>(&'a self, schema: &'a Value, outer: &[&'a str]) -> Result<Value> {
         let Some(reference) = schema.get("$ref") else {
             return self.rules(object(schema)?.iter(), outer);
         };
@@ -190,8 +230,8 @@ impl<'a> Document<'a> {
     }
 
     /// The same for a schema's keywords, without a reference.
-    fn rules(
-        &self,
+    fn rules<'a>(
+        &'a self,
         keywords: impl Iterator<Item = (&'a String, &'a Value)>,
         trail: &[&'a str],
     ) -> Result<Value> {
@@ -331,7 +371,7 @@ fn keep(kept: &mut Value, name: &str, value: Value) {
 /// Of two things with the same name, only one could be kept.
 fn insert(map: &mut Value, name: String, value: Value) -> Result<()> {
     match map.get(&name) {
-        Some(other) if *other != value => Err(format!("declares {name} twice, differently")),
+        Some(other) if *other != value => Err(format!("declares {name} twice, differently").into()),
         _ => {
             map[name] = value;
             Ok(())
@@ -340,7 +380,7 @@ fn insert(map: &mut Value, name: String, value: Value) -> Result<()> {
 }
 
 fn object(value: &Value) -> Result<&Map<String, Value>> {
-    value.as_object().ok_or_else(|| format!("{value} is not an object"))
+    Ok(value.as_object().ok_or_else(|| format!("{value} is not an object"))?)
 }
 
 /// A list without order and repetition; anything else as it is.
@@ -355,4 +395,12 @@ fn without_repetition(sorted: impl IntoIterator<Item = Value>) -> Value {
     let mut items: Vec<_> = sorted.into_iter().collect();
     items.dedup();
     Value::Array(items)
+}
+
+pub fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+pub fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
 }

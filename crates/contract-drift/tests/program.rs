@@ -1,0 +1,253 @@
+//! The program: what it prints, and its exit codes.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+const OURS: &str = "\
+openapi: 3.0.3
+info: { title: Ours, version: '1' }
+paths:
+  /users:
+    post:
+      operationId: createUser
+      requestBody:
+        content:
+          application/json:
+            schema:
+              type: object
+              additionalProperties: false
+              required: [name]
+              properties: { name: { type: string, maxLength: 200 } }
+      responses:
+        200: { content: { application/json: { schema: {} } } }
+";
+
+/// The vendor's document, with a bound for the name.
+fn theirs(version: &str, max_length: u32) -> Value {
+    let schema = json!({
+        "type": "object",
+        "properties": { "name": { "type": "string", "maxLength": max_length } },
+    });
+    let json = |schema: Value| json!({ "content": { "application/json": { "schema": schema } } });
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "Theirs", "version": version },
+        "paths": { "/users": { "post": {
+            "requestBody": json(schema),
+            "responses": { "200": json(json!({ "type": "object" })) },
+        } } },
+    })
+}
+
+/// What the program does in a folder with these files.
+struct Run {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn run(folder: &Path, args: &[&str], stdin: &str) -> Run {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_contract-drift"))
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that does not read its input may have ended.
+    let _ = program.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let Output { status, stdout, stderr } = program.wait_with_output().unwrap();
+    // Paths on Windows have other separators.
+    let text = |bytes| String::from_utf8(bytes).unwrap().replace('\\', "/");
+    Run { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// A folder with both documents.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("ours.yaml"), OURS).unwrap();
+    fs::write(folder.path().join("same.json"), theirs("1.0.0", 200).to_string()).unwrap();
+    fs::write(folder.path().join("wider.json"), theirs("2.0.0", 300).to_string()).unwrap();
+    fs::write(folder.path().join("tighter.json"), theirs("3.0.0", 100).to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn check_reports_what_breaks() {
+    let folder = folder();
+    let same = run(folder.path(), &["check", "ours.yaml", "same.json"], "");
+    assert_eq!(
+        (same.code, &*same.stdout),
+        (Some(0), "drift: none\nThe client works: createUser.\n")
+    );
+
+    let tighter = run(folder.path(), &["check", "ours.yaml", "tighter.json"], "");
+    let expected = "\
+BREAK createUser request.name: `maxLength` 100 is tighter [bound]
+drift: break
+Change the spec until no BREAK is left.
+";
+    assert_eq!((tighter.code, &*tighter.stdout), (Some(1), expected));
+}
+
+#[test]
+fn either_document_can_come_from_standard_input() {
+    let folder = folder();
+    let document = theirs("1.0.0", 100).to_string();
+    let theirs = run(folder.path(), &["check", "ours.yaml", "-"], &document);
+    assert!(theirs.stdout.starts_with("BREAK createUser request.name: "), "{}", theirs.stdout);
+    let ours = run(folder.path(), &["check", "-", "same.json"], OURS);
+    assert_eq!(ours.code, Some(0), "{}", ours.stderr);
+    let both = run(folder.path(), &["check", "-", "-"], OURS);
+    assert_eq!(both.code, Some(2), "{}", both.stdout);
+    assert!(both.stderr.contains("only one document"), "{}", both.stderr);
+}
+
+#[test]
+fn pinned_version_is_known() {
+    let folder = folder();
+    let pin = ["pin", "same.json", "--ours", "ours.yaml", "--out", "pins"];
+    let pinned = run(folder.path(), &pin, "");
+    assert_eq!((pinned.code, &*pinned.stdout), (Some(0), "pinned as pins/1.0.0.json\n"));
+
+    let check = |theirs| run(folder.path(), &["check", "ours.yaml", theirs, "--pins", "pins"], "");
+    let same = check("same.json");
+    let expected = "\
+INFO Theirs: version 1.0.0; the newest pin is 1.0.0.
+drift: none
+It agrees with the pin 1.0.0: createUser.
+";
+    assert_eq!((same.code, &*same.stdout), (Some(0), expected));
+
+    let wider = check("wider.json");
+    let expected = "\
+INFO Theirs: version 2.0.0; the newest pin is 1.0.0.
+NOTICE createUser request.name.maxLength: was 200, is 300 [changed]
+drift: notice
+Change the spec until no BREAK is left, then pin the document:
+contract-drift pin wider.json --out pins --ours ours.yaml
+";
+    assert_eq!((wider.code, &*wider.stdout), (Some(1), expected));
+
+    // What breaks is no notice as well.
+    let tighter = check("tighter.json");
+    assert!(tighter.stdout.contains("\nBREAK createUser request.name: "), "{}", tighter.stdout);
+    assert!(!tighter.stdout.contains("NOTICE"), "{}", tighter.stdout);
+}
+
+#[test]
+fn notices_are_differences_from_the_nearest_pin() {
+    let folder = folder();
+    let write = |version: &str, max_length, operation: Value| {
+        let mut document = theirs(version, max_length);
+        let kept = &mut document["paths"]["/users"]["post"];
+        kept.as_object_mut().unwrap().extend(operation.as_object().unwrap().clone());
+        fs::write(folder.path().join("theirs.json"), document.to_string()).unwrap();
+    };
+    let pin = ["pin", "theirs.json", "--ours", "ours.yaml", "--out", "pins"];
+    write("1.0.0", 200, json!({}));
+    run(folder.path(), &pin, "");
+    write("2.0.0", 300, json!({ "deprecated": true }));
+    run(folder.path(), &pin, "");
+    write("3.0.0", 200, json!({ "x-sunset": "2030-01-01" }));
+    let check = run(folder.path(), &["check", "ours.yaml", "theirs.json", "--pins", "pins"], "");
+    let notices: Vec<_> = check.stdout.lines().filter(|l| l.starts_with("NOTICE")).collect();
+    assert_eq!(notices, ["NOTICE createUser x-sunset: new, \"2030-01-01\" [changed]"]);
+}
+
+#[test]
+fn pin_warns_of_what_breaks() {
+    let folder = folder();
+    let args = ["pin", "tighter.json", "--ours", "ours.yaml", "--out", "pins", "--as", "3.1"];
+    let pinned = run(folder.path(), &args, "");
+    let expected = "\
+WARNING the client does not work against what is pinned:
+BREAK createUser request.name: `maxLength` 100 is tighter [bound]
+pinned as pins/3.1.json
+";
+    assert_eq!((pinned.code, &*pinned.stdout), (Some(0), expected));
+    let pin = fs::read_to_string(folder.path().join("pins/3.1.json")).unwrap();
+    assert!(pin.contains("\"createUser\": {\n    \"method\": \"post\""), "{pin}");
+
+    // Without our document, all operations are pinned.
+    let pinned = run(folder.path(), &["pin", "same.json", "--out", "all"], "");
+    assert_eq!(pinned.code, Some(0), "{}", pinned.stderr);
+    let pin = fs::read_to_string(folder.path().join("all/1.0.0.json")).unwrap();
+    assert!(pin.contains("\"post /users\": {"), "{pin}");
+}
+
+#[test]
+fn outdated_document_warns() {
+    let folder = folder();
+    for (document, version) in [("same.json", "1.0.0"), ("wider.json", "2.0.0")] {
+        let pinned = run(folder.path(), &["pin", document, "--out", "pins"], "");
+        assert_eq!(pinned.stdout, format!("pinned as pins/{version}.json\n"));
+    }
+    let old = run(folder.path(), &["check", "ours.yaml", "same.json", "--pins", "pins"], "");
+    let start = "WARNING Theirs: version 1.0.0 is older than the newest pin, 2.0.0.";
+    assert!(old.stdout.starts_with(start), "{}", old.stdout);
+}
+
+#[test]
+fn bad_input_is_one_error_line() {
+    let folder = folder();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("broken.yaml", "a: [1\nb: 2\n");
+    write("broken.json", "{\"openapi\": \"3.0.0\"");
+    write("empty.yaml", "");
+    write("other.yaml", "openapi: 3.2.0");
+    write("none.yaml", "openapi: 3.0.0\npaths: {}\n");
+    write("dangling.yaml", "openapi: 3.0.0\npaths: { /a: { $ref: '#/b' } }\n");
+    fs::write(folder.path().join("binary.yaml"), [0xff, 0xfe]).unwrap();
+    fs::create_dir(folder.path().join("pins")).unwrap();
+    let cases: [(&[&str], &str); 13] = [
+        (&["check", "none.json", "same.json"], "none.json: "),
+        (&["check", "ours.yaml", "none.json"], "none.json: "),
+        (&["check", "ours.yaml", "."], ".: "),
+        (&["check", "ours.yaml", "broken.yaml"], "broken.yaml: not YAML: "),
+        (&["check", "ours.yaml", "broken.json"], "broken.json: not JSON: "),
+        (&["check", "ours.yaml", "binary.yaml"], "binary.yaml: "),
+        (&["check", "ours.yaml", "empty.yaml"], "empty.yaml: not an OpenAPI document"),
+        (&["check", "ours.yaml", "other.yaml"], "other.yaml: not OpenAPI 3.0 or 3.1"),
+        (&["check", "none.yaml", "same.json"], "none.yaml: it has no operations"),
+        (&["check", "dangling.yaml", "same.json"], "dangling.yaml: /a: dangling reference #/b"),
+        (&["check", "ours.yaml", "same.json", "--pins", "pins"], "pins: it contains no pin"),
+        (&["pin", "none.yaml", "--out", "pins"], "the document has no version: give one with --as"),
+        (&["pin", "same.json", "--out", "pins", "--as", "../x"], "\"../x\" is no version"),
+    ];
+    for (args, cause) in cases {
+        let Run { code, stdout, stderr } = run(folder.path(), args, "");
+        assert_eq!((code, &*stdout), (Some(2), ""), "{args:?}: {stderr}");
+        assert!(
+            stderr.starts_with(&format!("drift: cannot compare: {cause}")),
+            "{args:?}: {stderr}"
+        );
+        assert_eq!(stderr.lines().count(), 1, "{args:?}: {stderr}");
+    }
+    let usage = run(folder.path(), &["check", "--pin"], "");
+    assert_eq!(usage.code, Some(2), "{}", usage.stderr);
+}
+
+#[test]
+fn missing_operation_is_a_break() {
+    let folder = folder();
+    let empty = run(folder.path(), &["check", "ours.yaml", "-"], "openapi: 3.0.0");
+    let line = "BREAK createUser: the document lacks post /users [operation-missing]\n";
+    assert!(empty.code == Some(1) && empty.stdout.starts_with(line), "{}", empty.stdout);
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    let folder = folder();
+    let version = run(folder.path(), &["--version"], "");
+    assert_eq!(version.stdout, format!("contract-drift {}\n", env!("CARGO_PKG_VERSION")));
+    for args in [&["--help"][..], &["check", "--help"], &["pin", "--help"]] {
+        let help = run(folder.path(), args, "");
+        assert!(help.code == Some(0) && help.stdout.contains("Usage: "), "{args:?}");
+    }
+}
