@@ -122,7 +122,7 @@ impl<'a> Call<'a> {
                 };
             so_far.attempts += 1;
             if let Some(turn) = &mut turn {
-                turn.under_way = true;
+                turn.in_flight = true;
             }
             let left = deadline.end.saturating_duration_since(Instant::now()).min(*timeout);
             let answered = |status, headers: &_| permit.answered(status, headers);
@@ -130,7 +130,7 @@ impl<'a> Call<'a> {
             drop(permit);
             budget.count(result.as_ref().map(drop));
             if let Some(turn) = &mut turn {
-                turn.under_way = result.as_ref().is_err_and(ErrorKind::maybe_stored);
+                turn.in_flight = result.as_ref().is_err_and(ErrorKind::maybe_stored);
             }
             let error = match result {
                 Ok(stored) => {

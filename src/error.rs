@@ -170,7 +170,7 @@ impl Error {
     /// }
     /// ```
     pub fn should_repeat(&self) -> bool {
-        (self.identified || !self.maybe_stored) && self.kind.may_change()
+        (self.identified || !self.maybe_stored) && self.kind.may_succeed_later()
     }
 
     /// Which call of a delivery failed or could not start, that for the `user`, the `conversation` or the
@@ -303,8 +303,8 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the same request may fare better later.
-    pub(crate) fn may_heal(&self) -> bool {
+    /// Whether the same request may succeed later.
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Transport(_) => true,
             Self::Api(e) => {
@@ -319,11 +319,11 @@ impl ErrorKind {
         }
     }
 
-    /// Whether a later call may fare better, perhaps once somebody has corrected the settings.
-    fn may_change(&self) -> bool {
+    /// Whether a later call may succeed, perhaps after somebody has corrected the settings.
+    fn may_succeed_later(&self) -> bool {
         match self {
             Self::Invalid(_) => false,
-            Self::Api(e) => self.may_heal() || [401, 402, 403].contains(&e.status.as_u16()),
+            Self::Api(e) => self.is_transient() || [401, 402, 403].contains(&e.status.as_u16()),
             Self::Answer(e) => ![400, 413, 415, 422].contains(&e.status.as_u16()),
             _ => true,
         }
