@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 
 use crate::generated::types::ErrorType;
-use crate::headers::hint;
+use crate::headers::requested_wait;
 use crate::redaction::{OneLine, Secrets, without_values};
 use crate::validate::Violation;
 
@@ -340,7 +340,7 @@ impl ErrorKind {
         match self {
             Self::RateLimit(wait) => Some(*wait),
             Self::Api(e) => e.retry_after,
-            Self::Answer(e) => hint(e.status, &e.headers),
+            Self::Answer(e) => requested_wait(e.status, &e.headers),
             _ => None,
         }
     }
@@ -353,8 +353,7 @@ impl ErrorKind {
         }
     }
 
-    /// What a failing call makes of the answer that it got. The secrets of the request stand in none
-    /// of it, even if the server repeats them.
+    /// The error for a response. It contains no secrets of the request, even if the server repeats them.
     pub(crate) fn from_answer(
         answer: Answer,
         undecodable: Option<serde_json::Error>,
@@ -375,7 +374,7 @@ impl ErrorKind {
             status,
             headers: headers
                 .iter()
-                .filter(|(_, value)| !secrets.stand_in(value))
+                .filter(|(_, value)| !secrets.occur_in(value))
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
             body_start: body.chars().take(AnswerError::SHOWN).collect(),
@@ -509,7 +508,7 @@ impl ApiError {
             message: text("message").or_else(|| text("description"))?,
             id: text("id"),
             metadata: error.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default(),
-            retry_after: hint(status, headers),
+            retry_after: requested_wait(status, headers),
         })
     }
 }
