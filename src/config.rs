@@ -20,6 +20,25 @@ use crate::memory::Memory;
 use crate::retry::Retry;
 use crate::turns::Turns;
 
+/// How an integration is named, in an error.
+const INTEGRATION: &str = "integration_id, integration_alias or no_integration";
+const JSON: &str = "application/json";
+const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// What the contract and HTTP leave to the client.
+const RESERVED: [HeaderName; 10] = [
+    ACCEPT,
+    AUTHORIZATION,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    HOST,
+    TRANSFER_ENCODING,
+    USER_AGENT,
+    BOT_ID,
+    INTEGRATION_ID,
+    INTEGRATION_ALIAS,
+];
+
 /// The settings of a [`Client`](crate::Client).
 #[derive(Clone, Default)]
 #[must_use]
@@ -53,6 +72,29 @@ pub(crate) struct Shared {
     pub(crate) open: Semaphore,
 }
 
+type HttpSettings = Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>;
+
+/// What a client is made of.
+pub(crate) struct Checked {
+    /// The settings, without the environment.
+    pub(crate) settings: Builder,
+    pub(crate) target: Target,
+    pub(crate) caller: Caller,
+    /// For an attempt.
+    pub(crate) timeout: Duration,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What a client speaks to, and for whom.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Target {
+    base_url: String,
+    pub(crate) bot_id: String,
+    integration_id: Option<String>,
+    integration_alias: Option<String>,
+}
+
 impl Shared {
     /// The number of a target among those of all clients.
     pub(crate) fn scope(&self, target: &Target) -> usize {
@@ -63,8 +105,6 @@ impl Shared {
         })
     }
 }
-
-type HttpSettings = Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>;
 
 impl Builder {
     /// Takes what is not set explicitly from the environment, when the client is built: `BP_TOKEN`,
@@ -329,51 +369,11 @@ impl Builder {
     }
 }
 
-/// What a client is made of.
-pub(crate) struct Checked {
-    /// The settings, without the environment.
-    pub(crate) settings: Builder,
-    pub(crate) target: Target,
-    pub(crate) caller: Caller,
-    /// For an attempt.
-    pub(crate) timeout: Duration,
-    pub(crate) memory: Arc<Memory>,
-    pub(crate) shared: Arc<Shared>,
-}
-
-/// What a client speaks to, and for whom.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Target {
-    base_url: String,
-    pub(crate) bot_id: String,
-    integration_id: Option<String>,
-    integration_alias: Option<String>,
-}
-
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("bot_id", &self.bot_id).finish_non_exhaustive()
     }
 }
-
-/// How an integration is named, in an error.
-const INTEGRATION: &str = "integration_id, integration_alias or no_integration";
-const JSON: &str = "application/json";
-const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-
-/// What the contract and HTTP leave to the client.
-const RESERVED: [HeaderName; 10] = [
-    ACCEPT,
-    AUTHORIZATION,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    HOST,
-    TRANSFER_ENCODING,
-    USER_AGENT,
-    BOT_ID,
-    INTEGRATION_ID,
-    INTEGRATION_ALIAS,
-];
 
 fn header_value(what: &str, value: &str) -> Result<HeaderValue, ConfigError> {
     let printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));

@@ -14,6 +14,11 @@ use crate::headers::requested_wait;
 use crate::redaction::{OneLine, Secrets, without_values};
 use crate::validate::Violation;
 
+/// By these, nothing was processed, whoever says so: the request did not arrive, came too early, or was
+/// one too many.
+const UNPROCESSED: [StatusCode; 3] =
+    [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+
 /// Why a record was not stored, or why that is not known.
 ///
 /// What to do depends on [`maybe_stored`](Self::maybe_stored): if it is `false`, the record is not
@@ -75,6 +80,66 @@ pub enum ErrorKind {
     Answer(Box<AnswerError>),
     /// No answer came: connection refused or reset, or timed out.
     Transport(TransportError),
+}
+
+/// What came back from the server, as far as it came.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Why the body ends early.
+    pub(crate) broken: Option<BoxError>,
+}
+
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// A setting of the client that is missing or unusable.
+#[derive(Clone, Debug)]
+pub struct ConfigError {
+    text: String,
+}
+
+/// An error that the API reported.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The kind of error, in the API's own words.
+    pub type_: ErrorType,
+    /// What went wrong, for a person.
+    pub message: String,
+    /// The id of this error, which Botpress support can look up.
+    pub id: Option<String>,
+    /// Further facts about the error.
+    pub metadata: Map<String, Value>,
+    /// How long the answer asks to wait.
+    pub retry_after: Option<Duration>,
+}
+
+/// An answer that the contract does not know.
+#[non_exhaustive]
+pub struct AnswerError {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers of the answer.
+    pub headers: HeaderMap,
+    /// The first characters of the body, as far as it came. The text of the error and its `Debug` show
+    /// them only if the answer is not a 2xx: that one may hold a message.
+    pub body_start: String,
+    /// Whether it did not come to its end.
+    cut: bool,
+    /// Why it could not be read to the end, or not be understood.
+    source: Option<BoxError>,
+}
+
+/// A call to which no answer came.
+#[derive(Debug)]
+pub struct TransportError {
+    pub(crate) source: reqwest::Error,
+    /// Whether any of the request left: not without a connection.
+    pub(crate) sent: bool,
 }
 
 impl Error {
@@ -384,21 +449,6 @@ impl ErrorKind {
     }
 }
 
-/// By these, nothing was processed, whoever says so: the request did not arrive, came too early, or was
-/// one too many.
-const UNPROCESSED: [StatusCode; 3] =
-    [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
-
-/// What came back from the server, as far as it came.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-    /// Why the body ends early.
-    pub(crate) broken: Option<BoxError>,
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = self.step.unwrap_or("message");
@@ -441,14 +491,6 @@ impl fmt::Display for ErrorKind {
 /// The text is complete: it ends with the cause, so no error here has a `source` to be printed again.
 impl StdError for Error {}
 
-pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
-
-/// A setting of the client that is missing or unusable.
-#[derive(Clone, Debug)]
-pub struct ConfigError {
-    text: String,
-}
-
 impl ConfigError {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self { text: text.into() }
@@ -472,24 +514,6 @@ impl fmt::Display for ConfigError {
 }
 
 impl StdError for ConfigError {}
-
-/// An error that the API reported.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ApiError {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// The kind of error, in the API's own words.
-    pub type_: ErrorType,
-    /// What went wrong, for a person.
-    pub message: String,
-    /// The id of this error, which Botpress support can look up.
-    pub id: Option<String>,
-    /// Further facts about the error.
-    pub metadata: Map<String, Value>,
-    /// How long the answer asks to wait.
-    pub retry_after: Option<Duration>,
-}
 
 impl ApiError {
     /// An error for tests; what it does not take can be set.
@@ -540,22 +564,6 @@ impl fmt::Display for ApiError {
 }
 
 impl StdError for ApiError {}
-
-/// An answer that the contract does not know.
-#[non_exhaustive]
-pub struct AnswerError {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// The headers of the answer.
-    pub headers: HeaderMap,
-    /// The first characters of the body, as far as it came. The text of the error and its `Debug` show
-    /// them only if the answer is not a 2xx: that one may hold a message.
-    pub body_start: String,
-    /// Whether it did not come to its end.
-    cut: bool,
-    /// Why it could not be read to the end, or not be understood.
-    source: Option<BoxError>,
-}
 
 impl AnswerError {
     /// So much of the body is kept, in characters.
@@ -609,14 +617,6 @@ impl fmt::Display for AnswerError {
 }
 
 impl StdError for AnswerError {}
-
-/// A call to which no answer came.
-#[derive(Debug)]
-pub struct TransportError {
-    pub(crate) source: reqwest::Error,
-    /// Whether any of the request left: not without a connection.
-    pub(crate) sent: bool,
-}
 
 impl TransportError {
     /// What the HTTP client says.

@@ -50,6 +50,39 @@ pub struct New<T> {
     stored: PhantomData<fn() -> T>,
 }
 
+/// A record by its id, or as it is to be found or created first.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Reference<T: Record> {
+    /// The id that the API gave to it.
+    Id(String),
+    /// The record, for [`Client::deliver`](crate::Client::deliver) to ask for its id.
+    New(New<T>),
+}
+
+/// The body of a request, without copying what it is made of.
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct RequestBody<'a> {
+    #[serde(flatten)]
+    body: Body<'a>,
+    #[serde(flatten)]
+    content: Option<&'a Content>,
+}
+
+#[derive(Clone, Copy)]
+struct Body<'a> {
+    body: &'a Value,
+    /// What the ids of records are called, their values, and what stands in their place.
+    ids: [Option<(&'a str, &'a str, &'a str)>; 2],
+}
+
+/// A record that stands in the place of its id.
+struct Referred<'a> {
+    operation: &'static Operation,
+    id: &'static str,
+    body: &'a Value,
+}
+
 impl<T: Record> New<T> {
     /// Reads a record from JSON and checks it: what is not JSON, not an object or not valid is refused. For
     /// JSON that is to be sent as it is, or checked later, there is [`From<Value>`](#impl-From<Value>-for-New<T>).
@@ -257,16 +290,6 @@ impl<T: Record> fmt::Debug for New<T> {
     }
 }
 
-/// A record by its id, or as it is to be found or created first.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Reference<T: Record> {
-    /// The id that the API gave to it.
-    Id(String),
-    /// The record, for [`Client::deliver`](crate::Client::deliver) to ask for its id.
-    New(New<T>),
-}
-
 impl<T: Record, S: Into<String>> From<S> for Reference<T> {
     fn from(id: S) -> Self {
         Self::Id(id.into())
@@ -277,22 +300,6 @@ impl<T: Record> From<New<T>> for Reference<T> {
     fn from(record: New<T>) -> Self {
         Self::New(record)
     }
-}
-
-/// The body of a request, without copying what it is made of.
-#[derive(Clone, Copy, Serialize)]
-pub(crate) struct RequestBody<'a> {
-    #[serde(flatten)]
-    body: Body<'a>,
-    #[serde(flatten)]
-    content: Option<&'a Content>,
-}
-
-#[derive(Clone, Copy)]
-struct Body<'a> {
-    body: &'a Value,
-    /// What the ids of records are called, their values, and what stands in their place.
-    ids: [Option<(&'a str, &'a str, &'a str)>; 2],
 }
 
 impl<'a> From<&'a Value> for RequestBody<'a> {
@@ -333,13 +340,6 @@ impl Serialize for Body<'_> {
         }
         map.end()
     }
-}
-
-/// A record that stands in the place of its id.
-struct Referred<'a> {
-    operation: &'static Operation,
-    id: &'static str,
-    body: &'a Value,
 }
 
 fn valid(found: Vec<Violation>) -> Result<(), Error> {

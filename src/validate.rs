@@ -59,6 +59,17 @@ pub enum Rule {
     Delivered,
 }
 
+/// A place in a body. It becomes text only where something is wrong.
+#[derive(Clone, Copy)]
+pub enum Path<'a> {
+    /// The body itself.
+    Root,
+    /// A property.
+    Key(&'a Path<'a>, &'a str),
+    /// An item of an array.
+    Index(&'a Path<'a>, usize),
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = if self.path.is_empty() { "the body" } else { &self.path };
@@ -105,17 +116,6 @@ impl Violation {
     fn missing(path: &Path<'_>) -> Self {
         Self { path: path.to_string(), rule: Rule::Required, given: String::new() }
     }
-}
-
-/// A place in a body. It becomes text only where something is wrong.
-#[derive(Clone, Copy)]
-pub enum Path<'a> {
-    /// The body itself.
-    Root,
-    /// A property.
-    Key(&'a Path<'a>, &'a str),
-    /// An item of an array.
-    Index(&'a Path<'a>, usize),
 }
 
 impl<'a> Path<'a> {
