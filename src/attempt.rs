@@ -13,9 +13,9 @@ use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Answer, BoxError, ConfigError, ErrorKind, TransportError};
-// Generated types read their dates by this name.
+// Generated types call it by this path.
 pub(crate) use crate::date::date;
+use crate::error::{Answer, BoxError, ConfigError, ErrorKind, TransportError};
 use crate::generated::{OPERATIONS, Operation};
 use crate::headers::RateLimit;
 use crate::redaction::Secrets;

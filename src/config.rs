@@ -1,4 +1,4 @@
-//! The settings of a client, what they may not be, and what clients share.
+//! Client settings, their validation, and state shared between clients.
 
 use std::env::VarError;
 use std::fmt;
@@ -19,6 +19,17 @@ use crate::generated::{BASE_URL, BOT_ID, INTEGRATION_ALIAS, INTEGRATION_ID, OPER
 use crate::memory::Memory;
 use crate::retry::Retry;
 use crate::turns::Turns;
+
+/// Defaults: for connecting, and for a whole attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Common servers close idle connections after 5 seconds.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// How often an HTTP/2 connection is checked, and how long the server has to respond.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long ids are remembered by default.
+const REMEMBER_IDS: Duration = Duration::from_secs(3_600);
 
 /// How an integration is named, in an error.
 const INTEGRATION: &str = "integration_id, integration_alias or no_integration";
@@ -258,7 +269,7 @@ impl Builder {
             Some(connections) => connections,
             None => self.http_client(&url)?,
         };
-        let lasts = self.remember_ids.unwrap_or(Duration::from_secs(3_600));
+        let lasts = self.remember_ids.unwrap_or(REMEMBER_IDS);
         let memory = self.memory.take().unwrap_or_else(|| Arc::new(Memory::new(lasts)));
         let shared = self.shared.take().unwrap_or_else(|| {
             let (turns, targets) = Default::default();
@@ -275,7 +286,7 @@ impl Builder {
             integration_id,
             integration_alias: self.integration_alias.clone(),
         };
-        let timeout = self.timeout.unwrap_or(Duration::from_secs(20));
+        let timeout = self.timeout.unwrap_or(TIMEOUT);
         let settings = Self {
             env: false,
             token: Some(token),
@@ -348,10 +359,10 @@ impl Builder {
 
     fn http_client(&self, base_url: &Url) -> Result<reqwest::Client, ConfigError> {
         let mut builder = reqwest::Client::builder()
-            .connect_timeout(self.connect_timeout.unwrap_or(Duration::from_secs(10)))
-            .pool_idle_timeout(Duration::from_secs(4))
-            .http2_keep_alive_interval(Duration::from_secs(5))
-            .http2_keep_alive_timeout(Duration::from_secs(5));
+            .connect_timeout(self.connect_timeout.unwrap_or(CONNECT_TIMEOUT))
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PING_TIMEOUT);
         if let Some(settings) = &self.http {
             builder = settings(builder);
         } else if base_url.scheme() == "https"

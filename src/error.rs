@@ -14,10 +14,11 @@ use crate::headers::requested_wait;
 use crate::redaction::{OneLine, Secrets, without_values};
 use crate::validate::Violation;
 
-/// By these, nothing was processed, whoever says so: the request did not arrive, came too early, or was
-/// one too many.
+/// Statuses that by definition mean "not processed", whoever sent them.
 const UNPROCESSED: [StatusCode; 3] =
     [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+/// How much of a body is kept, in characters.
+const KEPT_BODY: usize = 1_000;
 
 /// Why a record was not stored, or why that is not known.
 ///
@@ -360,9 +361,9 @@ impl ErrorKind {
             | Self::RateLimit(_)
             | Self::Deadline
             | Self::Closed => false,
-            // The API refuses with 4xx what it does not store, and 5xx says nothing about it.
+            // The API stores nothing that it rejects with 4xx, and 5xx says nothing about it.
             Self::Api(e) => !e.status.is_client_error(),
-            // Who answers is unknown, so only those are believed who by HTTP did not process it.
+            // The responder is unknown, so trust only statuses that by definition mean "not processed".
             Self::Answer(e) => !UNPROCESSED.contains(&e.status),
             Self::Transport(e) => e.sent,
         }
@@ -442,7 +443,7 @@ impl ErrorKind {
                 .filter(|(_, value)| !secrets.occur_in(value))
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
-            body_start: body.chars().take(AnswerError::SHOWN).collect(),
+            body_start: body.chars().take(KEPT_BODY).collect(),
             cut,
             source: broken.or(undecodable),
         }))
@@ -566,9 +567,6 @@ impl fmt::Display for ApiError {
 impl StdError for ApiError {}
 
 impl AnswerError {
-    /// So much of the body is kept, in characters.
-    const SHOWN: usize = 1_000;
-
     /// An error for tests: a whole answer with this body.
     pub fn new(status: StatusCode, body: impl Into<String>) -> Self {
         let headers = HeaderMap::new();

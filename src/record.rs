@@ -15,6 +15,9 @@ use crate::generated::types::{Content, Conversation, Message, User};
 use crate::generated::{OPERATIONS, Operation};
 use crate::validate::{Path, Rule, Violation, check};
 
+/// In bytes.
+const USUAL_BODY: usize = 512;
+
 /// A message to find or create.
 pub type NewMessage = New<Message>;
 /// A user to find or create.
@@ -317,9 +320,8 @@ impl<'a> RequestBody<'a> {
 
     /// The JSON that goes over the wire.
     pub(crate) fn bytes(&self) -> Result<Bytes, Error> {
-        const USUAL: usize = 512;
-        let mut bytes = Vec::with_capacity(USUAL);
-        // All keys are strings, so nothing can be wrong; but if so, it is told.
+        let mut bytes = Vec::with_capacity(USUAL_BODY);
+        // All keys are strings, so this cannot fail; if it does, the error says so.
         serde_json::to_writer(&mut bytes, self)
             .map_err(|error| ConfigError::because("the body cannot be written as JSON", &error))?;
         Ok(bytes.into())

@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::generated::Schema;
 
+/// Characters of a value in an error.
+const SHOWN: usize = 60;
+
 /// One way in which a request breaks the contract.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -145,7 +148,6 @@ impl fmt::Display for Path<'_> {
 
 /// A value as people can read it in one line; of a long string, its start and its length.
 fn shorten(value: &Value) -> String {
-    const SHOWN: usize = 60;
     let text = value.to_string();
     let length = match value {
         Value::String(string) => format!(" ({} characters)", string.chars().count()),
