@@ -11,7 +11,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
-use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{BEARER, Caller};
 use crate::error::ConfigError;
@@ -75,12 +75,13 @@ pub struct Builder {
 }
 
 /// State shared by all clients derived from one another, regardless of settings.
+#[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) turns: Turns,
     /// What the clients speak to, each once: its index is the scope of turns and remembered ids.
     targets: Mutex<Vec<Target>>,
-    /// Has no permits: whoever waits for one waits until it is closed.
-    pub(crate) open: Semaphore,
+    /// Cancelled when the clients are closed.
+    pub(crate) closed: CancellationToken,
 }
 
 type HttpSettings = Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>;
@@ -271,10 +272,7 @@ impl Builder {
         };
         let lasts = self.remember_ids.unwrap_or(REMEMBER_IDS);
         let memory = self.memory.take().unwrap_or_else(|| Arc::new(Memory::new(lasts)));
-        let shared = self.shared.take().unwrap_or_else(|| {
-            let (turns, targets) = Default::default();
-            Arc::new(Shared { turns, targets, open: Semaphore::new(0) })
-        });
+        let shared = self.shared.take().unwrap_or_default();
         let caller = Caller {
             http: http.clone(),
             urls: OPERATIONS.each_ref().map(|operation| at(&url, operation.path)),
