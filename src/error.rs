@@ -648,3 +648,118 @@ fn is_of_proxy(error: &(dyn StdError + 'static)) -> bool {
 fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     error.source().map_or(error, innermost)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(status: u16, type_: ErrorType) -> ErrorKind {
+        let status = StatusCode::from_u16(status).unwrap();
+        ErrorKind::Api(Box::new(ApiError::new(status, type_, "no")))
+    }
+
+    fn page(status: u16) -> ErrorKind {
+        let status = StatusCode::from_u16(status).unwrap();
+        ErrorKind::Answer(Box::new(AnswerError::new(status, "<html>")))
+    }
+
+    #[test]
+    fn an_error_says_whether_the_record_may_be_stored_and_what_to_do() {
+        struct Case {
+            name: &'static str,
+            kind: ErrorKind,
+            maybe_stored: bool,
+            /// For an identified record, and for another one.
+            should_repeat: [bool; 2],
+            unknown_id: bool,
+        }
+        let cases = [
+            Case {
+                name: "deadline",
+                kind: ErrorKind::Deadline,
+                maybe_stored: false,
+                should_repeat: [true, true],
+                unknown_id: false,
+            },
+            Case {
+                name: "invalid",
+                kind: ErrorKind::Invalid(Vec::new()),
+                maybe_stored: false,
+                should_repeat: [false, false],
+                unknown_id: false,
+            },
+            Case {
+                name: "an id that does not exist",
+                kind: api(400, ErrorType::ReferenceNotFound),
+                maybe_stored: false,
+                should_repeat: [false, false],
+                unknown_id: true,
+            },
+            Case {
+                name: "an id that existed",
+                kind: api(410, ErrorType::ResourceGone),
+                maybe_stored: false,
+                should_repeat: [false, false],
+                unknown_id: true,
+            },
+            Case {
+                name: "a wrong path",
+                kind: page(404),
+                maybe_stored: true,
+                should_repeat: [true, false],
+                unknown_id: false,
+            },
+            Case {
+                name: "an account without credit",
+                kind: api(402, ErrorType::PaymentRequired),
+                maybe_stored: false,
+                should_repeat: [true, true],
+                unknown_id: false,
+            },
+            Case {
+                name: "an outage",
+                kind: api(500, ErrorType::Internal),
+                maybe_stored: true,
+                should_repeat: [true, false],
+                unknown_id: false,
+            },
+            Case {
+                name: "a gateway that rejects the request",
+                kind: page(413),
+                maybe_stored: true,
+                should_repeat: [false, false],
+                unknown_id: false,
+            },
+        ];
+        for Case { name, kind, maybe_stored, should_repeat, unknown_id } in cases {
+            assert_eq!(kind.maybe_stored(), maybe_stored, "{name}");
+            assert_eq!(kind.is_unknown_id(), unknown_id, "{name}");
+            let error = Error::after(1, kind, maybe_stored, true);
+            assert_eq!(error.should_repeat(), should_repeat[0], "{name}, identified");
+            let error = Error { identified: false, ..error };
+            assert_eq!(error.should_repeat(), should_repeat[1], "{name}, not identified");
+        }
+    }
+
+    #[test]
+    fn an_error_of_a_delivery_is_about_the_message() {
+        struct Case {
+            step: &'static str,
+            maybe_stored: bool,
+        }
+        let cases = [
+            Case { step: "user", maybe_stored: false },
+            Case { step: "conversation", maybe_stored: false },
+            Case { step: "message", maybe_stored: true },
+        ];
+        for Case { step, maybe_stored } in cases {
+            let error = Error::after(2, page(502), true, true).at(step);
+            let error = error.of_delivery(Some("user_1".into()), None);
+            assert_eq!(error.maybe_stored(), maybe_stored, "{step}");
+            assert_eq!((error.step(), error.user_id()), (Some(step), Some("user_1")));
+            assert_eq!(error.conversation_id(), None);
+            let last = Error::after(1, page(429), false, true).following(&error);
+            assert_eq!((last.attempts(), last.maybe_stored()), (3, maybe_stored), "{step}");
+        }
+    }
+}
