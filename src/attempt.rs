@@ -13,9 +13,9 @@ use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Answer, BoxError, ConfigError, ErrorKind, TransportError};
-// Generated types read their dates by this name.
+// Generated types call it by this path.
 pub(crate) use crate::date::date;
+use crate::error::{Answer, BoxError, ConfigError, ErrorKind, TransportError};
 use crate::generated::{OPERATIONS, Operation};
 use crate::headers::RateLimit;
 use crate::redaction::Secrets;
@@ -25,6 +25,12 @@ use crate::redaction::Secrets;
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/client.rs"));
 }
+
+/// What stands before the token in its header.
+pub(crate) const BEARER: &str = "Bearer ";
+
+/// No answer of the API comes near this: a message's payload may have 128 KB.
+const LONGEST_ANSWER: usize = 8 << 20;
 
 /// What the endpoints store: a [`Message`](crate::Message), a [`User`](crate::User) or a
 /// [`Conversation`](crate::Conversation). Only this crate implements it, as the spec says.
@@ -58,9 +64,6 @@ pub(crate) struct Caller {
     pub(crate) headers: HeaderMap,
 }
 
-/// What stands before the token in its header.
-pub(crate) const BEARER: &str = "Bearer ";
-
 /// What an endpoint made of a request.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -71,6 +74,30 @@ pub struct Stored<T> {
     pub created: Option<bool>,
     /// How much of the rate limit is left.
     pub rate_limit: RateLimit,
+}
+
+/// What the hooks of the generated client need to know of a request.
+#[derive(Clone, Debug)]
+struct Attempt {
+    caller: Arc<Caller>,
+    operation: &'static Operation,
+    timeout: Duration,
+    body_left: Arc<Handover>,
+}
+
+/// Whether the body left or the call gave up, whichever was first: the connection and the call run on
+/// different threads, and only one of them can be.
+#[derive(Debug, Default)]
+struct Handover(AtomicU8);
+
+/// Gives up when it is dropped, as a future is that nobody waits for any more.
+struct Guard<'a>(&'a Handover);
+
+/// A body that tells when it is asked for, which takes a connection. It cannot be sent twice, so an
+/// attempt is one request.
+struct Watched {
+    body: reqwest::Body,
+    left: Arc<Handover>,
 }
 
 impl<T> Stored<T> {
@@ -155,15 +182,6 @@ impl fmt::Debug for Caller {
     }
 }
 
-/// What the hooks of the generated client need to know of a request.
-#[derive(Clone, Debug)]
-struct Attempt {
-    caller: Arc<Caller>,
-    operation: &'static Operation,
-    timeout: Duration,
-    body_left: Arc<Handover>,
-}
-
 impl Attempt {
     fn url(&self) -> Url {
         self.caller.urls[self.operation.index].clone()
@@ -189,37 +207,6 @@ impl ClientHooks<Attempt> for generated::Client {
     }
 }
 
-/// Reads an answer to its end, or as far as it comes.
-async fn read(mut response: reqwest::Response) -> Answer {
-    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-    let (mut body, mut broken) = (Bytes::new(), None);
-    while broken.is_none() {
-        match response.chunk().await {
-            Ok(None) => break,
-            Err(error) => broken = Some(error.into()),
-            Ok(Some(chunk)) if body.is_empty() => body = chunk,
-            Ok(Some(chunk)) => {
-                let mut longer = BytesMut::from(body);
-                longer.extend_from_slice(&chunk);
-                body = longer.freeze();
-            }
-        }
-        if body.len() > LONGEST_ANSWER {
-            let cause = format!("the answer is longer than {LONGEST_ANSWER} bytes");
-            broken = Some(cause.into());
-        }
-    }
-    Answer { status, headers, body, broken }
-}
-
-/// No answer of the API comes near this: a message's payload may have 128 KB.
-const LONGEST_ANSWER: usize = 8 << 20;
-
-/// Whether the body left or the call gave up, whichever was first: the connection and the call run on
-/// different threads, and only one of them can be.
-#[derive(Debug, Default)]
-struct Handover(AtomicU8);
-
 impl Handover {
     const OPEN: u8 = 0;
     const TAKEN: u8 = 1;
@@ -244,20 +231,10 @@ impl Handover {
     }
 }
 
-/// Gives up when it is dropped, as a future is that nobody waits for any more.
-struct Guard<'a>(&'a Handover);
-
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         self.0.give_up();
     }
-}
-
-/// A body that tells when it is asked for, which takes a connection. It cannot be sent twice, so an
-/// attempt is one request.
-struct Watched {
-    body: reqwest::Body,
-    left: Arc<Handover>,
 }
 
 impl http_body::Body for Watched {
@@ -281,6 +258,29 @@ impl http_body::Body for Watched {
     fn size_hint(&self) -> http_body::SizeHint {
         self.body.size_hint()
     }
+}
+
+/// Reads an answer to its end, or as far as it comes.
+async fn read(mut response: reqwest::Response) -> Answer {
+    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+    let (mut body, mut broken) = (Bytes::new(), None);
+    while broken.is_none() {
+        match response.chunk().await {
+            Ok(None) => break,
+            Err(error) => broken = Some(error.into()),
+            Ok(Some(chunk)) if body.is_empty() => body = chunk,
+            Ok(Some(chunk)) => {
+                let mut longer = BytesMut::from(body);
+                longer.extend_from_slice(&chunk);
+                body = longer.freeze();
+            }
+        }
+        if body.len() > LONGEST_ANSWER {
+            let cause = format!("the answer is longer than {LONGEST_ANSWER} bytes");
+            broken = Some(cause.into());
+        }
+    }
+    Answer { status, headers, body, broken }
 }
 
 /// Whether the server says by HTTP/2 that it did not process the request: it refused the stream, or it

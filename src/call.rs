@@ -1,9 +1,6 @@
 //! One call: its deadline, its turn, its attempts, and the waits between them.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -122,7 +119,7 @@ impl<'a> Call<'a> {
                 };
             so_far.attempts += 1;
             if let Some(turn) = &mut turn {
-                turn.under_way = true;
+                turn.in_flight = true;
             }
             let left = deadline.end.saturating_duration_since(Instant::now()).min(*timeout);
             let answered = |status, headers: &_| permit.answered(status, headers);
@@ -130,7 +127,7 @@ impl<'a> Call<'a> {
             drop(permit);
             budget.count(result.as_ref().map(drop));
             if let Some(turn) = &mut turn {
-                turn.under_way = result.as_ref().is_err_and(ErrorKind::maybe_stored);
+                turn.in_flight = result.as_ref().is_err_and(ErrorKind::maybe_stored);
             }
             let error = match result {
                 Ok(stored) => {
@@ -177,20 +174,9 @@ impl<'a> Call<'a> {
 
     /// Waits, unless the client is closed before that.
     async fn unless_closed<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
-        let open = &self.context.shared.open;
-        let mut wait = pin!(wait);
-        let mut closed = pin!(open.acquire());
-        poll_fn(|context| {
-            if open.is_closed() {
-                return Poll::Ready(None);
-            }
-            // Most waits are over at once, and need not wait for the end too.
-            match wait.as_mut().poll(context) {
-                Poll::Ready(done) => Poll::Ready(Some(done)),
-                Poll::Pending => closed.as_mut().poll(context).map(|_| None),
-            }
-        })
-        .await
+        let closed = &self.context.shared.closed;
+        // Where both happen at once, being closed counts.
+        closed.run_until_cancelled(wait).await.filter(|_| !closed.is_cancelled())
     }
 }
 

@@ -178,7 +178,7 @@ impl Client {
     /// would wait for another one end with the error of the last, calls without one with
     /// [`ErrorKind::Closed`].
     pub fn close(&self) {
-        self.settings.calls.shared.open.close();
+        self.settings.calls.shared.closed.cancel();
     }
 
     fn start(&self) -> Call<'_> {

@@ -1,4 +1,4 @@
-//! The settings of a client, what they may not be, and what clients share.
+//! Client settings, their validation, and state shared between clients.
 
 use std::env::VarError;
 use std::fmt;
@@ -11,7 +11,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
-use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{BEARER, Caller};
 use crate::error::ConfigError;
@@ -19,6 +19,36 @@ use crate::generated::{BASE_URL, BOT_ID, INTEGRATION_ALIAS, INTEGRATION_ID, OPER
 use crate::memory::Memory;
 use crate::retry::Retry;
 use crate::turns::Turns;
+
+/// Defaults: for connecting, and for a whole attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Common servers close idle connections after 5 seconds.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// How often an HTTP/2 connection is checked, and how long the server has to respond.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long ids are remembered by default.
+const REMEMBER_IDS: Duration = Duration::from_secs(3_600);
+
+/// How an integration is named, in an error.
+const INTEGRATION: &str = "integration_id, integration_alias or no_integration";
+const JSON: &str = "application/json";
+const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// What the contract and HTTP leave to the client.
+const RESERVED: [HeaderName; 10] = [
+    ACCEPT,
+    AUTHORIZATION,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    HOST,
+    TRANSFER_ENCODING,
+    USER_AGENT,
+    BOT_ID,
+    INTEGRATION_ID,
+    INTEGRATION_ALIAS,
+];
 
 /// The settings of a [`Client`](crate::Client).
 #[derive(Clone, Default)]
@@ -45,12 +75,36 @@ pub struct Builder {
 }
 
 /// State shared by all clients derived from one another, regardless of settings.
+#[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) turns: Turns,
     /// What the clients speak to, each once: its index is the scope of turns and remembered ids.
     targets: Mutex<Vec<Target>>,
-    /// Has no permits: whoever waits for one waits until it is closed.
-    pub(crate) open: Semaphore,
+    /// Cancelled when the clients are closed.
+    pub(crate) closed: CancellationToken,
+}
+
+type HttpSettings = Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>;
+
+/// What a client is made of.
+pub(crate) struct Checked {
+    /// The settings, without the environment.
+    pub(crate) settings: Builder,
+    pub(crate) target: Target,
+    pub(crate) caller: Caller,
+    /// For an attempt.
+    pub(crate) timeout: Duration,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What a client speaks to, and for whom.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Target {
+    base_url: String,
+    pub(crate) bot_id: String,
+    integration_id: Option<String>,
+    integration_alias: Option<String>,
 }
 
 impl Shared {
@@ -63,8 +117,6 @@ impl Shared {
         })
     }
 }
-
-type HttpSettings = Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>;
 
 impl Builder {
     /// Takes what is not set explicitly from the environment, when the client is built: `BP_TOKEN`,
@@ -218,12 +270,9 @@ impl Builder {
             Some(connections) => connections,
             None => self.http_client(&url)?,
         };
-        let lasts = self.remember_ids.unwrap_or(Duration::from_secs(3_600));
+        let lasts = self.remember_ids.unwrap_or(REMEMBER_IDS);
         let memory = self.memory.take().unwrap_or_else(|| Arc::new(Memory::new(lasts)));
-        let shared = self.shared.take().unwrap_or_else(|| {
-            let (turns, targets) = Default::default();
-            Arc::new(Shared { turns, targets, open: Semaphore::new(0) })
-        });
+        let shared = self.shared.take().unwrap_or_default();
         let caller = Caller {
             http: http.clone(),
             urls: OPERATIONS.each_ref().map(|operation| at(&url, operation.path)),
@@ -235,7 +284,7 @@ impl Builder {
             integration_id,
             integration_alias: self.integration_alias.clone(),
         };
-        let timeout = self.timeout.unwrap_or(Duration::from_secs(20));
+        let timeout = self.timeout.unwrap_or(TIMEOUT);
         let settings = Self {
             env: false,
             token: Some(token),
@@ -308,10 +357,10 @@ impl Builder {
 
     fn http_client(&self, base_url: &Url) -> Result<reqwest::Client, ConfigError> {
         let mut builder = reqwest::Client::builder()
-            .connect_timeout(self.connect_timeout.unwrap_or(Duration::from_secs(10)))
-            .pool_idle_timeout(Duration::from_secs(4))
-            .http2_keep_alive_interval(Duration::from_secs(5))
-            .http2_keep_alive_timeout(Duration::from_secs(5));
+            .connect_timeout(self.connect_timeout.unwrap_or(CONNECT_TIMEOUT))
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_keep_alive_timeout(PING_TIMEOUT);
         if let Some(settings) = &self.http {
             builder = settings(builder);
         } else if base_url.scheme() == "https"
@@ -329,51 +378,11 @@ impl Builder {
     }
 }
 
-/// What a client is made of.
-pub(crate) struct Checked {
-    /// The settings, without the environment.
-    pub(crate) settings: Builder,
-    pub(crate) target: Target,
-    pub(crate) caller: Caller,
-    /// For an attempt.
-    pub(crate) timeout: Duration,
-    pub(crate) memory: Arc<Memory>,
-    pub(crate) shared: Arc<Shared>,
-}
-
-/// What a client speaks to, and for whom.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Target {
-    base_url: String,
-    pub(crate) bot_id: String,
-    integration_id: Option<String>,
-    integration_alias: Option<String>,
-}
-
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("bot_id", &self.bot_id).finish_non_exhaustive()
     }
 }
-
-/// How an integration is named, in an error.
-const INTEGRATION: &str = "integration_id, integration_alias or no_integration";
-const JSON: &str = "application/json";
-const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-
-/// What the contract and HTTP leave to the client.
-const RESERVED: [HeaderName; 10] = [
-    ACCEPT,
-    AUTHORIZATION,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    HOST,
-    TRANSFER_ENCODING,
-    USER_AGENT,
-    BOT_ID,
-    INTEGRATION_ID,
-    INTEGRATION_ALIAS,
-];
 
 fn header_value(what: &str, value: &str) -> Result<HeaderValue, ConfigError> {
     let printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));

@@ -76,16 +76,16 @@ impl<'a> Delivery<'a> {
         let body = self.message.sent().with_ids(ids).bytes()?;
         // If the call is dropped from here on, the message may be stored after the next one.
         if let Some(turn) = &mut self.turn {
-            turn.under_way = true;
+            turn.in_flight = true;
         }
         let result = self.call.attempts(body, turn).await;
         self.lingers(result.as_ref().is_err_and(Error::maybe_stored));
         result
     }
 
-    fn lingers(&mut self, under_way: bool) {
+    fn lingers(&mut self, in_flight: bool) {
         if let Some(turn) = &mut self.turn {
-            turn.under_way = under_way;
+            turn.in_flight = in_flight;
         }
     }
 

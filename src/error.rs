@@ -10,9 +10,15 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 
 use crate::generated::types::ErrorType;
-use crate::headers::hint;
+use crate::headers::requested_wait;
 use crate::redaction::{OneLine, Secrets, without_values};
 use crate::validate::Violation;
+
+/// Statuses that by definition mean "not processed", whoever sent them.
+const UNPROCESSED: [StatusCode; 3] =
+    [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+/// How much of a body is kept, in characters.
+const KEPT_BODY: usize = 1_000;
 
 /// Why a record was not stored, or why that is not known.
 ///
@@ -75,6 +81,66 @@ pub enum ErrorKind {
     Answer(Box<AnswerError>),
     /// No answer came: connection refused or reset, or timed out.
     Transport(TransportError),
+}
+
+/// What came back from the server, as far as it came.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Why the body ends early.
+    pub(crate) broken: Option<BoxError>,
+}
+
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// A setting of the client that is missing or unusable.
+#[derive(Clone, Debug)]
+pub struct ConfigError {
+    text: String,
+}
+
+/// An error that the API reported.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The kind of error, in the API's own words.
+    pub type_: ErrorType,
+    /// What went wrong, for a person.
+    pub message: String,
+    /// The id of this error, which Botpress support can look up.
+    pub id: Option<String>,
+    /// Further facts about the error.
+    pub metadata: Map<String, Value>,
+    /// How long the answer asks to wait.
+    pub retry_after: Option<Duration>,
+}
+
+/// An answer that the contract does not know.
+#[non_exhaustive]
+pub struct AnswerError {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers of the answer.
+    pub headers: HeaderMap,
+    /// The first characters of the body, as far as it came. The text of the error and its `Debug` show
+    /// them only if the answer is not a 2xx: that one may hold a message.
+    pub body_start: String,
+    /// Whether it did not come to its end.
+    cut: bool,
+    /// Why it could not be read to the end, or not be understood.
+    source: Option<BoxError>,
+}
+
+/// A call to which no answer came.
+#[derive(Debug)]
+pub struct TransportError {
+    pub(crate) source: reqwest::Error,
+    /// Whether any of the request left: not without a connection.
+    pub(crate) sent: bool,
 }
 
 impl Error {
@@ -170,7 +236,7 @@ impl Error {
     /// }
     /// ```
     pub fn should_repeat(&self) -> bool {
-        (self.identified || !self.maybe_stored) && self.kind.may_change()
+        (self.identified || !self.maybe_stored) && self.kind.may_succeed_later()
     }
 
     /// Which call of a delivery failed or could not start, that for the `user`, the `conversation` or the
@@ -295,16 +361,16 @@ impl ErrorKind {
             | Self::RateLimit(_)
             | Self::Deadline
             | Self::Closed => false,
-            // The API refuses with 4xx what it does not store, and 5xx says nothing about it.
+            // The API stores nothing that it rejects with 4xx, and 5xx says nothing about it.
             Self::Api(e) => !e.status.is_client_error(),
-            // Who answers is unknown, so only those are believed who by HTTP did not process it.
+            // The responder is unknown, so trust only statuses that by definition mean "not processed".
             Self::Answer(e) => !UNPROCESSED.contains(&e.status),
             Self::Transport(e) => e.sent,
         }
     }
 
-    /// Whether the same request may fare better later.
-    pub(crate) fn may_heal(&self) -> bool {
+    /// Whether the same request may succeed later.
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Transport(_) => true,
             Self::Api(e) => {
@@ -319,11 +385,11 @@ impl ErrorKind {
         }
     }
 
-    /// Whether a later call may fare better, perhaps once somebody has corrected the settings.
-    fn may_change(&self) -> bool {
+    /// Whether a later call may succeed, perhaps after somebody has corrected the settings.
+    fn may_succeed_later(&self) -> bool {
         match self {
             Self::Invalid(_) => false,
-            Self::Api(e) => self.may_heal() || [401, 402, 403].contains(&e.status.as_u16()),
+            Self::Api(e) => self.is_transient() || [401, 402, 403].contains(&e.status.as_u16()),
             Self::Answer(e) => ![400, 413, 415, 422].contains(&e.status.as_u16()),
             _ => true,
         }
@@ -340,7 +406,7 @@ impl ErrorKind {
         match self {
             Self::RateLimit(wait) => Some(*wait),
             Self::Api(e) => e.retry_after,
-            Self::Answer(e) => hint(e.status, &e.headers),
+            Self::Answer(e) => requested_wait(e.status, &e.headers),
             _ => None,
         }
     }
@@ -353,8 +419,7 @@ impl ErrorKind {
         }
     }
 
-    /// What a failing call makes of the answer that it got. The secrets of the request stand in none
-    /// of it, even if the server repeats them.
+    /// The error for a response. It contains no secrets of the request, even if the server repeats them.
     pub(crate) fn from_answer(
         answer: Answer,
         undecodable: Option<serde_json::Error>,
@@ -375,29 +440,14 @@ impl ErrorKind {
             status,
             headers: headers
                 .iter()
-                .filter(|(_, value)| !secrets.stand_in(value))
+                .filter(|(_, value)| !secrets.occur_in(value))
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
-            body_start: body.chars().take(AnswerError::SHOWN).collect(),
+            body_start: body.chars().take(KEPT_BODY).collect(),
             cut,
             source: broken.or(undecodable),
         }))
     }
-}
-
-/// By these, nothing was processed, whoever says so: the request did not arrive, came too early, or was
-/// one too many.
-const UNPROCESSED: [StatusCode; 3] =
-    [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
-
-/// What came back from the server, as far as it came.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-    /// Why the body ends early.
-    pub(crate) broken: Option<BoxError>,
 }
 
 impl fmt::Display for Error {
@@ -442,14 +492,6 @@ impl fmt::Display for ErrorKind {
 /// The text is complete: it ends with the cause, so no error here has a `source` to be printed again.
 impl StdError for Error {}
 
-pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
-
-/// A setting of the client that is missing or unusable.
-#[derive(Clone, Debug)]
-pub struct ConfigError {
-    text: String,
-}
-
 impl ConfigError {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self { text: text.into() }
@@ -474,24 +516,6 @@ impl fmt::Display for ConfigError {
 
 impl StdError for ConfigError {}
 
-/// An error that the API reported.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ApiError {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// The kind of error, in the API's own words.
-    pub type_: ErrorType,
-    /// What went wrong, for a person.
-    pub message: String,
-    /// The id of this error, which Botpress support can look up.
-    pub id: Option<String>,
-    /// Further facts about the error.
-    pub metadata: Map<String, Value>,
-    /// How long the answer asks to wait.
-    pub retry_after: Option<Duration>,
-}
-
 impl ApiError {
     /// An error for tests; what it does not take can be set.
     pub fn new(status: StatusCode, type_: ErrorType, message: impl Into<String>) -> Self {
@@ -509,7 +533,7 @@ impl ApiError {
             message: text("message").or_else(|| text("description"))?,
             id: text("id"),
             metadata: error.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default(),
-            retry_after: hint(status, headers),
+            retry_after: requested_wait(status, headers),
         })
     }
 }
@@ -542,26 +566,7 @@ impl fmt::Display for ApiError {
 
 impl StdError for ApiError {}
 
-/// An answer that the contract does not know.
-#[non_exhaustive]
-pub struct AnswerError {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// The headers of the answer.
-    pub headers: HeaderMap,
-    /// The first characters of the body, as far as it came. The text of the error and its `Debug` show
-    /// them only if the answer is not a 2xx: that one may hold a message.
-    pub body_start: String,
-    /// Whether it did not come to its end.
-    cut: bool,
-    /// Why it could not be read to the end, or not be understood.
-    source: Option<BoxError>,
-}
-
 impl AnswerError {
-    /// So much of the body is kept, in characters.
-    const SHOWN: usize = 1_000;
-
     /// An error for tests: a whole answer with this body.
     pub fn new(status: StatusCode, body: impl Into<String>) -> Self {
         let headers = HeaderMap::new();
@@ -611,14 +616,6 @@ impl fmt::Display for AnswerError {
 
 impl StdError for AnswerError {}
 
-/// A call to which no answer came.
-#[derive(Debug)]
-pub struct TransportError {
-    pub(crate) source: reqwest::Error,
-    /// Whether any of the request left: not without a connection.
-    pub(crate) sent: bool,
-}
-
 impl TransportError {
     /// What the HTTP client says.
     pub fn reason(&self) -> &reqwest::Error {
@@ -650,4 +647,119 @@ fn is_of_proxy(error: &(dyn StdError + 'static)) -> bool {
 /// The cause that says what happened; the ones around it only say where.
 fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     error.source().map_or(error, innermost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(status: u16, type_: ErrorType) -> ErrorKind {
+        let status = StatusCode::from_u16(status).unwrap();
+        ErrorKind::Api(Box::new(ApiError::new(status, type_, "no")))
+    }
+
+    fn page(status: u16) -> ErrorKind {
+        let status = StatusCode::from_u16(status).unwrap();
+        ErrorKind::Answer(Box::new(AnswerError::new(status, "<html>")))
+    }
+
+    #[test]
+    fn an_error_says_whether_the_record_may_be_stored_and_what_to_do() {
+        struct Case {
+            name: &'static str,
+            kind: ErrorKind,
+            maybe_stored: bool,
+            /// For an identified record, and for another one.
+            should_repeat: [bool; 2],
+            unknown_id: bool,
+        }
+        let cases = [
+            Case {
+                name: "deadline",
+                kind: ErrorKind::Deadline,
+                maybe_stored: false,
+                should_repeat: [true, true],
+                unknown_id: false,
+            },
+            Case {
+                name: "invalid",
+                kind: ErrorKind::Invalid(Vec::new()),
+                maybe_stored: false,
+                should_repeat: [false, false],
+                unknown_id: false,
+            },
+            Case {
+                name: "an id that does not exist",
+                kind: api(400, ErrorType::ReferenceNotFound),
+                maybe_stored: false,
+                should_repeat: [false, false],
+                unknown_id: true,
+            },
+            Case {
+                name: "an id that existed",
+                kind: api(410, ErrorType::ResourceGone),
+                maybe_stored: false,
+                should_repeat: [false, false],
+                unknown_id: true,
+            },
+            Case {
+                name: "a wrong path",
+                kind: page(404),
+                maybe_stored: true,
+                should_repeat: [true, false],
+                unknown_id: false,
+            },
+            Case {
+                name: "an account without credit",
+                kind: api(402, ErrorType::PaymentRequired),
+                maybe_stored: false,
+                should_repeat: [true, true],
+                unknown_id: false,
+            },
+            Case {
+                name: "an outage",
+                kind: api(500, ErrorType::Internal),
+                maybe_stored: true,
+                should_repeat: [true, false],
+                unknown_id: false,
+            },
+            Case {
+                name: "a gateway that rejects the request",
+                kind: page(413),
+                maybe_stored: true,
+                should_repeat: [false, false],
+                unknown_id: false,
+            },
+        ];
+        for Case { name, kind, maybe_stored, should_repeat, unknown_id } in cases {
+            assert_eq!(kind.maybe_stored(), maybe_stored, "{name}");
+            assert_eq!(kind.is_unknown_id(), unknown_id, "{name}");
+            let error = Error::after(1, kind, maybe_stored, true);
+            assert_eq!(error.should_repeat(), should_repeat[0], "{name}, identified");
+            let error = Error { identified: false, ..error };
+            assert_eq!(error.should_repeat(), should_repeat[1], "{name}, not identified");
+        }
+    }
+
+    #[test]
+    fn an_error_of_a_delivery_is_about_the_message() {
+        struct Case {
+            step: &'static str,
+            maybe_stored: bool,
+        }
+        let cases = [
+            Case { step: "user", maybe_stored: false },
+            Case { step: "conversation", maybe_stored: false },
+            Case { step: "message", maybe_stored: true },
+        ];
+        for Case { step, maybe_stored } in cases {
+            let error = Error::after(2, page(502), true, true).at(step);
+            let error = error.of_delivery(Some("user_1".into()), None);
+            assert_eq!(error.maybe_stored(), maybe_stored, "{step}");
+            assert_eq!((error.step(), error.user_id()), (Some(step), Some("user_1")));
+            assert_eq!(error.conversation_id(), None);
+            let last = Error::after(1, page(429), false, true).following(&error);
+            assert_eq!((last.attempts(), last.maybe_stored()), (3, maybe_stored), "{step}");
+        }
+    }
 }

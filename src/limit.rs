@@ -1,8 +1,8 @@
-//! How many requests the API's rate limit lets through, counted down here between its answers.
+//! How many requests the API's rate limit allows, counted here between responses.
 //!
-//! Every answer says how many requests its window has left. Of these, the requests under way may take
-//! one each, so no more start than are left beside them. A window of which no answer is known yet lets
-//! a few through, and more if they take long to be answered.
+//! Every response says how many requests its window has left. Each request in flight may take one of
+//! these, so no more start than are left beside them. A window without a response lets a few start, and
+//! more if their responses are slow.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,22 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::ErrorKind;
 use crate::headers::{RateLimit, retry_after, window_reset};
 
-/// What the clones of a client share of the rate limit.
+/// Requests that a window lets start before its first response.
+const FEW: u64 = 8;
+/// The same after a window that was used up: the next one may not have begun at the server.
+const FEWER: u64 = 2;
+/// Without a response, twice as many start after each of these periods.
+const GRACE: Duration = Duration::from_millis(200);
+/// The window that the API documents. It reports whole seconds, and some servers report less than one as 0.
+const WINDOW: Duration = Duration::from_secs(1);
+/// A longer reset is cut to this, near the window that the API documents.
+const LONGEST_WINDOW: Duration = Duration::from_secs(2);
+/// Bounds of `Window::margin`.
+const MARGINS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(200)];
+/// A longer `Retry-After` is cut to this: a wrong value must not stop a client for good.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// The rate limit as the clones of a client share it.
 #[derive(Debug, Default)]
 pub(crate) struct Limit {
     /// Calls wait in the order in which they came: only the first of them watches the window.
@@ -23,68 +38,82 @@ pub(crate) struct Limit {
     window: Mutex<Window>,
 }
 
-/// The window in which requests start now.
-#[derive(Debug, Default)]
-struct Window {
-    /// Tells its requests from those of earlier windows.
-    number: u64,
-    /// When its first request started, and from when a request is one of the next window.
-    span: Option<(Instant, Instant)>,
-    /// So many requests start before its first answer.
-    few: u64,
-    /// The lowest figure that its answers told, and how many requests had started by then.
-    remaining: Option<u64>,
-    told: u64,
-    /// Its requests that are under way.
-    under_way: u64,
-    /// The requests of all windows: those under way, and how many have started.
-    all_under_way: u64,
-    started: u64,
-    /// How many requests a window allows, by the last answer.
-    limit: Option<u64>,
-    /// The API answers without figures, so there is nothing to count.
-    unlimited: bool,
-    /// A call has to wait for the next window.
-    used_up: bool,
-    /// How much later than by its own clock the next window starts, because requests take different
-    /// times to arrive.
-    margin: Duration,
-    /// Until when an answer asked for no request at all.
-    closed: Option<Instant>,
-}
-
-/// The right to make one request. It counts as under way until it is dropped.
+/// The right to make one request. It counts as in flight until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
     limit: &'a Limit,
+    slot: Slot,
+}
+
+/// The window in which requests start now. It has no clock: whoever asks passes the time.
+#[derive(Debug, Default)]
+struct Window {
+    /// Distinguishes its requests from those of earlier windows.
+    number: u64,
+    /// When its first request started, and when the next window begins.
+    span: Option<(Instant, Instant)>,
+    /// Requests that start before its first response.
+    few: u64,
+    /// The lowest number that its responses reported as left.
+    remaining: Option<u64>,
+    /// How many requests of all windows had started when that number arrived.
+    remaining_at: u64,
+    /// Its requests in flight.
+    in_flight: u64,
+    /// Requests of all windows: those in flight, and those that ever started.
+    all_in_flight: u64,
+    all_started: u64,
+    /// How many requests a window allows, by the last response.
+    limit: Option<u64>,
+    /// Responses report no numbers, so there is nothing to count.
+    unlimited: bool,
+    /// A call has to wait for the next window.
+    used_up: bool,
+    /// How much later than by the server's clock the next window begins here, because some requests
+    /// take longer to arrive than others.
+    margin: Duration,
+    /// Until when a response asked for no request at all.
+    closed: Option<Instant>,
+}
+
+/// A request that a window let start.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
     window: u64,
     start: Instant,
-    /// How many requests had started before, and how many of them were under way.
+    /// How many requests of all windows had started before, and how many of them were in flight.
     index: u64,
     beside: u64,
 }
 
-/// So many requests of a window start before its first answer,
-const FEW: u64 = 8;
-/// or so many if the window before it was used up: the next may not have begun at the server.
-const FEWER: u64 = 2;
-/// As long as there is no answer, twice as many start after each of these times.
-const GRACE: Duration = Duration::from_millis(200);
-/// The window that the API documents. Its figure is in whole seconds, and some say less than one as 0.
-const WINDOW: Duration = Duration::from_secs(1);
-/// A reset is believed up to here, near the window that the API documents.
-const LONGEST_WINDOW: Duration = Duration::from_secs(2);
-const MARGINS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(200)];
-/// `Retry-After` is believed for so long: a wrong figure must not end a client.
-const LONGEST: Duration = Duration::from_secs(600);
+/// No request is allowed to start now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Wait {
+    /// When to ask again.
+    until: Instant,
+    /// A response said that the limit is used up.
+    used_up: bool,
+}
+
+/// What a response says about the limit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Report {
+    /// The status is 429.
+    refused: bool,
+    rate_limit: RateLimit,
+    /// Until the next window, from any of the headers that report it.
+    reset: Option<Duration>,
+    /// `Retry-After` of a 429.
+    retry_after: Option<Duration>,
+}
 
 impl Limit {
-    /// Waits for the right to make a request, first come first served, but not beyond `latest`, and not at
-    /// all for the next window if the call is not to wait for one.
+    /// Waits for the right to make a request, first come first served, but not beyond `latest`, and not
+    /// for the next window unless `waits`.
     ///
     /// # Errors
     ///
-    /// How long the limit stays used up, if an answer said that it is, or else that the time is.
+    /// How long the limit stays used up, if a response said that it is; otherwise that time is up.
     pub(crate) async fn admit(
         &self,
         latest: Instant,
@@ -111,42 +140,22 @@ impl Limit {
         loop {
             let changed = self.changed.notified();
             let opens = match self.start() {
-                Ok(permit) if permit.start <= latest => return Ok(permit),
-                Err((opens, true)) if too_late(opens) => return Err(used_up(opens)),
-                Err((opens, _)) if Instant::now() < latest => opens,
+                Ok(permit) if permit.slot.start <= latest => return Ok(permit),
+                Err(Wait { until, used_up: true }) if too_late(until) => {
+                    return Err(used_up(until));
+                }
+                Err(Wait { until, .. }) if Instant::now() < latest => until,
                 _ => return Err(ErrorKind::Deadline),
             };
-            // Either way, the window is looked at again.
+            // Either way, the window is asked again.
             let _ = timeout_at(opens.min(latest), changed).await;
         }
     }
 
-    /// Starts a request now, or tells when to look again, and whether an answer said so.
-    fn start(&self) -> Result<Permit<'_>, (Instant, bool)> {
+    fn start(&self) -> Result<Permit<'_>, Wait> {
         let now = Instant::now();
-        let mut window = self.window();
-        if let Some(closed) = window.closed.filter(|closed| *closed > now) {
-            return Err((closed, true));
-        }
-        if window.span.is_none_or(|(_, end)| now >= end + window.margin) {
-            window.begin(now);
-        }
-        let (allowed, opens) = window.allowed(now);
-        if window.under_way >= allowed {
-            window.used_up |= window.remaining.is_some();
-            return Err((opens, window.used_up));
-        }
-        let permit = Permit {
-            limit: self,
-            window: window.number,
-            start: now,
-            index: window.started,
-            beside: window.all_under_way,
-        };
-        window.under_way += 1;
-        window.all_under_way += 1;
-        window.started += 1;
-        Ok(permit)
+        let slot = self.window().start(now)?;
+        Ok(Permit { limit: self, slot })
     }
 
     fn window(&self) -> MutexGuard<'_, Window> {
@@ -154,16 +163,72 @@ impl Limit {
     }
 }
 
+impl Permit<'_> {
+    /// Learns from the response to the request.
+    pub(crate) fn answered(&self, status: StatusCode, headers: &HeaderMap) -> RateLimit {
+        let report = Report::read(status, headers);
+        let mut window = self.limit.window();
+        window.learn(self.slot, report, Instant::now());
+        report.rate_limit
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.limit.window().finish(self.slot);
+        self.limit.changed.notify_one();
+    }
+}
+
+impl Report {
+    fn read(status: StatusCode, headers: &HeaderMap) -> Self {
+        let rate_limit = RateLimit::read(headers);
+        let reset = rate_limit.reset.filter(|reset| *reset <= LONGEST_WINDOW);
+        let refused = status == StatusCode::TOO_MANY_REQUESTS;
+        Self {
+            refused,
+            rate_limit,
+            reset: reset.or_else(|| window_reset(headers)),
+            retry_after: refused.then(|| retry_after(headers)).flatten(),
+        }
+    }
+}
+
 impl Window {
-    /// A new window, as far as can be known here.
+    /// Lets a request start, or says when to ask again.
+    fn start(&mut self, now: Instant) -> Result<Slot, Wait> {
+        if let Some(until) = self.closed.filter(|closed| *closed > now) {
+            return Err(Wait { until, used_up: true });
+        }
+        if self.span.is_none_or(|(_, end)| now >= end + self.margin) {
+            self.begin(now);
+        }
+        let (allowed, until) = self.allowed(now);
+        if self.in_flight >= allowed {
+            self.used_up |= self.remaining.is_some();
+            return Err(Wait { until, used_up: self.used_up });
+        }
+        let slot = Slot {
+            window: self.number,
+            start: now,
+            index: self.all_started,
+            beside: self.all_in_flight,
+        };
+        self.in_flight += 1;
+        self.all_in_flight += 1;
+        self.all_started += 1;
+        Ok(slot)
+    }
+
+    /// A new window, of which nothing is known yet.
     fn begin(&mut self, now: Instant) {
         self.few = if self.used_up { FEWER } else { FEW };
         self.number += 1;
         self.span = Some((now, now + WINDOW));
-        (self.remaining, self.under_way, self.used_up) = (None, 0, false);
+        (self.remaining, self.in_flight, self.used_up) = (None, 0, false);
     }
 
-    /// How many requests may be under way now, and when there may be more.
+    /// How many requests are allowed in flight now, and when there may be more.
     fn allowed(&self, now: Instant) -> (u64, Instant) {
         let (began, end) = self.span.unwrap_or((now, now));
         let end = end + self.margin;
@@ -180,61 +245,312 @@ impl Window {
         }
     }
 
-    /// Counts by the figures of an answer.
-    fn learn(&mut self, permit: &Permit<'_>, refused: bool, told: RateLimit, reset: Duration) {
-        let sample = self.remaining.is_none();
-        let remaining = if refused { Some(0) } else { told.remaining };
-        self.limit = told.limit.or(self.limit);
-        self.unlimited = remaining.is_none() && self.limit.is_none();
-        let (Some(remaining), true) = (remaining, permit.window == self.number) else { return };
-
-        // Answers overtake each other, but not more of them than were under way at the same time. A
-        // figure that is higher than that explains, or that was asked for later, is a new window's.
-        let lowest = self.remaining.unwrap_or(u64::MAX);
-        let overtaken = permit.beside + (self.started - permit.index - 1);
-        let new = remaining > lowest
-            && (permit.index >= self.told || remaining > lowest.saturating_add(overtaken));
-        let ends = permit.start + reset.clamp(WINDOW, LONGEST_WINDOW);
-        if let Some((_, end)) = &mut self.span {
-            *end = if sample || new { ends } else { ends.min(*end) };
+    /// Learns from the response to a request.
+    fn learn(&mut self, slot: Slot, report: Report, now: Instant) {
+        let Report { refused, rate_limit, reset, retry_after } = report;
+        if let Some(pause) = retry_after {
+            self.closed = self.closed.max(Some(now + pause.min(LONGEST_PAUSE)));
         }
-        if sample {
+        // A gateway's 429 without a window says nothing about the API's.
+        if refused && reset.is_none() {
+            return;
+        }
+        let first = self.remaining.is_none();
+        let remaining = if refused { Some(0) } else { rate_limit.remaining };
+        self.limit = rate_limit.limit.or(self.limit);
+        self.unlimited = remaining.is_none() && self.limit.is_none();
+        let (Some(remaining), true) = (remaining, slot.window == self.number) else { return };
+
+        // Responses overtake each other, but only those in flight at the same time. A number that is
+        // higher than that explains, or that was requested later, is from a new window.
+        let lowest = self.remaining.unwrap_or(u64::MAX);
+        let overtaken = slot.beside + (self.all_started - slot.index - 1);
+        let new = remaining > lowest
+            && (slot.index >= self.remaining_at || remaining > lowest.saturating_add(overtaken));
+        let ends = slot.start + reset.unwrap_or(WINDOW).clamp(WINDOW, LONGEST_WINDOW);
+        if let Some((_, end)) = &mut self.span {
+            *end = if first || new { ends } else { ends.min(*end) };
+        }
+        if first {
             let margin = if refused { self.margin * 2 } else { self.margin * 9 / 10 };
             self.margin = margin.clamp(MARGINS[0], MARGINS[1]);
         }
-        if sample || new || remaining <= lowest {
-            (self.remaining, self.told) = (Some(remaining), self.started);
+        if first || new || remaining <= lowest {
+            (self.remaining, self.remaining_at) = (Some(remaining), self.all_started);
+        }
+    }
+
+    /// A request is over, whatever its outcome.
+    fn finish(&mut self, slot: Slot) {
+        self.all_in_flight = self.all_in_flight.saturating_sub(1);
+        if self.number == slot.window {
+            self.in_flight = self.in_flight.saturating_sub(1);
         }
     }
 }
 
-impl Permit<'_> {
-    /// Learns from the answer to the request.
-    pub(crate) fn answered(&self, status: StatusCode, headers: &HeaderMap) -> RateLimit {
-        let refused = status == StatusCode::TOO_MANY_REQUESTS;
-        let told = RateLimit::read(headers);
-        let reset = told.reset.filter(|reset| *reset <= LONGEST_WINDOW);
-        let reset = reset.or_else(|| window_reset(headers));
-        let mut window = self.limit.window();
-        if refused && let Some(asked) = retry_after(headers) {
-            window.closed = window.closed.max(Some(Instant::now() + asked.min(LONGEST)));
-        }
-        // A gateway's refusal that says nothing of a window tells nothing about it.
-        if !refused || reset.is_some() {
-            window.learn(self, refused, told, reset.unwrap_or(WINDOW));
-        }
-        told
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        let mut window = self.limit.window();
-        window.all_under_way = window.all_under_way.saturating_sub(1);
-        if window.number == self.window {
-            window.under_way = window.under_way.saturating_sub(1);
+    const TOO_MANY: Report = Report {
+        refused: true,
+        rate_limit: RateLimit { limit: None, remaining: None, reset: None },
+        reset: Some(WINDOW),
+        retry_after: None,
+    };
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    fn left(remaining: u64) -> Report {
+        let rate_limit = RateLimit { remaining: Some(remaining), ..RateLimit::default() };
+        Report { rate_limit, ..Report::default() }
+    }
+
+    /// Starts as many requests as are allowed now.
+    fn start_all(window: &mut Window, now: Instant) -> (Vec<Slot>, Wait) {
+        let mut slots = Vec::new();
+        loop {
+            match window.start(now) {
+                Ok(slot) => slots.push(slot),
+                Err(wait) => return (slots, wait),
+            }
         }
-        drop(window);
-        self.limit.changed.notify_one();
+    }
+
+    #[test]
+    fn more_requests_start_the_longer_responses_take() {
+        struct Case {
+            after: u64,
+            in_flight: usize,
+            ask_again_after: u64,
+        }
+        let cases = [
+            Case { after: 0, in_flight: 8, ask_again_after: 200 },
+            Case { after: 199, in_flight: 8, ask_again_after: 200 },
+            Case { after: 200, in_flight: 16, ask_again_after: 400 },
+            Case { after: 400, in_flight: 32, ask_again_after: 600 },
+            Case { after: 999, in_flight: 128, ask_again_after: 1_000 },
+        ];
+        for Case { after, in_flight, ask_again_after } in cases {
+            let (mut window, begin) = (Window::default(), Instant::now());
+            let first = window.start(begin).unwrap();
+            assert_eq!((first.index, first.beside), (0, 0));
+            let (slots, wait) = start_all(&mut window, begin + ms(after));
+            assert_eq!(1 + slots.len(), in_flight, "after {after} ms");
+            let until = begin + ms(ask_again_after);
+            assert_eq!(wait, Wait { until, used_up: false }, "after {after} ms");
+        }
+    }
+
+    #[test]
+    fn a_known_limit_bounds_requests_before_the_first_response() {
+        let (mut window, now) = (Window { limit: Some(3), ..Window::default() }, Instant::now());
+        assert_eq!(start_all(&mut window, now).0.len(), 3);
+    }
+
+    #[test]
+    fn responses_bound_the_requests_in_flight() {
+        struct Case {
+            name: &'static str,
+            /// The number of one of eight requests that are in flight, and its response.
+            responses: Vec<(usize, Report)>,
+            allowed: u64,
+        }
+        let gateway = Report { reset: None, ..TOO_MANY };
+        let cases = [
+            Case { name: "no response", responses: vec![], allowed: 8 },
+            Case {
+                name: "responses in order",
+                responses: vec![(0, left(99)), (7, left(92))],
+                allowed: 92,
+            },
+            Case {
+                name: "responses overtake each other",
+                responses: vec![(7, left(92)), (0, left(99))],
+                allowed: 92,
+            },
+            Case {
+                name: "a higher number than overtaking explains",
+                responses: vec![(7, left(92)), (0, left(100))],
+                allowed: 100,
+            },
+            Case { name: "used up", responses: vec![(0, left(0))], allowed: 0 },
+            Case { name: "429", responses: vec![(0, TOO_MANY)], allowed: 0 },
+            Case {
+                name: "429 after a number",
+                responses: vec![(0, left(99)), (1, TOO_MANY)],
+                allowed: 0,
+            },
+            Case {
+                name: "429 without a window",
+                responses: vec![(0, left(99)), (1, gateway)],
+                allowed: 99,
+            },
+            Case { name: "no numbers", responses: vec![(0, Report::default())], allowed: u64::MAX },
+            Case {
+                name: "numbers after none",
+                responses: vec![(0, Report::default()), (1, left(98))],
+                allowed: 98,
+            },
+        ];
+        for Case { name, responses, allowed } in cases {
+            let (mut window, now) = (Window::default(), Instant::now());
+            let (slots, _) = start_all(&mut window, now);
+            for (number, report) in responses {
+                window.learn(slots[number], report, now);
+            }
+            assert_eq!(window.allowed(now).0, allowed, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_rises_for_a_later_request_is_from_a_new_window() {
+        let (mut window, now) = (Window::default(), Instant::now());
+        let earlier = window.start(now).unwrap();
+        window.learn(earlier, left(10), now);
+        let later = window.start(now).unwrap();
+        window.learn(later, left(11), now);
+        assert_eq!(window.allowed(now).0, 11);
+    }
+
+    #[test]
+    fn the_next_window_begins_when_a_response_says() {
+        struct Case {
+            name: &'static str,
+            reset: Option<u64>,
+            ends_after: u64,
+        }
+        let cases = [
+            Case { name: "not reported", reset: None, ends_after: 1_000 },
+            Case { name: "less than a second, reported as 0", reset: Some(0), ends_after: 1_000 },
+            Case { name: "in between", reset: Some(1_500), ends_after: 1_500 },
+            Case { name: "too long", reset: Some(60_000), ends_after: 2_000 },
+        ];
+        for Case { name, reset, ends_after } in cases {
+            let (mut window, begin) = (Window::default(), Instant::now());
+            let slot = window.start(begin).unwrap();
+            window.learn(slot, Report { reset: reset.map(ms), ..left(0) }, begin);
+            window.finish(slot);
+            let until = begin + ms(ends_after) + MARGINS[0];
+            assert_eq!(window.start(until - ms(1)).unwrap_err(), Wait { until, used_up: true });
+            assert_eq!(window.start(until).unwrap().window, slot.window + 1, "{name}");
+            // The window before may not have ended at the server.
+            assert_eq!(window.allowed(until).0, FEWER, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_later_response_can_only_shorten_a_window() {
+        let (mut window, begin) = (Window::default(), Instant::now());
+        let (slots, _) = start_all(&mut window, begin);
+        for (slot, reset) in slots.iter().zip([1_500, 1_200, 1_800]) {
+            window.learn(*slot, Report { reset: Some(ms(reset)), ..left(0) }, begin);
+        }
+        assert_eq!(window.span, Some((begin, begin + ms(1_200))));
+    }
+
+    #[test]
+    fn retry_after_stops_all_requests() {
+        struct Case {
+            retry_after: u64,
+            closed_for: u64,
+        }
+        let cases = [
+            Case { retry_after: 7_000, closed_for: 7_000 },
+            Case { retry_after: 3_600_000, closed_for: 600_000 },
+        ];
+        for Case { retry_after, closed_for } in cases {
+            let (mut window, now) = (Window::default(), Instant::now());
+            let slot = window.start(now).unwrap();
+            let report = Report { retry_after: Some(ms(retry_after)), ..TOO_MANY };
+            window.learn(slot, report, now);
+            // A shorter one does not reopen it.
+            window.learn(slot, Report { retry_after: Some(ms(1)), ..TOO_MANY }, now);
+            let until = now + ms(closed_for);
+            assert_eq!(window.start(until - ms(1)).unwrap_err(), Wait { until, used_up: true });
+            assert!(window.start(until).is_ok(), "{retry_after}");
+        }
+    }
+
+    #[test]
+    fn the_margin_doubles_when_a_window_begins_too_early_and_shrinks_otherwise() {
+        struct Case {
+            before: u64,
+            first: Report,
+            after: u64,
+        }
+        let cases = [
+            Case { before: 0, first: left(99), after: 5 },
+            Case { before: 5, first: left(99), after: 5 },
+            Case { before: 100, first: left(99), after: 90 },
+            Case { before: 50, first: TOO_MANY, after: 100 },
+            Case { before: 150, first: TOO_MANY, after: 200 },
+        ];
+        for Case { before, first, after } in cases {
+            let (mut window, now) =
+                (Window { margin: ms(before), ..Window::default() }, Instant::now());
+            let slot = window.start(now).unwrap();
+            window.learn(slot, first, now);
+            window.learn(slot, TOO_MANY, now);
+            assert_eq!(window.margin, ms(after), "{before} ms, then {first:?}");
+        }
+    }
+
+    #[test]
+    fn requests_of_an_earlier_window_do_not_count_in_the_next() {
+        let (mut window, begin) = (Window::default(), Instant::now());
+        let early = window.start(begin).unwrap();
+        let late = window.start(begin + WINDOW).unwrap();
+        assert_eq!((late.window, late.index, late.beside), (early.window + 1, 1, 1));
+        window.learn(early, left(0), begin + WINDOW);
+        window.finish(early);
+        assert_eq!((window.remaining, window.in_flight, window.all_in_flight), (None, 1, 1));
+        window.finish(late);
+        assert_eq!((window.in_flight, window.all_in_flight), (0, 0));
+    }
+
+    #[test]
+    fn reports_are_read_from_status_and_headers() {
+        struct Case {
+            status: StatusCode,
+            headers: &'static [(&'static str, &'static str)],
+            reset: Option<u64>,
+            retry_after: Option<u64>,
+        }
+        let (ok, too_many) = (StatusCode::OK, StatusCode::TOO_MANY_REQUESTS);
+        let cases = [
+            Case { status: ok, headers: &[], reset: None, retry_after: None },
+            Case {
+                status: ok,
+                headers: &[("ratelimit-reset", "1"), ("retry-after", "7")],
+                reset: Some(1),
+                retry_after: None,
+            },
+            Case {
+                status: too_many,
+                headers: &[("x-ratelimit-reset", "1"), ("retry-after", "7")],
+                reset: Some(1),
+                retry_after: Some(7),
+            },
+            Case {
+                status: too_many,
+                headers: &[("ratelimit-reset", "8")],
+                reset: Some(2),
+                retry_after: None,
+            },
+        ];
+        for Case { status, headers, reset, retry_after } in cases {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, value.parse().unwrap());
+            }
+            let report = Report::read(status, &map);
+            assert_eq!(report.refused, status == too_many);
+            assert_eq!(report.reset, reset.map(Duration::from_secs), "{headers:?}");
+            assert_eq!(report.retry_after, retry_after.map(Duration::from_secs), "{headers:?}");
+        }
     }
 }

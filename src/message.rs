@@ -195,6 +195,22 @@ impl New<Message> {
     }
 }
 
+impl Message {
+    /// The payload by type: `None` if the type is one of the bot's own, or the payload does not have
+    /// the form that its type promises. [`payload`](Self::payload) has it as JSON in any case.
+    pub fn content(&self) -> Option<Content> {
+        Content::deserialize(json!({ "type": self.type_, "payload": self.payload })).ok()
+    }
+}
+
+/// Whole milliseconds stay whole: `1500`, not `1500.0`.
+fn milliseconds(delay: Duration) -> Value {
+    match u64::try_from(delay.as_millis()) {
+        Ok(whole) if Duration::from_millis(whole) == delay => whole.into(),
+        _ => (delay.as_secs_f64() * 1e3).into(),
+    }
+}
+
 /// The keys that stand above as strings; this compiles as long as they are all there are.
 const _: fn(GetOrCreateMessageBody) = |body| {
     let GetOrCreateMessageBody {
@@ -208,19 +224,3 @@ const _: fn(GetOrCreateMessageBody) = |body| {
         discriminate_by_tags: _,
     } = body;
 };
-
-/// Whole milliseconds stay whole: `1500`, not `1500.0`.
-fn milliseconds(delay: Duration) -> Value {
-    match u64::try_from(delay.as_millis()) {
-        Ok(whole) if Duration::from_millis(whole) == delay => whole.into(),
-        _ => (delay.as_secs_f64() * 1e3).into(),
-    }
-}
-
-impl Message {
-    /// The payload by type: `None` if the type is one of the bot's own, or the payload does not have
-    /// the form that its type promises. [`payload`](Self::payload) has it as JSON in any case.
-    pub fn content(&self) -> Option<Content> {
-        Content::deserialize(json!({ "type": self.type_, "payload": self.payload })).ok()
-    }
-}

@@ -15,6 +15,9 @@ use crate::generated::types::{Content, Conversation, Message, User};
 use crate::generated::{OPERATIONS, Operation};
 use crate::validate::{Path, Rule, Violation, check};
 
+/// In bytes.
+const USUAL_BODY: usize = 512;
+
 /// A message to find or create.
 pub type NewMessage = New<Message>;
 /// A user to find or create.
@@ -48,6 +51,39 @@ pub struct New<T> {
     /// What the caller gave and JSON cannot express.
     pub(crate) unexpressed: Vec<Violation>,
     stored: PhantomData<fn() -> T>,
+}
+
+/// A record by its id, or as it is to be found or created first.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Reference<T: Record> {
+    /// The id that the API gave to it.
+    Id(String),
+    /// The record, for [`Client::deliver`](crate::Client::deliver) to ask for its id.
+    New(New<T>),
+}
+
+/// The body of a request, without copying what it is made of.
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct RequestBody<'a> {
+    #[serde(flatten)]
+    body: Body<'a>,
+    #[serde(flatten)]
+    content: Option<&'a Content>,
+}
+
+#[derive(Clone, Copy)]
+struct Body<'a> {
+    body: &'a Value,
+    /// What the ids of records are called, their values, and what stands in their place.
+    ids: [Option<(&'a str, &'a str, &'a str)>; 2],
+}
+
+/// A record that stands in the place of its id.
+struct Referred<'a> {
+    operation: &'static Operation,
+    id: &'static str,
+    body: &'a Value,
 }
 
 impl<T: Record> New<T> {
@@ -257,16 +293,6 @@ impl<T: Record> fmt::Debug for New<T> {
     }
 }
 
-/// A record by its id, or as it is to be found or created first.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Reference<T: Record> {
-    /// The id that the API gave to it.
-    Id(String),
-    /// The record, for [`Client::deliver`](crate::Client::deliver) to ask for its id.
-    New(New<T>),
-}
-
 impl<T: Record, S: Into<String>> From<S> for Reference<T> {
     fn from(id: S) -> Self {
         Self::Id(id.into())
@@ -277,22 +303,6 @@ impl<T: Record> From<New<T>> for Reference<T> {
     fn from(record: New<T>) -> Self {
         Self::New(record)
     }
-}
-
-/// The body of a request, without copying what it is made of.
-#[derive(Clone, Copy, Serialize)]
-pub(crate) struct RequestBody<'a> {
-    #[serde(flatten)]
-    body: Body<'a>,
-    #[serde(flatten)]
-    content: Option<&'a Content>,
-}
-
-#[derive(Clone, Copy)]
-struct Body<'a> {
-    body: &'a Value,
-    /// What the ids of records are called, their values, and what stands in their place.
-    ids: [Option<(&'a str, &'a str, &'a str)>; 2],
 }
 
 impl<'a> From<&'a Value> for RequestBody<'a> {
@@ -310,9 +320,8 @@ impl<'a> RequestBody<'a> {
 
     /// The JSON that goes over the wire.
     pub(crate) fn bytes(&self) -> Result<Bytes, Error> {
-        const USUAL: usize = 512;
-        let mut bytes = Vec::with_capacity(USUAL);
-        // All keys are strings, so nothing can be wrong; but if so, it is told.
+        let mut bytes = Vec::with_capacity(USUAL_BODY);
+        // All keys are strings, so this cannot fail; if it does, the error says so.
         serde_json::to_writer(&mut bytes, self)
             .map_err(|error| ConfigError::because("the body cannot be written as JSON", &error))?;
         Ok(bytes.into())
@@ -333,13 +342,6 @@ impl Serialize for Body<'_> {
         }
         map.end()
     }
-}
-
-/// A record that stands in the place of its id.
-struct Referred<'a> {
-    operation: &'static Operation,
-    id: &'static str,
-    body: &'a Value,
 }
 
 fn valid(found: Vec<Violation>) -> Result<(), Error> {
@@ -398,5 +400,144 @@ fn check_request(
             let path = path.key("discriminateByTags");
             found.push(Violation::new(&path.index(index), Rule::NameOfTag, name));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_with_values_identify_a_record() {
+        struct Case {
+            name: &'static str,
+            body: Value,
+            /// By which tags, in order.
+            identified: Option<&'static [(&'static str, &'static str)]>,
+        }
+        let ab = || json!({ "b": "2", "a": "1" });
+        let with_empty = || json!({ "a": "1", "b": "" });
+        let cases = [
+            Case { name: "no tags", body: json!({}), identified: None },
+            Case { name: "tags of no type", body: json!({ "tags": [] }), identified: None },
+            Case { name: "empty tags", body: json!({ "tags": {} }), identified: None },
+            Case { name: "null", body: json!({ "tags": { "a": null } }), identified: None },
+            Case { name: "a number", body: json!({ "tags": { "a": 1 } }), identified: None },
+            Case {
+                name: "an empty value",
+                body: json!({ "tags": with_empty() }),
+                identified: None,
+            },
+            Case {
+                name: "all tags",
+                body: json!({ "tags": ab() }),
+                identified: Some(&[("a", "1"), ("b", "2")]),
+            },
+            Case {
+                name: "an empty list",
+                body: json!({ "tags": ab(), "discriminateByTags": [] }),
+                identified: Some(&[("a", "1"), ("b", "2")]),
+            },
+            Case {
+                name: "a listed tag",
+                body: json!({ "tags": with_empty(), "discriminateByTags": ["a"] }),
+                identified: Some(&[("a", "1")]),
+            },
+            Case {
+                name: "a listed tag without a value",
+                body: json!({ "tags": with_empty(), "discriminateByTags": ["a", "b"] }),
+                identified: None,
+            },
+            Case {
+                name: "a listed tag that is missing",
+                body: json!({ "tags": ab(), "discriminateByTags": ["a", "c"] }),
+                identified: None,
+            },
+            Case {
+                name: "a listed tag of no type",
+                body: json!({ "tags": ab(), "discriminateByTags": [1] }),
+                identified: None,
+            },
+            Case {
+                name: "a tag listed twice",
+                body: json!({ "tags": ab(), "discriminateByTags": ["b", "a", "b"] }),
+                identified: Some(&[("a", "1"), ("b", "2")]),
+            },
+        ];
+        for Case { name, body, identified } in cases {
+            assert_eq!(identifying(&body).as_deref(), identified, "{name}");
+        }
+    }
+
+    #[test]
+    fn requests_for_the_same_record_have_the_same_identity() {
+        struct Case {
+            name: &'static str,
+            operation: &'static Operation,
+            one: Value,
+            other: Value,
+            same: bool,
+        }
+        let [message, conversation] = [Message::OPERATION, Conversation::OPERATION];
+        let tags = |id: &str| json!({ "tags": { "id": id } });
+        let in_channel = |channel: &str| json!({ "tags": { "id": "1" }, "channel": channel });
+        let cases = [
+            Case {
+                name: "the same tags",
+                operation: message,
+                one: tags("1"),
+                other: tags("1"),
+                same: true,
+            },
+            Case {
+                name: "another value",
+                operation: message,
+                one: tags("1"),
+                other: tags("2"),
+                same: false,
+            },
+            Case {
+                name: "a message in another conversation",
+                operation: message,
+                one: json!({ "tags": { "id": "1" }, "conversationId": "a" }),
+                other: json!({ "tags": { "id": "1" }, "conversationId": "b" }),
+                same: true,
+            },
+            Case {
+                name: "another tag that is not listed",
+                operation: message,
+                one: tags("1"),
+                other: json!({ "tags": { "id": "1", "a": "2" }, "discriminateByTags": ["id"] }),
+                same: true,
+            },
+            Case {
+                name: "the same channel",
+                operation: conversation,
+                one: in_channel("dm"),
+                other: in_channel("dm"),
+                same: true,
+            },
+            Case {
+                name: "another channel",
+                operation: conversation,
+                one: in_channel("dm"),
+                other: in_channel("thread"),
+                same: false,
+            },
+            Case {
+                name: "texts that are cut elsewhere",
+                operation: message,
+                one: json!({ "tags": { "a": "bc" } }),
+                other: json!({ "tags": { "ab": "c" } }),
+                same: false,
+            },
+        ];
+        for Case { name, operation, one, other, same } in cases {
+            let [one, other] = [one, other].map(|body| identity(operation, &body).unwrap());
+            assert_eq!(one == other, same, "{name}");
+        }
+        let [user, message] = [User::OPERATION, message].map(|kind| identity(kind, &tags("1")));
+        assert_ne!(user, message, "records of two kinds are never the same");
+        assert_eq!(identity(User::OPERATION, &json!({ "tags": {} })), None);
     }
 }

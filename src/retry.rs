@@ -1,6 +1,6 @@
-//! When another attempt is safe, how long to wait before it, and when it would make an outage worse.
+//! When a retry is safe, how long to wait before it, and when it would make an outage worse.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -9,8 +9,15 @@ use tokio::time::Instant;
 
 use crate::error::ErrorKind;
 
-/// Longer than anybody waits, and no more than a clock can count.
+/// Longer than anybody waits, and short enough for any clock.
 pub(crate) const FOR_EVER: Duration = Duration::from_secs(1 << 32);
+
+/// How fast the budget forgets: a request weighs 1/e after this time.
+const MEMORY: Duration = Duration::from_secs(120);
+/// Requests allowed per accepted one.
+const REQUESTS_PER_ACCEPTED: f64 = 2.0;
+/// Requests always allowed; a few failures are not evidence.
+const FREE_REQUESTS: f64 = 20.0;
 
 /// How a call that failed is repeated.
 ///
@@ -42,6 +49,21 @@ pub struct Retry {
     pub(crate) max_attempts: usize,
     pub(crate) deadline: Duration,
     pub(crate) waits_for_limit: bool,
+}
+
+/// Holds retries back while the server accepts few requests: the client-side throttling of Google's SRE
+/// book, but only for retries.
+#[derive(Debug, Default)]
+pub(crate) struct Budget(Mutex<Recent>);
+
+/// How many requests were made recently, and how many of them were accepted. It has no clock and no
+/// dice: whoever asks passes the time and the draw.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recent {
+    requests: f64,
+    accepted: f64,
+    /// When this was counted.
+    at: Option<Instant>,
 }
 
 impl Default for Retry {
@@ -88,63 +110,212 @@ impl Retry {
     }
 }
 
-/// Whether another attempt can do no harm, and some good.
-pub(crate) fn is_safe(error: &ErrorKind, identified: bool) -> bool {
-    error.may_heal() && (identified || !error.maybe_stored())
-}
-
-/// How many requests were made lately and how many of them were accepted: the rule by which Google's
-/// SRE book has clients throttle themselves, here for repetitions alone.
-#[derive(Debug, Default)]
-pub(crate) struct Budget(Mutex<Option<Recent>>);
-
-#[derive(Clone, Copy, Debug)]
-struct Recent {
-    requests: f64,
-    accepted: f64,
-    at: Instant,
-}
-
 impl Budget {
-    /// What happened longer ago counts for less and less.
-    const LATELY: Duration = Duration::from_secs(120);
-    /// So many requests are made for each that is accepted,
-    const FOR_ACCEPTED: f64 = 2.0;
-    /// and so many in any case: of a few failures nothing follows.
-    const FREE: f64 = 20.0;
-
     /// Counts a request, unless it failed for the rate limit: that is no outage.
     pub(crate) fn count(&self, result: Result<(), &ErrorKind>) {
-        let accepted = match result {
-            Ok(()) => true,
-            Err(error) if error.status() == Some(StatusCode::TOO_MANY_REQUESTS) => return,
-            Err(error) => error.status().is_some_and(|status| status.is_client_error()),
-        };
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Recent { requests, accepted: before, at } = Self::recent(*recent);
-        *recent = Some(Recent {
-            requests: requests + 1.0,
-            accepted: before + f64::from(u8::from(accepted)),
-            at,
-        });
+        if let Some(accepted) = was_accepted(result) {
+            self.recent().count(accepted, Instant::now());
+        }
     }
 
-    /// Whether a repetition has to wait another turn.
+    /// Whether a retry has to wait once more.
     pub(crate) fn holds_back(&self) -> bool {
-        let recent = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Recent { requests, accepted, .. } = Self::recent(recent);
-        let excess = requests - Self::FOR_ACCEPTED * accepted - Self::FREE;
-        fastrand::f64() < excess / (requests + 1.0)
+        self.recent().holds_back(fastrand::f64(), Instant::now())
     }
 
-    /// The figures as they count now.
-    fn recent(recent: Option<Recent>) -> Recent {
-        let at = Instant::now();
-        let Some(Recent { requests, accepted, at: before }) = recent else {
-            return Recent { requests: 0.0, accepted: 0.0, at };
-        };
-        let age = (at - before).as_secs_f64() / Self::LATELY.as_secs_f64();
-        let weight = (-age).exp();
-        Recent { requests: requests * weight, accepted: accepted * weight, at }
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recent {
+    fn count(&mut self, accepted: bool, now: Instant) {
+        *self = self.aged(now);
+        self.requests += 1.0;
+        self.accepted += f64::from(u8::from(accepted));
+    }
+
+    /// Whether a retry has to wait once more, for a random `draw` from 0 to 1.
+    fn holds_back(&self, draw: f64, now: Instant) -> bool {
+        let Self { requests, accepted, .. } = self.aged(now);
+        let excess = requests - REQUESTS_PER_ACCEPTED * accepted - FREE_REQUESTS;
+        draw < excess / (requests + 1.0)
+    }
+
+    /// The counts as they weigh now.
+    fn aged(&self, now: Instant) -> Self {
+        let age = self.at.map_or(Duration::ZERO, |at| now - at);
+        let weight = (-age.as_secs_f64() / MEMORY.as_secs_f64()).exp();
+        Self { requests: self.requests * weight, accepted: self.accepted * weight, at: Some(now) }
+    }
+}
+
+/// Whether another attempt does no harm and may succeed.
+pub(crate) fn is_safe(error: &ErrorKind, identified: bool) -> bool {
+    error.is_transient() && (identified || !error.maybe_stored())
+}
+
+/// Whether the server was up for a request; `None` if the result says nothing about that.
+fn was_accepted(result: Result<(), &ErrorKind>) -> Option<bool> {
+    match result {
+        Ok(()) => Some(true),
+        Err(error) if error.status() == Some(StatusCode::TOO_MANY_REQUESTS) => None,
+        Err(error) => Some(error.status().is_some_and(|status| status.is_client_error())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::error::{Answer, AnswerError, ApiError, ConfigError, TransportError};
+    use crate::generated::types::ErrorType;
+    use crate::redaction::Secrets;
+
+    fn api(status: u16, type_: ErrorType) -> ErrorKind {
+        let status = StatusCode::from_u16(status).unwrap();
+        ErrorKind::Api(Box::new(ApiError::new(status, type_, "")))
+    }
+
+    fn page(status: u16) -> ErrorKind {
+        let status = StatusCode::from_u16(status).unwrap();
+        ErrorKind::Answer(Box::new(AnswerError::new(status, "")))
+    }
+
+    fn cut_page(status: u16) -> ErrorKind {
+        let status = StatusCode::from_u16(status).unwrap();
+        let (headers, body, broken) = (HeaderMap::new(), Bytes::new(), Some("cut".into()));
+        let answer = Answer { status, headers, body, broken };
+        ErrorKind::from_answer(answer, None, &Secrets::new([].into_iter()))
+    }
+
+    fn transport(sent: bool) -> ErrorKind {
+        let source = reqwest::Client::new().get("no URL").build().unwrap_err();
+        ErrorKind::Transport(TransportError { source, sent })
+    }
+
+    #[test]
+    fn a_retry_is_safe_if_it_cannot_store_twice_and_may_succeed() {
+        enum Safe {
+            Always,
+            IfIdentified,
+            Never,
+        }
+        use Safe::{Always, IfIdentified, Never};
+        struct Case {
+            name: &'static str,
+            error: ErrorKind,
+            safe: Safe,
+        }
+        let cases = [
+            Case { name: "config", error: ErrorKind::Config(ConfigError::new("")), safe: Never },
+            Case { name: "invalid", error: ErrorKind::Invalid(Vec::new()), safe: Never },
+            Case { name: "limit", error: ErrorKind::RateLimit(Duration::ZERO), safe: Never },
+            Case { name: "deadline", error: ErrorKind::Deadline, safe: Never },
+            Case { name: "closed", error: ErrorKind::Closed, safe: Never },
+            Case { name: "400", error: api(400, ErrorType::InvalidPayload), safe: Never },
+            Case { name: "401", error: api(401, ErrorType::Unauthorized), safe: Never },
+            Case { name: "404", error: api(404, ErrorType::ResourceNotFound), safe: Never },
+            Case { name: "408", error: api(408, ErrorType::OperationTimeout), safe: Always },
+            Case { name: "409", error: api(409, ErrorType::AlreadyExists), safe: Never },
+            Case { name: "lock", error: api(409, ErrorType::ResourceLockedConflict), safe: Always },
+            Case { name: "425", error: api(425, ErrorType::Unknown), safe: Always },
+            Case { name: "429", error: api(429, ErrorType::RateLimited), safe: Always },
+            Case { name: "500", error: api(500, ErrorType::Internal), safe: IfIdentified },
+            Case { name: "504", error: api(504, ErrorType::OperationTimeout), safe: IfIdentified },
+            Case { name: "200 page", error: page(200), safe: Never },
+            Case { name: "200 page, cut", error: cut_page(200), safe: IfIdentified },
+            Case { name: "302 page", error: page(302), safe: Never },
+            Case { name: "404 page", error: page(404), safe: Never },
+            Case { name: "404 page, cut", error: cut_page(404), safe: Never },
+            Case { name: "408 page", error: page(408), safe: Always },
+            Case { name: "425 page", error: page(425), safe: Always },
+            Case { name: "429 page", error: page(429), safe: Always },
+            Case { name: "502 page", error: page(502), safe: IfIdentified },
+            Case { name: "no connection", error: transport(false), safe: Always },
+            Case { name: "broken connection", error: transport(true), safe: IfIdentified },
+        ];
+        for Case { name, error, safe } in cases {
+            let expected = match safe {
+                Always => [true, true],
+                IfIdentified => [true, false],
+                Never => [false, false],
+            };
+            assert_eq!(
+                [true, false].map(|identified| is_safe(&error, identified)),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_an_outage_counts_against_the_server() {
+        struct Case {
+            name: &'static str,
+            result: Result<(), ErrorKind>,
+            accepted: Option<bool>,
+        }
+        let cases = [
+            Case { name: "stored", result: Ok(()), accepted: Some(true) },
+            Case { name: "rejected", result: Err(page(400)), accepted: Some(true) },
+            Case { name: "rate limited", result: Err(page(429)), accepted: None },
+            Case { name: "failed", result: Err(page(503)), accepted: Some(false) },
+            Case { name: "no response", result: Err(transport(true)), accepted: Some(false) },
+        ];
+        for Case { name, result, accepted } in cases {
+            assert_eq!(was_accepted(result.as_ref().map(drop)), accepted, "{name}");
+        }
+    }
+
+    #[test]
+    fn retries_are_held_back_in_an_outage() {
+        struct Case {
+            name: &'static str,
+            accepted: u32,
+            failed: u32,
+            /// In seconds.
+            age: u64,
+            /// The lowest draw that lets a retry start.
+            threshold: f64,
+        }
+        let cases = [
+            Case { name: "no requests", accepted: 0, failed: 0, age: 0, threshold: 0.0 },
+            Case { name: "few failures", accepted: 0, failed: 20, age: 0, threshold: 0.0 },
+            Case { name: "an outage", accepted: 0, failed: 99, age: 0, threshold: 0.79 },
+            Case { name: "half fail", accepted: 500, failed: 500, age: 0, threshold: 0.0 },
+            Case { name: "most fail", accepted: 100, failed: 899, age: 0, threshold: 0.779 },
+            Case { name: "an old outage", accepted: 0, failed: 99, age: 600, threshold: 0.0 },
+        ];
+        let now = Instant::now();
+        for Case { name, accepted, failed, age, threshold } in cases {
+            let mut recent = Recent::default();
+            (0..accepted).for_each(|_| recent.count(true, now));
+            (0..failed).for_each(|_| recent.count(false, now));
+            let later = now + Duration::from_secs(age);
+            assert!(!recent.holds_back(threshold, later), "{name}");
+            assert!(threshold == 0.0 || recent.holds_back(threshold - 1e-9, later), "{name}");
+        }
+    }
+
+    #[test]
+    fn old_requests_weigh_less() {
+        let (mut recent, now) = (Recent::default(), Instant::now());
+        recent.count(true, now);
+        recent.count(false, now + MEMORY);
+        let weight = (-1.0_f64).exp();
+        assert!((recent.requests - (1.0 + weight)).abs() < 1e-9, "{recent:?}");
+        assert!((recent.accepted - weight).abs() < 1e-9, "{recent:?}");
+    }
+
+    #[test]
+    fn waits_double_from_a_tenth_of_a_second() {
+        let waits = Retry::default().waits().take(20).map(|wait| wait.as_secs_f64());
+        for (attempt, wait) in (0..).zip(waits) {
+            let shortest = (0.1 * 2_f64.powi(attempt)).min(4.0);
+            assert!((shortest..=2.0 * shortest).contains(&wait), "{attempt}: {wait}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! One call at a time for each identity: what two at once would do, the API does not promise.
+//! One call at a time per record: the API does not say what two at once would do.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,34 +8,45 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
-/// What is under way in the clones of a client, by identity.
+/// How long a request may still run at the server after the call has lost sight of it.
+pub(crate) const SETTLES: Duration = Duration::from_secs(1);
+/// Locks beyond this number and the number of those in use are removed.
+const SPARE: usize = 64;
+
+/// The calls in flight of a client and all clients derived from it, by record.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(Mutex<Places>);
+pub(crate) struct Turns(Mutex<KeyLocks>);
 
 #[derive(Debug, Default)]
-struct Places {
-    by_identity: HashMap<Identity, Place>,
-    /// From this size on, those that nobody needs any more are looked for.
+struct KeyLocks {
+    by_key: HashMap<Key, KeyLock>,
+    /// From this size on, locks that nobody needs any more are removed.
     full: usize,
 }
 
-/// Whose call it is, and for which record, as numbers.
-type Identity = (usize, u64);
+/// The scope of the client and the identity of the record.
+type Key = (usize, u64);
 
-/// Locked by the call whose turn it is. Holds until when the request of an earlier one may go on at the
-/// server, if it may.
-type Place = Arc<tokio::sync::Mutex<Option<Instant>>>;
+/// Locked by the call whose turn it is. Contains until when the request of an earlier call may still run
+/// at the server, if it may.
+type KeyLock = Arc<tokio::sync::Mutex<Option<Instant>>>;
 
-/// How long a request may go on at the server after the call has lost sight of it.
-pub(crate) const SETTLES: Duration = Duration::from_secs(1);
+/// The turn of a call, until it is dropped.
+pub(crate) struct Turn<'a> {
+    turns: &'a Turns,
+    key: Key,
+    until: OwnedMutexGuard<Option<Instant>>,
+    /// Whether a request may still run at the server.
+    pub(crate) in_flight: bool,
+}
 
 impl Turns {
-    /// Waits until no other call of this identity is under way, first come first served.
-    pub(crate) async fn take(&self, identity: Identity) -> Turn<'_> {
-        let place = self.places().get(identity);
-        // Earlier versions of tokio do not queue a task whose budget is spent: it would be overtaken.
-        let until = unconstrained(place.lock_owned()).await;
-        let mut turn = Turn { turns: self, identity, until, under_way: false };
+    /// Waits until no other call with this key is in flight, first come first served.
+    pub(crate) async fn take(&self, key: Key) -> Turn<'_> {
+        let lock = self.locks().get(key);
+        // Earlier versions of tokio do not queue a task whose budget is spent: others would overtake it.
+        let until = unconstrained(lock.lock_owned()).await;
+        let mut turn = Turn { turns: self, key, until, in_flight: false };
         if let Some(until) = *turn.until {
             sleep_until(until).await;
             *turn.until = None;
@@ -43,54 +54,101 @@ impl Turns {
         turn
     }
 
-    fn places(&self) -> MutexGuard<'_, Places> {
+    fn locks(&self) -> MutexGuard<'_, KeyLocks> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Places {
-    fn get(&mut self, identity: Identity) -> Place {
-        if self.by_identity.len() >= self.full {
-            let now = Instant::now();
-            self.by_identity.retain(|_, place| is_needed(place, now));
-            self.full = 2 * self.by_identity.len() + 64;
+impl KeyLocks {
+    fn get(&mut self, key: Key) -> KeyLock {
+        if self.by_key.len() >= self.full {
+            self.remove_unneeded(Instant::now());
         }
-        match self.by_identity.get(&identity) {
-            Some(place) => Arc::clone(place),
+        match self.by_key.get(&key) {
+            Some(lock) => Arc::clone(lock),
             None => {
-                let place = Place::default();
-                self.by_identity.insert(identity, Arc::clone(&place));
-                place
+                let lock = KeyLock::default();
+                self.by_key.insert(key, Arc::clone(&lock));
+                lock
             }
         }
     }
-}
 
-/// Whether a call uses the place or waits for it, or has to wait for what it tells.
-fn is_needed(place: &Place, now: Instant) -> bool {
-    Arc::strong_count(place) > 1
-        || place.try_lock().is_ok_and(|until| until.is_some_and(|until| until > now))
-}
-
-/// The turn of a call, until it is dropped.
-pub(crate) struct Turn<'a> {
-    turns: &'a Turns,
-    identity: Identity,
-    until: OwnedMutexGuard<Option<Instant>>,
-    /// Whether a request may go on at the server.
-    pub(crate) under_way: bool,
+    fn remove_unneeded(&mut self, now: Instant) {
+        self.by_key.retain(|_, lock| is_needed(lock, now));
+        self.full = 2 * self.by_key.len() + SPARE;
+    }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if self.under_way {
+        if self.in_flight {
             *self.until = Some(Instant::now() + SETTLES);
         }
-        // The map has the place and so has the turn; any more are calls that wait for it.
-        let mut places = self.turns.places();
-        let waited_for = Arc::strong_count(OwnedMutexGuard::mutex(&self.until)) > 2;
-        if self.until.is_none() && !waited_for {
-            places.by_identity.remove(&self.identity);
+        // The map has the lock and so has the turn; any others are calls that wait for it.
+        let mut locks = self.turns.locks();
+        let awaited = Arc::strong_count(OwnedMutexGuard::mutex(&self.until)) > 2;
+        if self.until.is_none() && !awaited {
+            locks.by_key.remove(&self.key);
+        }
+    }
+}
+
+/// Whether a call holds the lock or waits for it, or has to wait until the time in it.
+fn is_needed(lock: &KeyLock, now: Instant) -> bool {
+    Arc::strong_count(lock) > 1
+        || lock.try_lock().is_ok_and(|until| until.is_some_and(|until| until > now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_needed_locks_are_kept() {
+        struct Case {
+            name: &'static str,
+            /// In seconds from now.
+            until: Option<u64>,
+            locked: bool,
+            awaited: bool,
+            kept: bool,
+        }
+        let cases = [
+            Case { name: "unused", until: None, locked: false, awaited: false, kept: false },
+            Case { name: "held", until: None, locked: true, awaited: false, kept: true },
+            Case { name: "awaited", until: None, locked: false, awaited: true, kept: true },
+            Case { name: "settling", until: Some(1), locked: false, awaited: false, kept: true },
+            Case { name: "settled", until: Some(0), locked: false, awaited: false, kept: false },
+        ];
+        let now = Instant::now();
+        for Case { name, until, locked, awaited, kept } in cases {
+            let mut locks = KeyLocks::default();
+            let lock = locks.get((0, 1));
+            *lock.try_lock().unwrap() = until.map(|seconds| now + Duration::from_secs(seconds));
+            let holder = locked.then(|| Arc::clone(&lock).try_lock_owned().unwrap());
+            let waiter = awaited.then(|| Arc::clone(&lock));
+            drop(lock);
+            locks.remove_unneeded(now);
+            assert_eq!(locks.by_key.contains_key(&(0, 1)), kept, "{name}");
+            drop((holder, waiter));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_turn_leaves_a_lock_only_if_the_next_call_needs_it() {
+        struct Case {
+            in_flight: bool,
+            kept: bool,
+        }
+        for Case { in_flight, kept } in
+            [Case { in_flight: false, kept: false }, Case { in_flight: true, kept: true }]
+        {
+            let turns = Turns::default();
+            let mut turn = turns.take((0, 1)).await;
+            turn.in_flight = in_flight;
+            drop(turn);
+            assert_eq!(!turns.locks().by_key.is_empty(), kept, "in flight: {in_flight}");
         }
     }
 }

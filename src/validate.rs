@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::generated::Schema;
 
+/// Characters of a value in an error.
+const SHOWN: usize = 60;
+
 /// One way in which a request breaks the contract.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -59,6 +62,17 @@ pub enum Rule {
     Delivered,
 }
 
+/// A place in a body. It becomes text only where something is wrong.
+#[derive(Clone, Copy)]
+pub enum Path<'a> {
+    /// The body itself.
+    Root,
+    /// A property.
+    Key(&'a Path<'a>, &'a str),
+    /// An item of an array.
+    Index(&'a Path<'a>, usize),
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = if self.path.is_empty() { "the body" } else { &self.path };
@@ -107,17 +121,6 @@ impl Violation {
     }
 }
 
-/// A place in a body. It becomes text only where something is wrong.
-#[derive(Clone, Copy)]
-pub enum Path<'a> {
-    /// The body itself.
-    Root,
-    /// A property.
-    Key(&'a Path<'a>, &'a str),
-    /// An item of an array.
-    Index(&'a Path<'a>, usize),
-}
-
 impl<'a> Path<'a> {
     /// The place of a property below this place.
     pub fn key(&'a self, key: &'a str) -> Self {
@@ -145,7 +148,6 @@ impl fmt::Display for Path<'_> {
 
 /// A value as people can read it in one line; of a long string, its start and its length.
 fn shorten(value: &Value) -> String {
-    const SHOWN: usize = 60;
     let text = value.to_string();
     let length = match value {
         Value::String(string) => format!(" ({} characters)", string.chars().count()),
