@@ -1,5 +1,4 @@
-//! How a client is set up, and what it refuses to be set up with.
-#![allow(clippy::type_complexity)] // tables of cases
+//! Client settings: which are valid, which are rejected, and what the environment adds.
 
 use std::env;
 use std::process::Command;
@@ -13,38 +12,131 @@ fn complete() -> Builder {
 }
 
 #[test]
-fn what_cannot_be_is_named() {
-    let cases: [(&str, Builder, &str); 24] = [
-        (
-            "no integration",
-            Client::builder().token(TOKEN).bot_id("bot"),
-            "Builder::integration_id, integration_alias or no_integration is missing",
-        ),
-        ("no token", Client::builder().bot_id("bot"), "Builder::token is missing"),
-        ("no bot", Client::builder().token(TOKEN), "Builder::bot_id is missing"),
-        ("empty token", Client::builder().token("").bot_id("b"), "Builder::token is missing"),
-        ("blank token", complete().token("  "), "the token cannot be sent"),
-        ("empty alias", complete().integration_alias(""), "the integration alias cannot be sent"),
-        ("token", complete().token("bp_pat_5ecret\n"), "the token cannot be sent"),
-        ("token", complete().token("bp_pat_5ecret\u{e9}"), "the token cannot be sent"),
-        ("bot", complete().bot_id("b\r\nx: y"), "the bot id cannot be sent"),
-        ("integration", complete().integration_id("\0"), "the integration id cannot be sent"),
-        ("alias", complete().integration_alias("é"), "the integration alias cannot be sent"),
-        ("url", complete().base_url("api.botpress.cloud"), "the base URL is not a URL"),
-        ("url", complete().base_url(""), "the base URL is not a URL"),
-        ("http", complete().base_url("http://api.botpress.cloud"), "would expose the token"),
-        ("http", complete().base_url("http://127.0.0.1.example.com"), "would expose the token"),
-        ("http", complete().base_url("http://localhost.example.com"), "would expose the token"),
-        ("http", complete().base_url("http://0.0.0.0:80"), "would expose the token"),
-        ("ftp", complete().base_url("ftp://localhost"), "would expose the token"),
-        ("user", complete().base_url("https://u:bp_pat_5ecret@localhost"), "no user, password"),
-        ("query", complete().base_url("https://localhost?a=1"), "no user, password"),
-        ("fragment", complete().base_url("https://localhost#a"), "no user, password"),
-        ("header", complete().header("x y", "1"), "the header \"x y\" cannot be sent"),
-        ("header", complete().header("x", "bp_pat_5ecret\n"), "the header \"x\" cannot be sent"),
-        ("header", complete().header("Authorization", "1"), "is set by the client itself"),
+fn invalid_settings_are_rejected() {
+    struct Case {
+        name: &'static str,
+        builder: Builder,
+        text: &'static str,
+    }
+    let cases = [
+        Case {
+            name: "no integration",
+            builder: Client::builder().token(TOKEN).bot_id("bot"),
+            text: "Builder::integration_id, integration_alias or no_integration is missing",
+        },
+        Case {
+            name: "no token",
+            builder: Client::builder().bot_id("bot"),
+            text: "Builder::token is missing",
+        },
+        Case {
+            name: "no bot",
+            builder: Client::builder().token(TOKEN),
+            text: "Builder::bot_id is missing",
+        },
+        Case {
+            name: "empty token",
+            builder: Client::builder().token("").bot_id("b"),
+            text: "Builder::token is missing",
+        },
+        Case {
+            name: "blank token",
+            builder: complete().token("  "),
+            text: "the token cannot be sent",
+        },
+        Case {
+            name: "empty alias",
+            builder: complete().integration_alias(""),
+            text: "the integration alias cannot be sent",
+        },
+        Case {
+            name: "token",
+            builder: complete().token("bp_pat_5ecret\n"),
+            text: "the token cannot be sent",
+        },
+        Case {
+            name: "token",
+            builder: complete().token("bp_pat_5ecret\u{e9}"),
+            text: "the token cannot be sent",
+        },
+        Case {
+            name: "bot",
+            builder: complete().bot_id("b\r\nx: y"),
+            text: "the bot id cannot be sent",
+        },
+        Case {
+            name: "integration",
+            builder: complete().integration_id("\0"),
+            text: "the integration id cannot be sent",
+        },
+        Case {
+            name: "alias",
+            builder: complete().integration_alias("é"),
+            text: "the integration alias cannot be sent",
+        },
+        Case {
+            name: "url",
+            builder: complete().base_url("api.botpress.cloud"),
+            text: "the base URL is not a URL",
+        },
+        Case { name: "url", builder: complete().base_url(""), text: "the base URL is not a URL" },
+        Case {
+            name: "http",
+            builder: complete().base_url("http://api.botpress.cloud"),
+            text: "would expose the token",
+        },
+        Case {
+            name: "http",
+            builder: complete().base_url("http://127.0.0.1.example.com"),
+            text: "would expose the token",
+        },
+        Case {
+            name: "http",
+            builder: complete().base_url("http://localhost.example.com"),
+            text: "would expose the token",
+        },
+        Case {
+            name: "http",
+            builder: complete().base_url("http://0.0.0.0:80"),
+            text: "would expose the token",
+        },
+        Case {
+            name: "ftp",
+            builder: complete().base_url("ftp://localhost"),
+            text: "would expose the token",
+        },
+        Case {
+            name: "user",
+            builder: complete().base_url("https://u:bp_pat_5ecret@localhost"),
+            text: "no user, password",
+        },
+        Case {
+            name: "query",
+            builder: complete().base_url("https://localhost?a=1"),
+            text: "no user, password",
+        },
+        Case {
+            name: "fragment",
+            builder: complete().base_url("https://localhost#a"),
+            text: "no user, password",
+        },
+        Case {
+            name: "header",
+            builder: complete().header("x y", "1"),
+            text: "the header \"x y\" cannot be sent",
+        },
+        Case {
+            name: "header",
+            builder: complete().header("x", "bp_pat_5ecret\n"),
+            text: "the header \"x\" cannot be sent",
+        },
+        Case {
+            name: "header",
+            builder: complete().header("Authorization", "1"),
+            text: "is set by the client itself",
+        },
     ];
-    for (name, builder, text) in cases {
+    for Case { name, builder, text } in cases {
         let error = builder.build().expect_err(name);
         assert!(error.is_config() && !error.maybe_stored(), "{name}: {error:?}");
         assert!(error.to_string().contains(text), "{name}: {error} lacks {text}");
@@ -53,7 +145,7 @@ fn what_cannot_be_is_named() {
 }
 
 #[test]
-fn what_can_be_is_taken() {
+fn valid_settings_are_accepted() {
     let urls = [
         "https://api.botpress.cloud",
         "https://example.com/stem/",
@@ -72,9 +164,8 @@ fn what_can_be_is_taken() {
     assert!(full.build().is_ok());
 }
 
-/// One host can be vouched for, and no other.
 #[test]
-fn clear_text_goes_where_the_caller_says() {
+fn clear_text_goes_only_to_the_host_that_the_caller_names() {
     let to = |url: &str| complete().base_url(url).danger_send_token_in_clear_text_to("sandbox");
     assert!(to("http://sandbox:8080").build().is_ok());
     for url in ["http://sandbox.example.com", "http://example.com", "ftp://sandbox"] {
@@ -106,29 +197,49 @@ fn the_environment_fills_what_is_not_set() {
     const TOKEN: (&str, &str) = ("BP_TOKEN", "bp_pat_5ecret");
     const BOT: (&str, &str) = ("BP_BOT_ID", "from-env");
     const INTEGRATION: (&str, &str) = ("BP_INTEGRATION_ID", "slack");
-    let cases: [(&[(&str, &str)], &[&str]); 9] = [
-        (&[], &["BP_TOKEN is missing: set it, or call Builder::token"]),
-        (&[TOKEN, INTEGRATION], &["BP_BOT_ID is missing: set it", "bot_id: \"explicit\""]),
-        (&[("BP_TOKEN", ""), BOT, INTEGRATION], &["BP_TOKEN is missing"]),
-        (
-            &[TOKEN, BOT],
-            &[
+    struct Case {
+        variables: &'static [(&'static str, &'static str)],
+        shown: &'static [&'static str],
+    }
+    let cases = [
+        Case { variables: &[], shown: &["BP_TOKEN is missing: set it, or call Builder::token"] },
+        Case {
+            variables: &[TOKEN, INTEGRATION],
+            shown: &["BP_BOT_ID is missing: set it", "bot_id: \"explicit\""],
+        },
+        Case { variables: &[("BP_TOKEN", ""), BOT, INTEGRATION], shown: &["BP_TOKEN is missing"] },
+        Case {
+            variables: &[TOKEN, BOT],
+            shown: &[
                 "BP_INTEGRATION_ID is missing: set it, or call Builder::integration_id, integration_alias",
             ],
-        ),
-        (&[TOKEN, BOT, ("BP_INTEGRATION_ID", "")], &["BP_INTEGRATION_ID is missing"]),
-        (&[("BP_TOKEN", "bp_pat_5ecret\n"), BOT, INTEGRATION], &["the token cannot be sent"]),
-        (&[TOKEN, BOT, INTEGRATION, ("BP_API_URL", "http://x")], &["would expose the token"]),
-        (
-            &[TOKEN, BOT, INTEGRATION, ("BP_API_URL", "")],
-            &["bot_id: \"from-env\"", "bot_id: \"explicit\"", "\"https://api.botpress.cloud\""],
-        ),
-        (
-            &[TOKEN, BOT, INTEGRATION, ("BP_API_URL", "http://[::1]:1/")],
-            &["integration_id: Some(\"slack\")", "\"http://[::1]:1\""],
-        ),
+        },
+        Case {
+            variables: &[TOKEN, BOT, ("BP_INTEGRATION_ID", "")],
+            shown: &["BP_INTEGRATION_ID is missing"],
+        },
+        Case {
+            variables: &[("BP_TOKEN", "bp_pat_5ecret\n"), BOT, INTEGRATION],
+            shown: &["the token cannot be sent"],
+        },
+        Case {
+            variables: &[TOKEN, BOT, INTEGRATION, ("BP_API_URL", "http://x")],
+            shown: &["would expose the token"],
+        },
+        Case {
+            variables: &[TOKEN, BOT, INTEGRATION, ("BP_API_URL", "")],
+            shown: &[
+                "bot_id: \"from-env\"",
+                "bot_id: \"explicit\"",
+                "\"https://api.botpress.cloud\"",
+            ],
+        },
+        Case {
+            variables: &[TOKEN, BOT, INTEGRATION, ("BP_API_URL", "http://[::1]:1/")],
+            shown: &["integration_id: Some(\"slack\")", "\"http://[::1]:1\""],
+        },
     ];
-    for (variables, expected) in cases {
+    for Case { variables, shown: expected } in cases {
         let test = Command::new(env::current_exe().unwrap())
             .args(["--exact", TEST, "--nocapture"])
             .env_clear()

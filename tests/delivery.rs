@@ -1,7 +1,6 @@
 //! The whole way of a webhook: its user, its conversation, its message.
 //!
 //! Time is paused: waits pass as soon as nothing else happens, and can be told exactly.
-#![allow(clippy::type_complexity)] // tables of cases
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -66,12 +65,25 @@ async fn a_webhook_becomes_a_stored_message() {
 /// A message with one id or two, as the bot has of its own user.
 #[tokio::test(start_paused = true)]
 async fn ids_that_are_known_are_not_asked_for() {
+    struct Case {
+        user: Value,
+        conversation: Value,
+        requests: Vec<&'static str>,
+    }
     let cases = [
-        (json!(person(1)), json!(CONVERSATION), vec!["user", "message"]),
-        (json!(USER), json!(place(1)), vec!["conversation", "message"]),
-        (json!(USER), json!(CONVERSATION), vec!["message"]),
+        Case {
+            user: json!(person(1)),
+            conversation: json!(CONVERSATION),
+            requests: vec!["user", "message"],
+        },
+        Case {
+            user: json!(USER),
+            conversation: json!(place(1)),
+            requests: vec!["conversation", "message"],
+        },
+        Case { user: json!(USER), conversation: json!(CONVERSATION), requests: vec!["message"] },
     ];
-    for (user, conversation, expected) in cases {
+    for Case { user, conversation, requests } in cases {
         let sandbox = Sandbox::start().await.unwrap();
         let client = sandbox.client().build().unwrap();
         let mut body = json!({ "type": "text", "payload": { "text": "1" }, "tags": { "id": "1" } });
@@ -81,41 +93,81 @@ async fn ids_that_are_known_are_not_asked_for() {
         }
         let stored = client.deliver(&NewMessage::from(body)).await.unwrap();
         assert_eq!(stored.created, Some(true));
-        assert_eq!(asked(&sandbox), expected);
+        assert_eq!(asked(&sandbox), requests);
     }
 }
 
-/// A change of a good body, and the violations that follow.
+/// Each case changes a good body.
 #[tokio::test]
-async fn every_violation_is_told_before_anything_is_sent() {
+async fn every_violation_is_reported_before_anything_is_sent() {
     let long = "x".repeat(501);
-    let cases: [(&str, Value, &[(&str, Rule)]); 12] = [
-        ("/user", json!({ "tags": {} }), &[("/user", Rule::Identified)]),
-        ("/user", json!({ "tags": { "id": "" } }), &[("/user", Rule::Identified)]),
-        ("/user/tags", json!({ "id": long }), &[("/user/tags/id", Rule::MaxLength(500))]),
-        ("/user/name", json!(5), &[("/user/name", Rule::Type("string"))]),
-        ("/user/email", json!(""), &[("/user/email", Rule::Unknown)]),
-        (
-            "/user/discriminateByTags",
-            json!(["no"]),
-            &[("/user/discriminateByTags/0", Rule::NameOfTag), ("/user", Rule::Identified)],
-        ),
-        ("/user", json!("U05"), &[("/user", Rule::Type("object")), ("/user", Rule::Identified)]),
-        ("/userId", json!(USER), &[("/user", Rule::OneOf(vec!["userId", "user"]))]),
-        (
-            "/conversation",
-            json!({ "tags": { "id": "1" } }),
-            &[("/conversation/channel", Rule::Required)],
-        ),
-        ("/conversation/tags", json!({}), &[("/conversation", Rule::Identified)]),
-        ("/other", json!(1), &[("/other", Rule::Unknown)]),
-        (
-            "",
-            json!({
+    struct Case {
+        at: &'static str,
+        change: Value,
+        violations: Vec<(&'static str, Rule)>,
+    }
+    let cases = [
+        Case {
+            at: "/user",
+            change: json!({ "tags": {} }),
+            violations: vec![("/user", Rule::Identified)],
+        },
+        Case {
+            at: "/user",
+            change: json!({ "tags": { "id": "" } }),
+            violations: vec![("/user", Rule::Identified)],
+        },
+        Case {
+            at: "/user/tags",
+            change: json!({ "id": long }),
+            violations: vec![("/user/tags/id", Rule::MaxLength(500))],
+        },
+        Case {
+            at: "/user/name",
+            change: json!(5),
+            violations: vec![("/user/name", Rule::Type("string"))],
+        },
+        Case {
+            at: "/user/email",
+            change: json!(""),
+            violations: vec![("/user/email", Rule::Unknown)],
+        },
+        Case {
+            at: "/user/discriminateByTags",
+            change: json!(["no"]),
+            violations: vec![
+                ("/user/discriminateByTags/0", Rule::NameOfTag),
+                ("/user", Rule::Identified),
+            ],
+        },
+        Case {
+            at: "/user",
+            change: json!("U05"),
+            violations: vec![("/user", Rule::Type("object")), ("/user", Rule::Identified)],
+        },
+        Case {
+            at: "/userId",
+            change: json!(USER),
+            violations: vec![("/user", Rule::OneOf(vec!["userId", "user"]))],
+        },
+        Case {
+            at: "/conversation",
+            change: json!({ "tags": { "id": "1" } }),
+            violations: vec![("/conversation/channel", Rule::Required)],
+        },
+        Case {
+            at: "/conversation/tags",
+            change: json!({}),
+            violations: vec![("/conversation", Rule::Identified)],
+        },
+        Case { at: "/other", change: json!(1), violations: vec![("/other", Rule::Unknown)] },
+        Case {
+            at: "",
+            change: json!({
                 "user": { "name": null }, "conversation": { "channel": 1, "tags": {} }, "type": 1,
                 "payload": {}, "tags": [],
             }),
-            &[
+            violations: vec![
                 ("/user/tags", Rule::Required),
                 ("/user/name", Rule::Type("string")),
                 ("/user", Rule::Identified),
@@ -124,11 +176,11 @@ async fn every_violation_is_told_before_anything_is_sent() {
                 ("/type", Rule::Type("string")),
                 ("/tags", Rule::Type("object")),
             ],
-        ),
+        },
     ];
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().build().unwrap();
-    for (at, change, expected) in cases {
+    for Case { at, change, violations } in cases {
         let mut body = json!(inbound(person(1), place(1), 1));
         match at.rsplit_once('/') {
             Some((parent, key)) => body.pointer_mut(parent).unwrap()[key] = change,
@@ -145,7 +197,7 @@ async fn every_violation_is_told_before_anything_is_sent() {
             found.sort_by_key(|(path, rule)| format!("{path} {rule}"));
             format!("{found:?}")
         };
-        assert_eq!(sorted(found.collect()), sorted(expected.to_vec()), "{at}");
+        assert_eq!(sorted(found.collect()), sorted(violations), "{at}");
         assert!(error.is_invalid() && error.step().is_none() && !error.should_repeat());
     }
     // A raw call takes one record, and says so.
@@ -263,29 +315,80 @@ async fn simultaneous_first_deliveries_ask_once() {
     }
 }
 
-/// The faults of the requests, in the order of their arrival; where the delivery fails, which ids it
-/// knows then, whether the message may be stored, and whether the webhook is to be repeated.
 #[tokio::test(start_paused = true)]
-async fn an_error_says_how_far_it_came() {
+async fn an_error_says_how_far_the_delivery_came() {
     let refused = |status| Some(Fault::Error { status, stored: false });
     let broken = Some(Fault::Reset { stored: true });
-    let cases: [(Vec<Option<Fault>>, &str, [bool; 2], bool, bool); 6] = [
-        (vec![refused(401)], "user", [false, true], false, true),
-        (vec![None, refused(400)], "conversation", [true, false], false, false),
-        (vec![broken], "user", [false, true], false, true),
-        (vec![None, broken], "conversation", [true, false], false, true),
-        (vec![None, None, refused(400)], "message", [true, true], false, false),
-        (vec![None, None, broken], "message", [true, true], true, true),
+    struct Case {
+        /// Of the requests, in the order of their arrival.
+        faults: Vec<Option<Fault>>,
+        step: &'static str,
+        user_known: bool,
+        conversation_known: bool,
+        maybe_stored: bool,
+        should_repeat: bool,
+    }
+    let cases = [
+        Case {
+            faults: vec![refused(401)],
+            step: "user",
+            user_known: false,
+            conversation_known: true,
+            maybe_stored: false,
+            should_repeat: true,
+        },
+        Case {
+            faults: vec![None, refused(400)],
+            step: "conversation",
+            user_known: true,
+            conversation_known: false,
+            maybe_stored: false,
+            should_repeat: false,
+        },
+        Case {
+            faults: vec![broken],
+            step: "user",
+            user_known: false,
+            conversation_known: true,
+            maybe_stored: false,
+            should_repeat: true,
+        },
+        Case {
+            faults: vec![None, broken],
+            step: "conversation",
+            user_known: true,
+            conversation_known: false,
+            maybe_stored: false,
+            should_repeat: true,
+        },
+        Case {
+            faults: vec![None, None, refused(400)],
+            step: "message",
+            user_known: true,
+            conversation_known: true,
+            maybe_stored: false,
+            should_repeat: false,
+        },
+        Case {
+            faults: vec![None, None, broken],
+            step: "message",
+            user_known: true,
+            conversation_known: true,
+            maybe_stored: true,
+            should_repeat: true,
+        },
     ];
-    for (faults, step, known, maybe_stored, should_repeat) in cases {
+    for case in cases {
+        let Case { faults, step, maybe_stored, should_repeat, .. } = case;
         let sandbox = Sandbox::start().await.unwrap();
         // Which of the two is asked for first must not be chance.
         let client = sandbox.client().retry(Retry::off()).build().unwrap();
         sandbox.fail_next(faults.clone());
         let error = client.deliver(&inbound(person(1), place(1), 1)).await.unwrap_err();
         assert_eq!(error.step(), Some(step), "{faults:?}: {error}");
-        let ids = [error.user_id().is_some(), error.conversation_id().is_some()];
-        assert_eq!(ids, known, "{faults:?}: {error:?}");
+        assert_eq!(error.user_id().is_some(), case.user_known, "{faults:?}: {error:?}");
+        let known = error.conversation_id().is_some();
+        assert_eq!(known, case.conversation_known, "{faults:?}: {error:?}");
         assert_eq!(error.maybe_stored(), maybe_stored, "{faults:?}: {error}");
         assert_eq!(error.to_string().contains("may be stored"), maybe_stored, "{error}");
         assert_eq!(error.should_repeat(), should_repeat, "{faults:?}: {error}");
@@ -465,9 +568,17 @@ async fn the_truth_covers_what_was_before_an_unknown_id() {
         http(status, "content-type: application/json\r\n", &error.to_string())
     };
     let unknown = || error("404 Not Found", "ReferenceNotFound");
-    for (last, maybe_stored, attempts) in
-        [(error("401 Unauthorized", "Unauthorized"), true, 3), (ok(&found), false, 0)]
-    {
+    struct Case {
+        last: Vec<u8>,
+        maybe_stored: bool,
+        attempts: u32,
+    }
+    let unauthorized = error("401 Unauthorized", "Unauthorized");
+    let cases = [
+        Case { last: unauthorized, maybe_stored: true, attempts: 3 },
+        Case { last: ok(&found), maybe_stored: false, attempts: 0 },
+    ];
+    for Case { last, maybe_stored, attempts } in cases {
         let answers = vec![
             ok(&user),
             ok(&stored()), // learns the id

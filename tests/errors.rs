@@ -1,5 +1,4 @@
 //! Every way a call can fail: how it is told apart, and whether the message may be stored.
-#![allow(clippy::type_complexity)] // tables of cases
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -21,44 +20,83 @@ fn json_answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
     http(status, &format!("content-type: application/json\r\n{headers}"), body)
 }
 
-/// Status, type, extra headers; whether the message may be stored, and the hint.
 #[tokio::test]
-async fn refusals_of_the_api() {
-    let cases: [(&str, &str, &str, bool, Option<u64>); 20] = [
-        ("400 Bad Request", "InvalidPayload", "", false, None),
-        ("400 Bad Request", "ReferenceNotFound", "", false, None),
-        ("401 Unauthorized", "Unauthorized", "", false, None),
-        ("402 Payment Required", "PaymentRequired", "", false, None),
-        ("403 Forbidden", "QuotaExceeded", "", false, None),
-        ("404 Not Found", "ResourceNotFound", "", false, None),
-        ("405 Method Not Allowed", "MethodNotFound", "", false, None),
-        ("409 Conflict", "AlreadyExists", "", false, None),
-        ("410 Gone", "ResourceGone", "", false, None),
-        ("413 Content Too Large", "PayloadTooLarge", "", false, None),
-        ("415 Unsupported Media Type", "UnsupportedMediaType", "", false, None),
-        ("429 Too Many Requests", "RateLimited", "", false, None),
-        ("429 Too Many Requests", "RateLimited", "RateLimit-Reset: 2\r\n", false, Some(2)),
-        ("429 Too Many Requests", "RateLimited", "X-RateLimit-Reset: 1\r\n", false, Some(1)),
-        (
-            "429 Too Many Requests",
-            "RateLimited",
-            "Retry-After: 4\r\nRateLimit-Reset: 2\r\n",
-            false,
-            Some(4),
-        ),
-        (
-            "429 Too Many Requests",
-            "RateLimited",
-            "Date: Wed, 19 Aug 2026 10:00:00 GMT\r\nRetry-After: Wed, 19 Aug 2026 10:00:07 GMT\r\n",
-            false,
-            Some(7),
-        ),
-        ("500 Internal Server Error", "Internal", "RateLimit-Reset: 1\r\n", true, None),
-        ("503 Service Unavailable", "Unknown", "Retry-After: 5\r\n", true, Some(5)),
-        ("504 Gateway Timeout", "OperationTimeout", "Retry-After: soon\r\n", true, None),
-        ("418 I'm a teapot", "AnythingNew", "", false, None),
+async fn errors_of_the_api_are_read() {
+    struct Case {
+        status: &'static str,
+        type_: &'static str,
+        headers: &'static str,
+        maybe_stored: bool,
+        /// How long the response asks to wait.
+        seconds: Option<u64>,
+    }
+    const REJECTED: Case =
+        Case { status: "", type_: "", headers: "", maybe_stored: false, seconds: None };
+    let cases = [
+        Case { status: "400 Bad Request", type_: "InvalidPayload", ..REJECTED },
+        Case { status: "400 Bad Request", type_: "ReferenceNotFound", ..REJECTED },
+        Case { status: "401 Unauthorized", type_: "Unauthorized", ..REJECTED },
+        Case { status: "402 Payment Required", type_: "PaymentRequired", ..REJECTED },
+        Case { status: "403 Forbidden", type_: "QuotaExceeded", ..REJECTED },
+        Case { status: "404 Not Found", type_: "ResourceNotFound", ..REJECTED },
+        Case { status: "405 Method Not Allowed", type_: "MethodNotFound", ..REJECTED },
+        Case { status: "409 Conflict", type_: "AlreadyExists", ..REJECTED },
+        Case { status: "410 Gone", type_: "ResourceGone", ..REJECTED },
+        Case { status: "413 Content Too Large", type_: "PayloadTooLarge", ..REJECTED },
+        Case { status: "415 Unsupported Media Type", type_: "UnsupportedMediaType", ..REJECTED },
+        Case { status: "429 Too Many Requests", type_: "RateLimited", ..REJECTED },
+        Case {
+            status: "429 Too Many Requests",
+            type_: "RateLimited",
+            headers: "RateLimit-Reset: 2\r\n",
+            seconds: Some(2),
+            ..REJECTED
+        },
+        Case {
+            status: "429 Too Many Requests",
+            type_: "RateLimited",
+            headers: "X-RateLimit-Reset: 1\r\n",
+            seconds: Some(1),
+            ..REJECTED
+        },
+        Case {
+            status: "429 Too Many Requests",
+            type_: "RateLimited",
+            headers: "Retry-After: 4\r\nRateLimit-Reset: 2\r\n",
+            seconds: Some(4),
+            ..REJECTED
+        },
+        Case {
+            status: "429 Too Many Requests",
+            type_: "RateLimited",
+            headers: "Date: Wed, 19 Aug 2026 10:00:00 GMT\r\nRetry-After: Wed, 19 Aug 2026 10:00:07 GMT\r\n",
+            seconds: Some(7),
+            ..REJECTED
+        },
+        Case {
+            status: "500 Internal Server Error",
+            type_: "Internal",
+            headers: "RateLimit-Reset: 1\r\n",
+            maybe_stored: true,
+            ..REJECTED
+        },
+        Case {
+            status: "503 Service Unavailable",
+            type_: "Unknown",
+            headers: "Retry-After: 5\r\n",
+            maybe_stored: true,
+            seconds: Some(5),
+        },
+        Case {
+            status: "504 Gateway Timeout",
+            type_: "OperationTimeout",
+            headers: "Retry-After: soon\r\n",
+            maybe_stored: true,
+            ..REJECTED
+        },
+        Case { status: "418 I'm a teapot", type_: "AnythingNew", ..REJECTED },
     ];
-    for (status, kind, headers, maybe_stored, hint) in cases {
+    for Case { status, type_: kind, headers, maybe_stored, seconds } in cases {
         let code = &status[..3];
         let sent = format!(
             r#"{{"id":"err_1x2","code":{code},"type":"{kind}","message":"so\nit is","metadata":{{"a":1}}}}"#
@@ -69,7 +107,7 @@ async fn refusals_of_the_api() {
             assert!(error.is_api(), "{status}: {error:?}");
             assert_eq!(error.status().unwrap().as_str(), code);
             assert_eq!(error.maybe_stored(), maybe_stored, "{status}");
-            assert_eq!(error.retry_after(), hint.map(Duration::from_secs), "{status} {headers}");
+            assert_eq!(error.retry_after(), seconds.map(Duration::from_secs), "{status} {headers}");
             let text = error.to_string();
             assert!(
                 text.starts_with(&format!("the API answered {code} {kind}: so it is")),
@@ -87,38 +125,53 @@ async fn refusals_of_the_api() {
     }
 }
 
-/// What came back, whether the webhook is to be sent again if tags identify its message, and if not.
 #[tokio::test]
-async fn the_error_says_whether_the_channel_shall_repeat() {
+async fn an_error_says_whether_the_channel_should_repeat() {
+    enum Repeat {
+        Always,
+        /// Only if tags identify the message.
+        IfIdentified,
+        Never,
+    }
+    use Repeat::{Always, IfIdentified, Never};
+    struct Case {
+        response: Vec<u8>,
+        repeat: Repeat,
+    }
     let api = |status: &str, kind: &str| {
         json_answer(status, "", &format!(r#"{{"type":"{kind}","message":"no"}}"#))
     };
     let page = |status: &str| http(status, "content-type: text/html\r\n", "<html>");
     let cases = [
-        (api("400 Bad Request", "InvalidPayload"), false, false),
-        (api("401 Unauthorized", "Unauthorized"), true, true),
-        (api("402 Payment Required", "PaymentRequired"), true, true),
-        (api("403 Forbidden", "QuotaExceeded"), true, true),
-        (api("404 Not Found", "ResourceNotFound"), false, false),
-        (api("409 Conflict", "AlreadyExists"), false, false),
-        (api("409 Conflict", "ResourceLockedConflict"), true, true),
-        (api("410 Gone", "ResourceGone"), false, false),
-        (api("413 Content Too Large", "PayloadTooLarge"), false, false),
-        (api("429 Too Many Requests", "RateLimited"), true, true),
-        (api("500 Internal Server Error", "Internal"), true, false),
-        (api("504 Gateway Timeout", "OperationTimeout"), true, false),
-        (page("429 Too Many Requests"), true, true),
-        (page("503 Service Unavailable"), true, false),
-        (page("404 Not Found"), true, false),
-        (page("413 Content Too Large"), false, false),
-        (page("302 Found"), true, false),
-        (page("200 OK"), true, false),
-        (Vec::new(), true, false),
+        Case { response: api("400 Bad Request", "InvalidPayload"), repeat: Never },
+        Case { response: api("401 Unauthorized", "Unauthorized"), repeat: Always },
+        Case { response: api("402 Payment Required", "PaymentRequired"), repeat: Always },
+        Case { response: api("403 Forbidden", "QuotaExceeded"), repeat: Always },
+        Case { response: api("404 Not Found", "ResourceNotFound"), repeat: Never },
+        Case { response: api("409 Conflict", "AlreadyExists"), repeat: Never },
+        Case { response: api("409 Conflict", "ResourceLockedConflict"), repeat: Always },
+        Case { response: api("410 Gone", "ResourceGone"), repeat: Never },
+        Case { response: api("413 Content Too Large", "PayloadTooLarge"), repeat: Never },
+        Case { response: api("429 Too Many Requests", "RateLimited"), repeat: Always },
+        Case { response: api("500 Internal Server Error", "Internal"), repeat: IfIdentified },
+        Case { response: api("504 Gateway Timeout", "OperationTimeout"), repeat: IfIdentified },
+        Case { response: page("429 Too Many Requests"), repeat: Always },
+        Case { response: page("503 Service Unavailable"), repeat: IfIdentified },
+        Case { response: page("404 Not Found"), repeat: IfIdentified },
+        Case { response: page("413 Content Too Large"), repeat: Never },
+        Case { response: page("302 Found"), repeat: IfIdentified },
+        Case { response: page("200 OK"), repeat: IfIdentified },
+        Case { response: Vec::new(), repeat: IfIdentified },
     ];
-    for (answer, if_identified, if_not) in cases {
+    for Case { response, repeat } in cases {
         let unidentified = NewMessage::new(CONVERSATION, USER, Text::new("Hello"));
-        for (message, expected) in [(hello(), if_identified), (unidentified, if_not)] {
-            let (url, _) = script(vec![answer.clone()]).await;
+        let [if_identified, otherwise] = match repeat {
+            Always => [true, true],
+            IfIdentified => [true, false],
+            Never => [false, false],
+        };
+        for (message, expected) in [(hello(), if_identified), (unidentified, otherwise)] {
+            let (url, _) = script(vec![response.clone()]).await;
             let error = once(&url).get_or_create(&message).await.unwrap_err();
             assert_eq!(error.should_repeat(), expected, "{error}");
         }
@@ -162,38 +215,78 @@ async fn an_endless_answer_is_cut() {
     );
 }
 
-/// The answer, whether the message may be stored, what the text says.
 #[tokio::test]
-async fn answers_that_are_not_the_apis() {
+async fn responses_that_are_not_the_apis_are_reported() {
     let html = "<html>\n<h1>Bad Gateway</h1>";
     let page = |status| http(status, "content-type: text/html\r\n", html);
     let cut =
         |body: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{body}").into_bytes();
-    let cases: [(Vec<u8>, bool, &str); 12] = [
-        (page("502 Bad Gateway"), true, "502, text/html, \"<html> <h1>Bad Gateway</h1>\""),
-        (page("503 Service Unavailable"), true, "503, text/html"),
-        (page("404 Not Found"), true, "404, text/html"),
-        (page("429 Too Many Requests"), false, "429, text/html"),
-        (page("200 OK"), true, "200, text/html (expected value"),
-        (http("503 Service Unavailable", "", ""), true, "503, with an empty body"),
-        (http("200 OK", "", ""), true, "200, with an empty body"),
-        (http("204 No Content", "", ""), true, "204, with an empty body"),
-        (cut(r#"{"message":{"id":"ms"#), true, "200 (end of file before message length reached)"),
-        (json_answer("200 OK", "", "{}"), true, "missing field `message`"),
-        (
-            json_answer("200 OK", "", r#"{"type":"Internal","message":"no"}"#),
-            true,
-            "200, application/json",
-        ),
-        (
-            json_answer("500 Internal Server Error", "", r#"{"error":"no"}"#),
-            true,
-            "500, application/json",
-        ),
+    struct Case {
+        response: Vec<u8>,
+        maybe_stored: bool,
+        text: &'static str,
+    }
+    let cases = [
+        Case {
+            response: page("502 Bad Gateway"),
+            maybe_stored: true,
+            text: "502, text/html, \"<html> <h1>Bad Gateway</h1>\"",
+        },
+        Case {
+            response: page("503 Service Unavailable"),
+            maybe_stored: true,
+            text: "503, text/html",
+        },
+        Case { response: page("404 Not Found"), maybe_stored: true, text: "404, text/html" },
+        Case {
+            response: page("429 Too Many Requests"),
+            maybe_stored: false,
+            text: "429, text/html",
+        },
+        Case {
+            response: page("200 OK"),
+            maybe_stored: true,
+            text: "200, text/html (expected value",
+        },
+        Case {
+            response: http("503 Service Unavailable", "", ""),
+            maybe_stored: true,
+            text: "503, with an empty body",
+        },
+        Case {
+            response: http("200 OK", "", ""),
+            maybe_stored: true,
+            text: "200, with an empty body",
+        },
+        Case {
+            response: http("204 No Content", "", ""),
+            maybe_stored: true,
+            text: "204, with an empty body",
+        },
+        Case {
+            response: cut(r#"{"message":{"id":"ms"#),
+            maybe_stored: true,
+            text: "200 (end of file before message length reached)",
+        },
+        Case {
+            response: json_answer("200 OK", "", "{}"),
+            maybe_stored: true,
+            text: "missing field `message`",
+        },
+        Case {
+            response: json_answer("200 OK", "", r#"{"type":"Internal","message":"no"}"#),
+            maybe_stored: true,
+            text: "200, application/json",
+        },
+        Case {
+            response: json_answer("500 Internal Server Error", "", r#"{"error":"no"}"#),
+            maybe_stored: true,
+            text: "500, application/json",
+        },
     ];
-    for (answer, maybe_stored, text) in cases {
-        let raw = String::from_utf8_lossy(&answer).into_owned();
-        let error = fails_with(answer).await;
+    for Case { response, maybe_stored, text } in cases {
+        let raw = String::from_utf8_lossy(&response).into_owned();
+        let error = fails_with(response).await;
         assert!(error.is_answer(), "{raw}: {error:?}");
         assert_eq!(error.maybe_stored(), maybe_stored, "{raw}");
         assert!(error.to_string().contains(text), "{error} lacks {text}");
@@ -273,13 +366,34 @@ async fn no_cause_is_told_twice() {
 fn errors_can_be_made() {
     let locked = ApiError::new(StatusCode::CONFLICT, ErrorType::ResourceLockedConflict, "locked");
     let page = AnswerError::new(StatusCode::BAD_GATEWAY, "<html>");
+    struct Case {
+        kind: ErrorKind,
+        attempts: u32,
+        maybe_stored: bool,
+        should_repeat: bool,
+    }
     let cases = [
-        (ErrorKind::Invalid(Vec::new()), 0, false, false),
-        (ErrorKind::Deadline, 0, false, true),
-        (ErrorKind::Api(Box::new(locked)), 1, false, true),
-        (ErrorKind::Answer(Box::new(page)), 1, true, true),
+        Case {
+            kind: ErrorKind::Invalid(Vec::new()),
+            attempts: 0,
+            maybe_stored: false,
+            should_repeat: false,
+        },
+        Case { kind: ErrorKind::Deadline, attempts: 0, maybe_stored: false, should_repeat: true },
+        Case {
+            kind: ErrorKind::Api(Box::new(locked)),
+            attempts: 1,
+            maybe_stored: false,
+            should_repeat: true,
+        },
+        Case {
+            kind: ErrorKind::Answer(Box::new(page)),
+            attempts: 1,
+            maybe_stored: true,
+            should_repeat: true,
+        },
     ];
-    for (kind, attempts, maybe_stored, should_repeat) in cases {
+    for Case { kind, attempts, maybe_stored, should_repeat } in cases {
         let error = Error::new(kind);
         let facts = (error.attempts(), error.maybe_stored(), error.should_repeat());
         assert_eq!(facts, (attempts, maybe_stored, should_repeat), "{error}");

@@ -1,9 +1,9 @@
 //! Exactly once: when a call is repeated, how long it waits, and what is true afterwards.
 //!
 //! Time is paused: waits pass as soon as nothing else happens, and can be told exactly.
-#![allow(clippy::type_complexity)] // tables of cases
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use botpress_messages::{ErrorKind, NewMessage, Retry, content::Text};
@@ -18,36 +18,109 @@ fn unidentified() -> NewMessage {
     NewMessage::new(CONVERSATION, USER, Text::new("Hello")).tag("id", "")
 }
 
-/// The faults of the first attempts; whether they are followed by another for a message that its tags
-/// identify, and for one that they do not; whether the message may be stored after the first.
 #[tokio::test(start_paused = true)]
-async fn an_attempt_is_repeated_where_that_is_safe() {
-    let both = [false, true];
-    let reset = both.map(|stored| (Fault::Reset { stored }, true, false, true));
-    let silence = both.map(|stored| (Fault::Silence { stored }, true, false, true));
-    let page = both.map(|stored| (Fault::Page { status: 502, stored }, true, false, true));
-    let error = both.map(|stored| (Fault::Error { status: 500, stored }, true, false, true));
+async fn calls_are_retried_where_that_is_safe() {
+    enum Safe {
+        Always,
+        /// Only if tags identify the message.
+        IfIdentified,
+        Never,
+    }
+    use Safe::{Always, IfIdentified, Never};
+    struct Case {
+        /// Of the first two attempts.
+        fault: Fault,
+        retry: Safe,
+        /// By the first attempt.
+        maybe_stored: bool,
+    }
+    let faults = [false, true].map(|stored| {
+        [
+            Fault::Reset { stored },
+            Fault::Silence { stored },
+            Fault::Page { status: 502, stored },
+            Fault::Error { status: 500, stored },
+        ]
+    });
+    let outages = faults.into_iter().flatten();
+    let outages = outages.map(|fault| Case { fault, retry: IfIdentified, maybe_stored: true });
     let others = [
-        (Fault::Page { status: 503, stored: true }, true, false, true),
-        (Fault::Error { status: 503, stored: false }, true, false, true),
-        (Fault::Error { status: 504, stored: true }, true, false, true),
-        (Fault::Page { status: 200, stored: true }, false, false, true),
-        (Fault::Late(Duration::from_millis(500)), true, false, true),
-        (Fault::Page { status: 408, stored: false }, true, true, false),
-        (Fault::Error { status: 408, stored: false }, true, true, false),
-        (Fault::Error { status: 425, stored: false }, true, true, false),
-        (Fault::Truncated, true, false, true),
-        (Fault::Limited(1), true, true, false),
-        (Fault::Page { status: 429, stored: false }, true, true, false),
-        (Fault::Error { status: 400, stored: false }, false, false, false),
-        (Fault::Error { status: 401, stored: false }, false, false, false),
-        (Fault::Error { status: 409, stored: false }, false, false, false),
-        (Fault::Page { status: 403, stored: false }, false, false, true),
-        (Fault::Page { status: 302, stored: false }, false, false, true),
+        Case {
+            fault: Fault::Page { status: 503, stored: true },
+            retry: IfIdentified,
+            maybe_stored: true,
+        },
+        Case {
+            fault: Fault::Error { status: 503, stored: false },
+            retry: IfIdentified,
+            maybe_stored: true,
+        },
+        Case {
+            fault: Fault::Error { status: 504, stored: true },
+            retry: IfIdentified,
+            maybe_stored: true,
+        },
+        Case { fault: Fault::Page { status: 200, stored: true }, retry: Never, maybe_stored: true },
+        Case {
+            fault: Fault::Late(Duration::from_millis(500)),
+            retry: IfIdentified,
+            maybe_stored: true,
+        },
+        Case {
+            fault: Fault::Page { status: 408, stored: false },
+            retry: Always,
+            maybe_stored: false,
+        },
+        Case {
+            fault: Fault::Error { status: 408, stored: false },
+            retry: Always,
+            maybe_stored: false,
+        },
+        Case {
+            fault: Fault::Error { status: 425, stored: false },
+            retry: Always,
+            maybe_stored: false,
+        },
+        Case { fault: Fault::Truncated, retry: IfIdentified, maybe_stored: true },
+        Case { fault: Fault::Limited(1), retry: Always, maybe_stored: false },
+        Case {
+            fault: Fault::Page { status: 429, stored: false },
+            retry: Always,
+            maybe_stored: false,
+        },
+        Case {
+            fault: Fault::Error { status: 400, stored: false },
+            retry: Never,
+            maybe_stored: false,
+        },
+        Case {
+            fault: Fault::Error { status: 401, stored: false },
+            retry: Never,
+            maybe_stored: false,
+        },
+        Case {
+            fault: Fault::Error { status: 409, stored: false },
+            retry: Never,
+            maybe_stored: false,
+        },
+        Case {
+            fault: Fault::Page { status: 403, stored: false },
+            retry: Never,
+            maybe_stored: true,
+        },
+        Case {
+            fault: Fault::Page { status: 302, stored: false },
+            retry: Never,
+            maybe_stored: true,
+        },
     ];
-    let cases = [&reset[..], &silence, &page, &error, &others].concat();
-    for (fault, if_identified, if_not, maybe_stored) in cases {
-        for (message, repeated) in [(hello(), if_identified), (unidentified(), if_not)] {
+    for Case { fault, retry, maybe_stored } in outages.chain(others) {
+        let [if_identified, otherwise] = match retry {
+            Always => [true, true],
+            IfIdentified => [true, false],
+            Never => [false, false],
+        };
+        for (message, repeated) in [(hello(), if_identified), (unidentified(), otherwise)] {
             let sandbox = Sandbox::start().await.unwrap();
             let client = sandbox.client().build().unwrap();
             sandbox.fail_next([Some(fault), Some(fault)]);
@@ -95,22 +168,36 @@ async fn what_was_not_sent_is_repeated_always() {
 
 #[tokio::test(start_paused = true)]
 async fn the_policy_bounds_attempts_and_time() {
+    struct Case {
+        retry: Retry,
+        attempts: Option<u32>,
+        seconds: RangeInclusive<f64>,
+    }
     let cases = [
-        (Retry::off(), 1, 0.0..=0.1),
-        (Retry::default().max_attempts(0), 1, 0.0..=0.1),
-        (Retry::default().max_attempts(3), 3, 2.0..=3.1),
-        (Retry::default().max_attempts(1000), 0, 50.0..=60.01),
-        (Retry::default().max_attempts(1000).deadline(Duration::from_secs(10)), 0, 2.0..=10.01),
-        (Retry::default().max_attempts(3).deadline(Duration::MAX), 3, 2.0..=3.1),
+        Case { retry: Retry::off(), attempts: Some(1), seconds: 0.0..=0.1 },
+        Case { retry: Retry::default().max_attempts(0), attempts: Some(1), seconds: 0.0..=0.1 },
+        Case { retry: Retry::default().max_attempts(3), attempts: Some(3), seconds: 2.0..=3.1 },
+        Case { retry: Retry::default().max_attempts(1000), attempts: None, seconds: 50.0..=60.01 },
+        Case {
+            retry: Retry::default().max_attempts(1000).deadline(Duration::from_secs(10)),
+            attempts: None,
+            seconds: 2.0..=10.01,
+        },
+        Case {
+            retry: Retry::default().max_attempts(3).deadline(Duration::MAX),
+            attempts: Some(3),
+            seconds: 2.0..=3.1,
+        },
     ];
-    for (retry, attempts, time) in cases {
+    for Case { retry, attempts, seconds } in cases {
         let sandbox = Sandbox::builder().storm(1, 1.0).start().await.unwrap();
         sandbox.fail_next([Some(Fault::Error { status: 500, stored: false }); 1000]);
         let client = sandbox.client().retry(retry).build().unwrap();
         let start = Instant::now();
         let error = client.get_or_create(&hello()).await.unwrap_err();
-        assert!(attempts == 0 || error.attempts() == attempts, "{retry:?}: {error}");
-        assert!(time.contains(&start.elapsed().as_secs_f64()), "{retry:?}: {:?}", start.elapsed());
+        assert_eq!(error.attempts(), attempts.unwrap_or(error.attempts()), "{retry:?}: {error}");
+        let waited = start.elapsed().as_secs_f64();
+        assert!(seconds.contains(&waited), "{retry:?}: {waited}");
     }
 }
 
@@ -135,21 +222,31 @@ async fn the_deadline_cuts_an_attempt_short() {
 /// The headers of a 429, and how long the second attempt waits for it.
 #[tokio::test(start_paused = true)]
 async fn hints_are_honoured() {
+    struct Case {
+        headers: &'static str,
+        seconds: u64,
+    }
     let cases = [
-        ("Retry-After: 7\r\n", 7),
-        ("RateLimit-Reset: 1\r\n", 1),
-        ("RateLimit-Reset: 8\r\n", 2),
-        ("X-RateLimit-Reset: 9\r\n", 2),
-        ("Date: Wed, 19 Aug 2026 10:00:00 GMT\r\nX-RateLimit-Reset: 1787133601\r\n", 1),
-        ("Date: Wed, 19 Aug 2026 10:00:00 GMT\r\nX-RateLimit-Reset: 1787133601500\r\n", 1),
-        (
-            "Date: Wed, 19 Aug 2026 10:00:00 GMT\r\nRetry-After: Wed, 19 Aug 2026 10:00:11 GMT\r\n",
-            11,
-        ),
-        ("Retry-After: 0\r\n", 0),
-        ("", 0),
+        Case { headers: "Retry-After: 7\r\n", seconds: 7 },
+        Case { headers: "RateLimit-Reset: 1\r\n", seconds: 1 },
+        Case { headers: "RateLimit-Reset: 8\r\n", seconds: 2 },
+        Case { headers: "X-RateLimit-Reset: 9\r\n", seconds: 2 },
+        Case {
+            headers: "Date: Wed, 19 Aug 2026 10:00:00 GMT\r\nX-RateLimit-Reset: 1787133601\r\n",
+            seconds: 1,
+        },
+        Case {
+            headers: "Date: Wed, 19 Aug 2026 10:00:00 GMT\r\nX-RateLimit-Reset: 1787133601500\r\n",
+            seconds: 1,
+        },
+        Case {
+            headers: "Date: Wed, 19 Aug 2026 10:00:00 GMT\r\nRetry-After: Wed, 19 Aug 2026 10:00:11 GMT\r\n",
+            seconds: 11,
+        },
+        Case { headers: "Retry-After: 0\r\n", seconds: 0 },
+        Case { headers: "", seconds: 0 },
     ];
-    for (headers, seconds) in cases {
+    for Case { headers, seconds } in cases {
         let refused = http("429 Too Many Requests", headers, "");
         let (url, _) = script(vec![refused, ok(&stored())]).await;
         let start = Instant::now();
@@ -245,21 +342,25 @@ async fn the_truth_covers_all_attempts() {
     assert_eq!(client.get_or_create(&hello().tag("id", "2")).await.unwrap().created, Some(true));
 }
 
-/// Tags, discriminators, whether they identify the message.
 #[test]
 fn empty_values_identify_nothing() {
-    let cases: [(&[(&str, &str)], &[&str], bool); 9] = [
-        (&[], &[], false),
-        (&[("a", "")], &[], false),
-        (&[("a", "1")], &[], true),
-        (&[("a", "1"), ("b", "")], &[], false),
-        (&[("a", "1"), ("b", "")], &["b"], false),
-        (&[("a", "1"), ("b", "")], &["a", "b"], false),
-        (&[("a", "1"), ("b", "")], &["a"], true),
-        (&[("a", "1")], &["a"], true),
-        (&[("a", "1")], &["b"], false),
+    struct Case {
+        tags: &'static [(&'static str, &'static str)],
+        discriminators: &'static [&'static str],
+        identified: bool,
+    }
+    let cases = [
+        Case { tags: &[], discriminators: &[], identified: false },
+        Case { tags: &[("a", "")], discriminators: &[], identified: false },
+        Case { tags: &[("a", "1")], discriminators: &[], identified: true },
+        Case { tags: &[("a", "1"), ("b", "")], discriminators: &[], identified: false },
+        Case { tags: &[("a", "1"), ("b", "")], discriminators: &["b"], identified: false },
+        Case { tags: &[("a", "1"), ("b", "")], discriminators: &["a", "b"], identified: false },
+        Case { tags: &[("a", "1"), ("b", "")], discriminators: &["a"], identified: true },
+        Case { tags: &[("a", "1")], discriminators: &["a"], identified: true },
+        Case { tags: &[("a", "1")], discriminators: &["b"], identified: false },
     ];
-    for (tags, discriminators, identified) in cases {
+    for Case { tags, discriminators, identified } in cases {
         let message =
             NewMessage::new(CONVERSATION, USER, Text::new("")).with_tags(tags.iter().copied());
         let message = message.discriminate_by(discriminators.iter().copied());
@@ -303,19 +404,23 @@ async fn the_rate_limit_is_kept_without_losing_time() {
 
 /// The headers of a 429, and after how many seconds the next call of a clone is sent.
 #[tokio::test(start_paused = true)]
-async fn the_gate_believes_what_can_be() {
+async fn clones_wait_as_a_429_asks_within_reason() {
+    struct Case {
+        headers: &'static str,
+        seconds: u64,
+    }
     let cases = [
-        ("RateLimit-Reset: 0\r\n", 1),
-        ("RateLimit-Reset: 3\r\n", 2),
-        ("Retry-After: 5\r\nRateLimit-Reset: 1\r\n", 5),
-        ("Retry-After: 0\r\nRateLimit-Reset: 2\r\n", 2),
-        ("RateLimit-Remaining: 0\r\nRateLimit-Reset: 99999999\r\n", 2),
-        ("X-RateLimit-Reset: 1787000000\r\n", 1),
-        ("Retry-After: 1e30\r\n", 600),
-        ("Retry-After: -1\r\n", 0),
-        ("", 0),
+        Case { headers: "RateLimit-Reset: 0\r\n", seconds: 1 },
+        Case { headers: "RateLimit-Reset: 3\r\n", seconds: 2 },
+        Case { headers: "Retry-After: 5\r\nRateLimit-Reset: 1\r\n", seconds: 5 },
+        Case { headers: "Retry-After: 0\r\nRateLimit-Reset: 2\r\n", seconds: 2 },
+        Case { headers: "RateLimit-Remaining: 0\r\nRateLimit-Reset: 99999999\r\n", seconds: 2 },
+        Case { headers: "X-RateLimit-Reset: 1787000000\r\n", seconds: 1 },
+        Case { headers: "Retry-After: 1e30\r\n", seconds: 600 },
+        Case { headers: "Retry-After: -1\r\n", seconds: 0 },
+        Case { headers: "", seconds: 0 },
     ];
-    for (headers, seconds) in cases {
+    for Case { headers, seconds } in cases {
         let (url, _) =
             script(vec![http("429 Too Many Requests", headers, ""), ok(&stored())]).await;
         let client = builder(&url);

@@ -305,11 +305,21 @@ async fn all_at_once(client: &Client, count: usize) -> Vec<Result<Stored<Message
     join_all((0..count).map(send)).await
 }
 
-/// How many calls start together against 100 a second, at most how many requests are refused, and how
-/// many seconds that takes at most.
 #[tokio::test(start_paused = true)]
 async fn the_window_is_counted_down_here() {
-    for (count, refused, seconds) in [(1_000, 110, 11.0), (3_000, 130, 33.0)] {
+    struct Case {
+        /// Calls that start together against 100 a second.
+        count: usize,
+        /// At most.
+        refused: u64,
+        /// At most.
+        seconds: f64,
+    }
+    let cases = [
+        Case { count: 1_000, refused: 110, seconds: 11.0 },
+        Case { count: 3_000, refused: 130, seconds: 33.0 },
+    ];
+    for Case { count, refused, seconds } in cases {
         for latency in [0, 20] {
             let sandbox = Sandbox::builder().requests_per_second(100);
             let sandbox = sandbox.latency(Duration::from_millis(latency)).start().await.unwrap();

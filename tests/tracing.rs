@@ -59,13 +59,30 @@ async fn a_call_is_a_span_and_each_attempt_an_event() {
         client.get_or_create(&hello().tag("private", "5ecret")).await.unwrap();
     })
     .await;
+    struct Attempt {
+        resend_count: u64,
+        status: Option<u64>,
+        waits: bool,
+        text: &'static str,
+    }
     let expected = [
-        (0, Some(429), true, "not stored by this attempt"),
-        (1, None, true, "may be stored by this attempt"),
-        (2, Some(200), false, "stored"),
+        Attempt {
+            resend_count: 0,
+            status: Some(429),
+            waits: true,
+            text: "not stored by this attempt",
+        },
+        Attempt {
+            resend_count: 1,
+            status: None,
+            waits: true,
+            text: "may be stored by this attempt",
+        },
+        Attempt { resend_count: 2, status: Some(200), waits: false, text: "stored" },
     ];
     assert_eq!(ours.len(), expected.len() + 1, "{log}");
-    for (event, (resend_count, status, waits, text)) in ours.iter().zip(expected) {
+    for (event, attempt) in ours.iter().zip(expected) {
+        let Attempt { resend_count, status, waits, text } = attempt;
         let fields = &event["fields"];
         assert_eq!(fields["message"], text);
         assert_eq!(fields["operation"], "get_or_create_message");

@@ -1,5 +1,4 @@
 //! What goes over the wire, byte by byte, and where it does not go.
-#![allow(clippy::type_complexity)] // tables of cases
 
 use std::collections::BTreeMap;
 
@@ -29,35 +28,56 @@ async fn a_request_carries_what_the_contract_names_and_no_more() {
         ("x-bot-id", "bot"),
     ];
     let plain = |url: &str| builder(url);
-    type Headers<'a> = &'a [(&'a str, &'a str)];
-    type Setup = fn(Builder) -> Builder;
-    let cases: [(&str, &str, Setup, Headers); 8] = [
-        ("", "", |b| b, &[]),
-        ("/", "", |b| b.integration_id("slack"), &[("x-integration-id", "slack")]),
-        ("/stem/", "/stem", |b| b.integration_alias("wa"), &[("x-integration-alias", "wa")]),
+    struct Case {
+        /// At the end of the base URL.
+        suffix: &'static str,
+        /// Before the path of the operation.
+        stem: &'static str,
+        setup: fn(Builder) -> Builder,
+        more: &'static [(&'static str, &'static str)],
+    }
+    let cases = [
+        Case { suffix: "", stem: "", setup: |b| b, more: &[] },
+        Case {
+            suffix: "/",
+            stem: "",
+            setup: |b| b.integration_id("slack"),
+            more: &[("x-integration-id", "slack")],
+        },
+        Case {
+            suffix: "/stem/",
+            stem: "/stem",
+            setup: |b| b.integration_alias("wa"),
+            more: &[("x-integration-alias", "wa")],
+        },
         // The last word counts.
-        (
-            "",
-            "",
-            |b| b.integration_id("slack").integration_alias("wa"),
-            &[("x-integration-alias", "wa")],
-        ),
-        (
-            "",
-            "",
-            |b| b.integration_alias("wa").integration_id("slack"),
-            &[("x-integration-id", "slack")],
-        ),
-        ("", "", |b| b.integration_id("slack").no_integration(), &[]),
-        (
-            "",
-            "",
-            |b| b.header("X-Trace", "1").header("x-more", "2"),
-            &[("x-trace", "1"), ("x-more", "2")],
-        ),
-        ("", "", |b| b.http(|http| http.referer(true)), &[]),
+        Case {
+            suffix: "",
+            stem: "",
+            setup: |b| b.integration_id("slack").integration_alias("wa"),
+            more: &[("x-integration-alias", "wa")],
+        },
+        Case {
+            suffix: "",
+            stem: "",
+            setup: |b| b.integration_alias("wa").integration_id("slack"),
+            more: &[("x-integration-id", "slack")],
+        },
+        Case {
+            suffix: "",
+            stem: "",
+            setup: |b| b.integration_id("slack").no_integration(),
+            more: &[],
+        },
+        Case {
+            suffix: "",
+            stem: "",
+            setup: |b| b.header("X-Trace", "1").header("x-more", "2"),
+            more: &[("x-trace", "1"), ("x-more", "2")],
+        },
+        Case { suffix: "", stem: "", setup: |b| b.http(|http| http.referer(true)), more: &[] },
     ];
-    for (suffix, stem, setup, more) in cases {
+    for Case { suffix, stem, setup, more } in cases {
         let (url, requests) = script(vec![ok(&stored())]).await;
         let client = setup(plain(&format!("{url}{suffix}"))).build().unwrap();
         client.get_or_create(&hello()).await.unwrap();
