@@ -2,7 +2,8 @@
 //! progenitor generates types and methods, and quote adds what progenitor cannot: open enumerations,
 //! constructors, and the rules that a request must keep.
 //!
-//! `OUT_DIR/types.rs` is what `src/generated.rs` includes, `OUT_DIR/client.rs` what `src/attempt.rs` does.
+//! `src/api.rs` includes `OUT_DIR/api.rs`, which is progenitor's client as it is, with its types refined.
+//! `src/generated.rs` includes `OUT_DIR/rules.rs`, and `src/attempt.rs` includes `OUT_DIR/records.rs`.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -13,7 +14,7 @@ use proc_macro2::TokenStream;
 use progenitor::{GenerationSettings, Generator, HooksMode};
 use quote::quote;
 
-use operations::{headers, operations, prepare, records, table};
+use operations::{GetOrCreate, bodies, headers, operations, records, table};
 use spec::{Result, parse, schemas};
 use types::{constructors, open_enums, refine};
 
@@ -43,21 +44,15 @@ fn main() {
 fn run() -> Result<()> {
     let yaml = fs::read_to_string(SPEC).map_err(|e| format!("cannot be read: {e}"))?;
     let out = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: cargo runs this program")?;
-    let Generated { types, client } = generate(&yaml)?;
-    for (name, code) in [("types.rs", types), ("client.rs", client)] {
+    for (name, code) in generate(&yaml)? {
         fs::write(Path::new(&out).join(name), code)
             .map_err(|e| format!("what it generates cannot be written: {e}"))?;
     }
     Ok(())
 }
 
-struct Generated {
-    types: String,
-    client: String,
-}
-
-/// From YAML to formatted Rust.
-fn generate(yaml: &str) -> Result<Generated> {
+/// From YAML to files of formatted Rust.
+fn generate(yaml: &str) -> Result<[(&'static str, String); 3]> {
     let mut spec = parse(yaml)?;
     let schemas = schemas(&spec)?;
     let base_url = spec.servers.first().map(|server| server.url.clone());
@@ -68,25 +63,22 @@ fn generate(yaml: &str) -> Result<Generated> {
     let table = table(&operations, &schemas)?;
     let open_enums = open_enums(&schemas)?;
     let constructors = constructors(&schemas)?;
-    let records = records(&operations)?;
-    let mut client = file(progenitor(&spec, open_enums.keys())?)?;
-    prepare(&mut client);
+    let mut api = file(progenitor(&spec, &operations, open_enums.keys())?)?;
 
-    let mut types = take_types(&mut client)?;
-    if let Some((_, items)) = &mut types.content {
-        let debugs = refine(items, &schemas)?;
-        let additions = open_enums.values().chain(&constructors).chain([&debugs]);
-        items.extend(file(quote!(#(#additions)*))?.items);
-    }
-    let types = file(quote! {
+    let types = types(&mut api)?;
+    let debugs = refine(types, &schemas)?;
+    let bodies = bodies(&operations)?;
+    let additions = open_enums.values().chain(&constructors).chain([&debugs, &bodies]);
+    types.extend(file(quote!(#(#additions)*))?.items);
+    let rules = file(quote! {
         /// Where the API is.
         pub const BASE_URL: &str = #base_url;
         #headers
         #table
-        #types
     })?;
-    client.items.extend(file(records)?.items);
-    Ok(Generated { types: prettyplease::unparse(&types), client: prettyplease::unparse(&client) })
+    let records = file(records(&operations)?)?;
+    let files = [("api.rs", api), ("rules.rs", rules), ("records.rs", records)];
+    Ok(files.map(|(name, file)| (name, prettyplease::unparse(&file))))
 }
 
 fn file(tokens: TokenStream) -> Result<syn::File> {
@@ -96,6 +88,7 @@ fn file(tokens: TokenStream) -> Result<syn::File> {
 /// The client as progenitor generates it, with `provided` types left to the rest of this program.
 fn progenitor<'a>(
     spec: &OpenAPI,
+    operations: &[GetOrCreate],
     provided: impl Iterator<Item = &'a String>,
 ) -> Result<TokenStream> {
     let mut settings = GenerationSettings::default();
@@ -103,9 +96,13 @@ fn progenitor<'a>(
         .with_map_type("::std::collections::BTreeMap") // equal messages are equal bytes
         .with_derive("PartialEq")
         .with_hooks(HooksMode::Expected)
-        .with_inner_type(quote!(super::Attempt))
+        .with_inner_type(quote!(crate::attempt::Hooks))
         // As f64, a delay of 0 would be sent as 0.0.
         .with_replacement("ScheduleDelay", "::serde_json::Number", [].into_iter());
+    // The bodies of get-or-create operations are this crate's own.
+    for GetOrCreate { body, .. } in operations {
+        settings.with_replacement(body, format!("crate::api::types::{body}"), [].into_iter());
+    }
     for name in provided {
         settings.with_replacement(name, name, [].into_iter());
     }
@@ -126,17 +123,12 @@ fn progenitor<'a>(
     }
 }
 
-/// Moves the module of the generated types out of the client, which only needs their names.
-fn take_types(client: &mut syn::File) -> Result<syn::ItemMod> {
-    for item in &mut client.items {
-        if matches!(item, syn::Item::Mod(module) if module.ident == "types") {
-            let import = syn::parse_quote!(
-                use crate::generated::types;
-            );
-            if let syn::Item::Mod(types) = std::mem::replace(item, import) {
-                return Ok(types);
-            }
-        }
-    }
-    Err("progenitor generated no module `types`".into())
+/// The generated types, which the rest of this program refines.
+fn types(api: &mut syn::File) -> Result<&mut Vec<syn::Item>> {
+    let modules = api.items.iter_mut().filter_map(|item| match item {
+        syn::Item::Mod(module) if module.ident == "types" => module.content.as_mut(),
+        _ => None,
+    });
+    let types = modules.map(|(_, items)| items).next();
+    types.ok_or("progenitor generated no module `types`".into())
 }

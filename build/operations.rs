@@ -17,7 +17,7 @@ pub struct GetOrCreate {
     id: String,
     path: String,
     /// The names of the schemas of its body and of its answer.
-    body: String,
+    pub body: String,
     answer: String,
     /// The property of the answer that holds the record, and the name of its schema.
     property: String,
@@ -121,62 +121,6 @@ pub fn headers(spec: &OpenAPI) -> Result<TokenStream> {
     headers.collect()
 }
 
-/// Has the generated methods take what is ready, the URL and the bytes of the body, set no headers, since
-/// those are ready too, and give the answer as it came: what is decoded from it, or cannot be, then has
-/// status and headers beside it.
-pub fn prepare(client: &mut syn::File) {
-    let methods = client.items.iter_mut().filter_map(|item| match item {
-        syn::Item::Impl(item) => Some(&mut item.items),
-        _ => None,
-    });
-    let is = |pattern: &syn::Pat, name: &str| matches!(pattern, syn::Pat::Ident(pattern) if pattern.ident == name);
-    for item in methods.flatten() {
-        let syn::ImplItem::Fn(method) = item else { continue };
-        for input in &mut method.sig.inputs {
-            if let syn::FnArg::Typed(argument) = input
-                && is(&argument.pat, "body")
-            {
-                *argument.ty = syn::parse_quote!(::bytes::Bytes);
-                method.sig.output = syn::parse_quote!(-> Result<::reqwest::Response, Error<()>>);
-            }
-        }
-        method.block.stmts.retain_mut(|statement| {
-            match statement {
-                syn::Stmt::Local(local) if is(&local.pat, "header_map") => return false,
-                syn::Stmt::Expr(syn::Expr::MethodCall(call), _) => return call.method != "append",
-                syn::Stmt::Local(local) if is(&local.pat, "url") => {
-                    *statement = syn::parse_quote!(let url = self.inner.url(););
-                }
-                syn::Stmt::Local(syn::Local { init: Some(init), .. }) => {
-                    prepare_request(&mut init.expr)
-                }
-                syn::Stmt::Expr(tail @ syn::Expr::Match(_), None) => {
-                    *tail = syn::parse_quote!(Ok(response))
-                }
-                _ => {}
-            }
-            true
-        });
-    }
-}
-
-/// `.json(&body)` becomes `.body(body)`, and headers are left out.
-fn prepare_request(expression: &mut syn::Expr) {
-    match expression {
-        syn::Expr::Try(tried) => prepare_request(&mut tried.expr),
-        syn::Expr::MethodCall(call) => {
-            prepare_request(&mut call.receiver);
-            if call.method == "json" {
-                let receiver = &call.receiver;
-                *expression = syn::parse_quote!(#receiver.body(body));
-            } else if call.method == "header" || call.method == "headers" {
-                *expression = (*call.receiver).clone();
-            }
-        }
-        _ => {}
-    }
-}
-
 /// What every request has to be, and where it goes: `OPERATIONS`, an `Operation` each.
 pub fn table(operations: &[GetOrCreate], schemas: &Schemas) -> Result<TokenStream> {
     let entries = operations.iter().enumerate().map(|(index, operation)| {
@@ -208,29 +152,46 @@ pub fn table(operations: &[GetOrCreate], schemas: &Schemas) -> Result<TokenStrea
     })
 }
 
+/// The bodies, which are records to get or create.
+pub fn bodies(operations: &[GetOrCreate]) -> Result<TokenStream> {
+    let bodies = operations.iter().map(|GetOrCreate { id, body, record, .. }| {
+        let doc = format!("The body of `{id}`.");
+        let [body, record] = [body, record].map(|name| rust_name(name, id));
+        let (body, record) = (body?, record?);
+        Ok(quote! {
+            #[doc = #doc]
+            pub type #body = crate::record::New<#record>;
+        })
+    });
+    bodies.collect()
+}
+
 /// `Record` for each, which makes its call by the generated method.
 pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
     let records = operations.iter().enumerate().map(|(index, operation)| {
         let at = &operation.id;
         let method = rust_name(&operation.id.to_snake_case(), at)?;
         let property = rust_name(&operation.property.to_snake_case(), at)?;
-        let [record, answer] =
-            [&operation.record, &operation.answer].map(|name| rust_name(name, at));
-        let (record, answer) = (record?, answer?);
+        let names = [&operation.body, &operation.record, &operation.answer];
+        let [body, record, answer] = names.map(|name| rust_name(name, at));
+        let (body, record, answer) = (body?, record?, answer?);
         Ok(quote! {
-            impl super::Record for types::#record {
+            impl crate::record::Record for crate::api::types::#record {
                 const OPERATION: &'static crate::generated::Operation =
                     &crate::generated::OPERATIONS[#index];
-                type Answer = types::#answer;
+                type Answer = crate::api::types::#answer;
 
                 async fn call(
-                    client: &Client,
-                    body: ::bytes::Bytes,
-                ) -> Result<::reqwest::Response, Error<()>> {
+                    client: &crate::api::Client,
+                    body: &crate::api::types::#body,
+                ) -> ::std::result::Result<
+                    crate::api::ResponseValue<Self::Answer>,
+                    crate::api::Error<()>,
+                > {
                     client.#method(body).await
                 }
 
-                fn read(answer: Self::Answer) -> (Self, Option<bool>) {
+                fn read(answer: Self::Answer) -> (Self, ::std::option::Option<bool>) {
                     (answer.#property, answer.meta.map(|meta| meta.created))
                 }
 

@@ -51,7 +51,7 @@ pub fn refine(items: &mut [syn::Item], schemas: &Schemas) -> Result<TokenStream>
             if field.ty == date {
                 field
                     .attrs
-                    .push(syn::parse_quote!(#[serde(deserialize_with = "crate::attempt::date")]));
+                    .push(syn::parse_quote!(#[serde(deserialize_with = "crate::date::date")]));
             }
             if field.ident.as_ref().is_some_and(|name| name == "extra") {
                 field

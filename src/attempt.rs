@@ -2,29 +2,21 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
+use http_body_util::Limited;
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
-use reqwest::Url;
-use serde::de::DeserializeOwned;
 
-// Generated types call it by this path.
-pub(crate) use crate::date::date;
+use crate::api;
 use crate::error::{Answer, BoxError, ConfigError, ErrorKind, TransportError};
-use crate::generated::{OPERATIONS, Operation};
 use crate::headers::RateLimit;
+use crate::record::{New, Record};
 use crate::redaction::Secrets;
-
-/// The generated methods, as `tests/snapshots/client.rs` shows them.
-#[allow(dead_code, private_interfaces, unused_imports, clippy::all)]
-mod generated {
-    include!(concat!(env!("OUT_DIR"), "/client.rs"));
-}
 
 /// What stands before the token in its header.
 pub(crate) const BEARER: &str = "Bearer ";
@@ -32,34 +24,14 @@ pub(crate) const BEARER: &str = "Bearer ";
 /// No answer of the API comes near this: a message's payload may have 128 KB.
 const LONGEST_ANSWER: usize = 8 << 20;
 
-/// What the endpoints store: a [`Message`](crate::Message), a [`User`](crate::User) or a
-/// [`Conversation`](crate::Conversation). Only this crate implements it, as the spec says.
-pub trait Record: Sized + Send + Sync + 'static {
-    #[doc(hidden)]
-    const OPERATION: &'static Operation;
-    #[doc(hidden)]
-    type Answer: DeserializeOwned + Send;
-
-    /// Calls the generated method.
-    #[doc(hidden)]
-    fn call(
-        client: &generated::Client,
-        body: Bytes,
-    ) -> impl Future<Output = Result<reqwest::Response, generated::Error<()>>> + Send;
-
-    /// The record, and whether the call created it.
-    #[doc(hidden)]
-    fn read(answer: Self::Answer) -> (Self, Option<bool>);
-
-    /// The id that the API gave to it.
-    fn id(&self) -> &str;
-}
+/// A header of the generator's own, which the contract does not have.
+const API_VERSION: HeaderName = HeaderName::from_static("api-version");
 
 /// Who calls the API, and how.
 pub(crate) struct Caller {
     pub(crate) http: reqwest::Client,
-    /// Where each operation is.
-    pub(crate) urls: [Url; OPERATIONS.len()],
+    /// Without a slash at its end.
+    pub(crate) base_url: String,
     /// What every request carries.
     pub(crate) headers: HeaderMap,
 }
@@ -76,13 +48,22 @@ pub struct Stored<T> {
     pub rate_limit: RateLimit,
 }
 
-/// What the hooks of the generated client need to know of a request.
+/// What the hooks of the generated client need to know.
 #[derive(Clone, Debug)]
-struct Attempt {
+pub struct Hooks {
     caller: Arc<Caller>,
-    operation: &'static Operation,
+    /// For one request.
     timeout: Duration,
-    body_left: Arc<Handover>,
+    /// Of a call with attempts.
+    watch: Option<Arc<Watch>>,
+}
+
+/// What is seen of one request.
+#[derive(Debug, Default)]
+struct Watch {
+    body_left: Handover,
+    /// Of the response. The generated client drops it where the body cannot be read.
+    head: OnceLock<(StatusCode, HeaderMap)>,
 }
 
 /// Whether the body left or the call gave up, whichever was first: the connection and the call run on
@@ -97,7 +78,7 @@ struct Guard<'a>(&'a Handover);
 /// attempt is one request.
 struct Watched {
     body: reqwest::Body,
-    left: Arc<Handover>,
+    watch: Arc<Watch>,
 }
 
 impl<T> Stored<T> {
@@ -127,44 +108,52 @@ impl<T> Stored<T> {
 }
 
 impl Caller {
-    /// Makes one request. `answered` hears of an answer, whatever it says.
+    /// The generated client, which makes one attempt for each call.
+    pub(crate) fn api(self: &Arc<Self>, timeout: Duration) -> api::Client {
+        self.client(timeout, None)
+    }
+
+    fn client(self: &Arc<Self>, timeout: Duration, watch: Option<Arc<Watch>>) -> api::Client {
+        let hooks = Hooks { caller: Arc::clone(self), timeout, watch };
+        api::Client::new_with_client(&self.base_url, self.http.clone(), hooks)
+    }
+
+    /// Makes one request. `answered` hears of a response, whatever it says.
     pub(crate) async fn attempt<T: Record>(
         self: &Arc<Self>,
-        body: Bytes,
+        body: &New<T>,
         timeout: Duration,
         answered: impl FnOnce(StatusCode, &HeaderMap) -> RateLimit,
     ) -> Result<Stored<T>, ErrorKind> {
-        let body_left = Arc::new(Handover::default());
-        let _guard = Guard(&body_left);
-        let attempt = Attempt {
-            caller: Arc::clone(self),
-            operation: T::OPERATION,
-            timeout,
-            body_left: Arc::clone(&body_left),
+        let watch = Arc::new(Watch::default());
+        let _guard = Guard(&watch.body_left);
+        let client = self.client(timeout, Some(Arc::clone(&watch)));
+        let (answer, undecodable) = match T::call(&client, body).await {
+            Ok(response) => {
+                let rate_limit = answered(response.status(), response.headers());
+                let (record, created) = T::read(response.into_inner());
+                return Ok(Stored { record, created, rate_limit });
+            }
+            Err(api::Error::UnexpectedResponse(response)) => {
+                answered(response.status(), response.headers());
+                (read(response).await, None)
+            }
+            Err(api::Error::InvalidResponsePayload(body, error)) => {
+                (watch.answer(body, None, answered), Some(error))
+            }
+            Err(api::Error::ResponseBodyError(error)) => {
+                (watch.answer(Bytes::new(), Some(error.into()), answered), None)
+            }
+            Err(api::Error::CommunicationError(source)) => {
+                let sent = !watch.body_left.give_up() && !was_refused(&source);
+                return Err(ErrorKind::Transport(TransportError { source, sent }));
+            }
+            // The builder has checked headers and URL, so this does not happen. If it does, it is reported.
+            Err(other) => {
+                let text = format!("no request can be made: {other}");
+                return Err(ErrorKind::Config(ConfigError::new(text)));
+            }
         };
-        let client = generated::Client::new_with_client("", self.http.clone(), attempt);
-        let response = T::call(&client, body).await.map_err(|error| match error {
-            generated::Error::CommunicationError(source) => {
-                let sent = !body_left.give_up() && !was_refused(&source);
-                ErrorKind::Transport(TransportError { source, sent })
-            }
-            // No header or URL can be at fault, the builder has checked them; but if so, it is told.
-            other => {
-                ErrorKind::Config(ConfigError::new(format!("no request can be made: {other}")))
-            }
-        })?;
-        let rate_limit = answered(response.status(), response.headers());
-        let answer = read(response).await;
-        let mut undecodable = None;
-        if answer.status == StatusCode::OK && answer.broken.is_none() {
-            match serde_json::from_slice(&answer.body) {
-                Ok(decoded) => {
-                    let (record, created) = T::read(decoded);
-                    return Ok(Stored { record, created, rate_limit });
-                }
-                Err(error) => undecodable = Some(error),
-            }
-        }
         Err(ErrorKind::from_answer(answer, undecodable, &self.secrets()))
     }
 
@@ -182,26 +171,60 @@ impl fmt::Debug for Caller {
     }
 }
 
-impl Attempt {
-    fn url(&self) -> Url {
-        self.caller.urls[self.operation.index].clone()
+impl Watch {
+    /// A response whose body came only in part or cannot be understood.
+    fn answer(
+        &self,
+        body: Bytes,
+        broken: Option<BoxError>,
+        answered: impl FnOnce(StatusCode, &HeaderMap) -> RateLimit,
+    ) -> Answer {
+        let (status, headers) = self.head.get().cloned().unwrap_or_default();
+        answered(status, &headers);
+        Answer { status, headers, body, broken }
     }
 }
 
-impl ClientHooks<Attempt> for generated::Client {
-    /// Puts the headers right, and has the body watched.
+impl ClientHooks<Hooks> for api::Client {
+    /// Sets headers and timeout, and has the body watched.
     async fn pre<E>(
         &self,
         request: &mut reqwest::Request,
         _: &OperationInfo,
-    ) -> Result<(), generated::Error<E>> {
-        let Attempt { caller, timeout, body_left, .. } = self.inner();
-        // All but the generator's own, which the contract does not know.
-        *request.headers_mut() = caller.headers.clone();
+    ) -> Result<(), api::Error<E>> {
+        let Hooks { caller, timeout, watch } = self.inner();
+        let headers = request.headers_mut();
+        headers.remove(API_VERSION);
+        headers.extend(caller.headers.clone());
         *request.timeout_mut() = Some(*timeout);
-        if let Some(body) = request.body_mut().take() {
-            let watched = Watched { body, left: Arc::clone(body_left) };
+        if let (Some(watch), Some(body)) = (watch, request.body_mut().take()) {
+            let watched = Watched { body, watch: Arc::clone(watch) };
             *request.body_mut() = Some(reqwest::Body::wrap(watched));
+        }
+        Ok(())
+    }
+
+    /// Limits the length of the response.
+    async fn exec(
+        &self,
+        request: reqwest::Request,
+        _: &OperationInfo,
+    ) -> reqwest::Result<reqwest::Response> {
+        let response = self.client().execute(request).await?;
+        if response.content_length().is_some_and(|length| length <= LONGEST_ANSWER as u64) {
+            return Ok(response);
+        }
+        let response = http::Response::from(response);
+        Ok(response.map(|body| reqwest::Body::wrap(Limited::new(body, LONGEST_ANSWER))).into())
+    }
+
+    async fn post<E>(
+        &self,
+        result: &reqwest::Result<reqwest::Response>,
+        _: &OperationInfo,
+    ) -> Result<(), api::Error<E>> {
+        if let (Some(watch), Ok(response)) = (&self.inner().watch, result) {
+            watch.head.get_or_init(|| (response.status(), response.headers().clone()));
         }
         Ok(())
     }
@@ -245,7 +268,7 @@ impl http_body::Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
-        if !self.left.take() {
+        if !self.watch.body_left.take() {
             return Poll::Ready(Some(Err("the call gave up before its body was sent".into())));
         }
         Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)
@@ -260,27 +283,18 @@ impl http_body::Body for Watched {
     }
 }
 
-/// Reads an answer to its end, or as far as it comes.
+/// Reads a response to its end, or as far as it comes.
 async fn read(mut response: reqwest::Response) -> Answer {
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-    let (mut body, mut broken) = (Bytes::new(), None);
+    let (mut body, mut broken) = (BytesMut::new(), None);
     while broken.is_none() {
         match response.chunk().await {
             Ok(None) => break,
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Err(error) => broken = Some(error.into()),
-            Ok(Some(chunk)) if body.is_empty() => body = chunk,
-            Ok(Some(chunk)) => {
-                let mut longer = BytesMut::from(body);
-                longer.extend_from_slice(&chunk);
-                body = longer.freeze();
-            }
-        }
-        if body.len() > LONGEST_ANSWER {
-            let cause = format!("the answer is longer than {LONGEST_ANSWER} bytes");
-            broken = Some(cause.into());
         }
     }
-    Answer { status, headers, body, broken }
+    Answer { status, headers, body: body.freeze(), broken }
 }
 
 /// Whether the server says by HTTP/2 that it did not process the request: it refused the stream, or it

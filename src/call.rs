@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::attempt::{Caller, Record, Stored};
+use crate::api;
+use crate::attempt::{Caller, Stored};
 use crate::config::Shared;
 use crate::error::{Error, ErrorKind};
 use crate::limit::Limit;
+use crate::record::{New, Record};
 use crate::retry::{Budget, FOR_EVER, Retry, is_safe};
 use crate::trace;
 use crate::turns::{SETTLES, Turn};
@@ -63,6 +64,11 @@ impl CallContext {
         let (limit, budget) = Default::default();
         Self { caller: Arc::new(caller), timeout, limit, budget, shared, scope }
     }
+
+    /// The generated client.
+    pub(crate) fn api(&self) -> api::Client {
+        self.caller.api(self.timeout)
+    }
 }
 
 impl<'a> Call<'a> {
@@ -92,7 +98,7 @@ impl<'a> Call<'a> {
     /// Makes attempts and waits between them. With a turn, the record is identified.
     pub(crate) async fn attempts<T: Record>(
         &self,
-        body: Bytes,
+        body: &New<T>,
         mut turn: Option<Turn<'_>>,
     ) -> Result<Stored<T>, Error> {
         let Self { context, retry, deadline } = *self;
@@ -123,7 +129,7 @@ impl<'a> Call<'a> {
             }
             let left = deadline.end.saturating_duration_since(Instant::now()).min(*timeout);
             let answered = |status, headers: &_| permit.answered(status, headers);
-            let result = caller.attempt::<T>(body.clone(), left, answered).await;
+            let result = caller.attempt(body, left, answered).await;
             drop(permit);
             budget.count(result.as_ref().map(drop));
             if let Some(turn) = &mut turn {

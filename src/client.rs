@@ -3,14 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::attempt::{Record, Stored};
+use crate::api::types::Message;
+use crate::attempt::Stored;
 use crate::call::{Call, CallContext};
 use crate::config::{Builder, Checked, Target};
 use crate::delivery::deliver;
 use crate::error::Error;
-use crate::generated::types::Message;
 use crate::memory::Memory;
-use crate::record::{New, NewMessage};
+use crate::record::{New, NewMessage, Record};
 use crate::retry::Retry;
 use crate::trace;
 
@@ -117,7 +117,7 @@ impl Client {
             record.check()?;
             let call = self.start();
             let turn = call.turn::<T>(record.identity()).await?;
-            call.attempts::<T>(record.sent().bytes()?, turn).await
+            call.attempts(record, turn).await
         };
         let conversation = record.text("conversationId");
         trace::call(T::OPERATION.name, self.bot_id(), conversation, call).await
@@ -166,6 +166,12 @@ impl Client {
             deliver(self.start(), &self.settings.memory, message).await
         };
         trace::call("deliver", self.bot_id(), message.conversation_id(), delivery).await
+    }
+
+    /// The generated client, with the credentials and the timeout of this one: for operations that no other
+    /// method covers, and for calls without retries. See [`api`](crate::api).
+    pub fn api(&self) -> crate::api::Client {
+        self.settings.calls.api()
     }
 
     /// The bot that it calls for.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{BEARER, Caller};
 use crate::error::ConfigError;
-use crate::generated::{BASE_URL, BOT_ID, INTEGRATION_ALIAS, INTEGRATION_ID, OPERATIONS};
+use crate::generated::{BASE_URL, BOT_ID, INTEGRATION_ALIAS, INTEGRATION_ID};
 use crate::memory::Memory;
 use crate::retry::Retry;
 use crate::turns::Turns;
@@ -33,7 +33,6 @@ const REMEMBER_IDS: Duration = Duration::from_secs(3_600);
 
 /// How an integration is named, in an error.
 const INTEGRATION: &str = "integration_id, integration_alias or no_integration";
-const JSON: &str = "application/json";
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// What the contract and HTTP leave to the client.
@@ -273,13 +272,10 @@ impl Builder {
         let lasts = self.remember_ids.unwrap_or(REMEMBER_IDS);
         let memory = self.memory.take().unwrap_or_else(|| Arc::new(Memory::new(lasts)));
         let shared = self.shared.take().unwrap_or_default();
-        let caller = Caller {
-            http: http.clone(),
-            urls: OPERATIONS.each_ref().map(|operation| at(&url, operation.path)),
-            headers,
-        };
+        let base_url = url.as_str().trim_end_matches('/').to_owned();
+        let caller = Caller { http: http.clone(), base_url: base_url.clone(), headers };
         let target = Target {
-            base_url: url.as_str().trim_end_matches('/').to_owned(),
+            base_url,
             bot_id,
             integration_id,
             integration_alias: self.integration_alias.clone(),
@@ -350,8 +346,6 @@ impl Builder {
         headers
             .insert(AUTHORIZATION, secret(header_value("the token", &format!("{BEARER}{token}"))?));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        headers.insert(ACCEPT, HeaderValue::from_static(JSON));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         Ok(headers)
     }
 
@@ -397,13 +391,6 @@ fn header_value(what: &str, value: &str) -> Result<HeaderValue, ConfigError> {
 fn secret(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
-}
-
-/// Where a path is, below the base URL.
-fn at(base_url: &Url, path: &str) -> Url {
-    let mut url = base_url.clone();
-    url.set_path(&format!("{}{path}", base_url.path().trim_end_matches('/')));
-    url
 }
 
 fn parse_base_url(text: &str, vouched_for: Option<&str>) -> Result<Url, ConfigError> {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::generated::types::{Conversation, GetOrCreateConversationBody};
+use crate::api::types::Conversation;
 use crate::record::New;
 
 impl New<Conversation> {
@@ -18,14 +18,3 @@ impl New<Conversation> {
         self.text("channel")
     }
 }
-
-/// The keys that stand above as strings; this compiles as long as they are all there are.
-const _: fn(GetOrCreateConversationBody) = |body| {
-    let GetOrCreateConversationBody {
-        channel: _,
-        tags: _,
-        // Deprecated, so only raw JSON can set it.
-        integration_name: _,
-        discriminate_by_tags: _,
-    } = body;
-};

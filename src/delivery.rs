@@ -5,12 +5,12 @@ use std::marker::PhantomData;
 use futures_util::future::join;
 use serde_json::Value;
 
-use crate::attempt::{Record, Stored};
+use crate::api::types::{Conversation, Message, User};
+use crate::attempt::Stored;
 use crate::call::Call;
 use crate::error::Error;
-use crate::generated::types::{Conversation, Message, User};
 use crate::memory::Memory;
-use crate::record::{NewMessage, RequestBody, identity};
+use crate::record::{New, NewMessage, Record, identity};
 use crate::trace;
 use crate::turns::Turn;
 
@@ -73,12 +73,12 @@ impl<'a> Delivery<'a> {
         if let Some(ResolvedId { id: Some(id), .. }) = &self.conversation {
             trace::conversation(id);
         }
-        let body = self.message.sent().with_ids(ids).bytes()?;
+        let message = self.message.with_ids(ids);
         // If the call is dropped from here on, the message may be stored after the next one.
         if let Some(turn) = &mut self.turn {
             turn.in_flight = true;
         }
-        let result = self.call.attempts(body, turn).await;
+        let result = self.call.attempts(&message, turn).await;
         self.lingers(result.as_ref().is_err_and(Error::maybe_stored));
         result
     }
@@ -112,8 +112,7 @@ impl<'a, T: Record> ResolvedId<'a, T> {
         let turn = call.turn::<T>(identity(T::OPERATION, self.body)).await?;
         // Another delivery may have resolved it meanwhile.
         if !self.recall(memory) {
-            let body = RequestBody::from(self.body).bytes()?;
-            let stored = call.attempts::<T>(body, turn).await?;
+            let stored = call.attempts(&New::<T>::from(self.body.clone()), turn).await?;
             memory.remember(self.key.clone(), stored.record.id());
             self.id = Some(stored.record.id().to_owned());
         }

@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 
-use crate::generated::types::ErrorType;
+use crate::api::types::ErrorType;
 use crate::headers::requested_wait;
 use crate::redaction::{OneLine, Secrets, without_values};
 use crate::validate::Violation;

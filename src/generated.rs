@@ -47,4 +47,4 @@ pub enum Schema {
     OneOf(&'static [(&'static str, Schema)]),
 }
 
-include!(concat!(env!("OUT_DIR"), "/types.rs"));
+include!(concat!(env!("OUT_DIR"), "/rules.rs"));

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod api;
 mod attempt;
 mod call;
 mod client;
@@ -27,7 +28,8 @@ mod validate;
 
 /// What a message can say, by type: each is one `Content`.
 pub mod content {
-    pub use crate::generated::types::{
+    #[doc(inline)]
+    pub use crate::api::types::{
         Audio, Bloc, BlocItem, Card, CardAction, CardActionKind, Carousel, Choice, ChoiceOption,
         Content, Dropdown, File, Image, Location, Markdown, Text, Video,
     };
@@ -40,14 +42,15 @@ pub mod contract {
     pub use crate::validate::{Path, check};
 }
 
-pub use attempt::{Record, Stored};
+#[doc(inline)]
+pub use api::types::{Conversation, Direction, ErrorType, Message, Origin, User};
+pub use attempt::Stored;
 pub use client::Client;
 pub use config::Builder;
 pub use error::{AnswerError, ApiError, ConfigError, Error, ErrorKind, TransportError};
-pub use generated::types::{Conversation, Direction, ErrorType, Message, Origin, User};
 pub use headers::RateLimit;
 pub use message::Schedule;
-pub use record::{New, NewConversation, NewMessage, NewUser, Reference};
+pub use record::{New, NewConversation, NewMessage, NewUser, Record, Reference};
 pub use retry::Retry;
 pub use validate::{Rule, Violation};
 

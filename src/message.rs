@@ -7,12 +7,10 @@ use chrono::{DateTime, SecondsFormat, TimeZone, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::attempt::Record;
-use crate::generated::types::{
-    BlocItem, Content, Conversation, GetOrCreateMessageBody, Location, Message, NewMessageOrigin,
-    User,
+use crate::api::types::{
+    BlocItem, Content, Conversation, Location, Message, NewMessageOrigin, User,
 };
-use crate::record::{New, Reference, identity};
+use crate::record::{New, Record, Reference, identity};
 use crate::validate::{Path, Rule, Violation};
 
 /// When to deliver a message, if not at once.
@@ -210,17 +208,3 @@ fn milliseconds(delay: Duration) -> Value {
         _ => (delay.as_secs_f64() * 1e3).into(),
     }
 }
-
-/// The keys that stand above as strings; this compiles as long as they are all there are.
-const _: fn(GetOrCreateMessageBody) = |body| {
-    let GetOrCreateMessageBody {
-        conversation_id: _,
-        user_id: _,
-        type_: _,
-        payload: _,
-        tags: _,
-        schedule: _,
-        origin: _,
-        discriminate_by_tags: _,
-    } = body;
-};

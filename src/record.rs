@@ -4,26 +4,44 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 
-use bytes::Bytes;
-use serde::ser::{Error as _, SerializeMap};
+use serde::de::DeserializeOwned;
+use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use crate::attempt::Record;
-use crate::error::{ConfigError, Error, ErrorKind};
-use crate::generated::types::{Content, Conversation, Message, User};
+use crate::api;
+use crate::api::types::Content;
+use crate::error::{Error, ErrorKind};
 use crate::generated::{OPERATIONS, Operation};
 use crate::validate::{Path, Rule, Violation, check};
 
-/// In bytes.
-const USUAL_BODY: usize = 512;
+#[doc(inline)]
+pub use crate::api::types::{NewConversation, NewMessage, NewUser};
 
-/// A message to find or create.
-pub type NewMessage = New<Message>;
-/// A user to find or create.
-pub type NewUser = New<User>;
-/// A conversation to find or create.
-pub type NewConversation = New<Conversation>;
+/// What the endpoints store: a [`Message`](crate::Message), a [`User`](crate::User) or a
+/// [`Conversation`](crate::Conversation). Only this crate implements it, as the spec says.
+pub trait Record: Sized + Send + Sync + 'static {
+    #[doc(hidden)]
+    const OPERATION: &'static Operation;
+    #[doc(hidden)]
+    type Answer: DeserializeOwned + Send;
+
+    /// Calls the generated method.
+    #[doc(hidden)]
+    fn call(
+        client: &api::Client,
+        body: &New<Self>,
+    ) -> impl Future<Output = Result<api::ResponseValue<Self::Answer>, api::Error<()>>> + Send;
+
+    /// The record, and whether the call created it.
+    #[doc(hidden)]
+    fn read(answer: Self::Answer) -> (Self, Option<bool>);
+
+    /// The id that the API gave to it.
+    fn id(&self) -> &str;
+}
+
+include!(concat!(env!("OUT_DIR"), "/records.rs"));
 
 /// A record to find or create: a [`NewMessage`], a [`NewUser`] or a [`NewConversation`].
 ///
@@ -63,20 +81,18 @@ pub enum Reference<T: Record> {
     New(New<T>),
 }
 
-/// The body of a request, without copying what it is made of.
-#[derive(Clone, Copy, Serialize)]
-pub(crate) struct RequestBody<'a> {
-    #[serde(flatten)]
-    body: Body<'a>,
-    #[serde(flatten)]
-    content: Option<&'a Content>,
-}
-
-#[derive(Clone, Copy)]
-struct Body<'a> {
-    body: &'a Value,
-    /// What the ids of records are called, their values, and what stands in their place.
-    ids: [Option<(&'a str, &'a str, &'a str)>; 2],
+/// The body of a request, without a copy of its parts.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Sent<'a> {
+    Json(&'a Value),
+    /// A message whose content was given by type.
+    Typed {
+        #[serde(flatten)]
+        body: &'a Value,
+        #[serde(flatten)]
+        content: &'a Content,
+    },
 }
 
 /// A record that stands in the place of its id.
@@ -242,8 +258,22 @@ impl<T: Record> New<T> {
     }
 
     /// The body as it is sent.
-    pub(crate) fn sent(&self) -> RequestBody<'_> {
-        RequestBody { content: self.content.as_ref(), ..RequestBody::from(&self.body) }
+    fn sent(&self) -> Sent<'_> {
+        match &self.content {
+            None => Sent::Json(&self.body),
+            Some(content) => Sent::Typed { body: &self.body, content },
+        }
+    }
+
+    /// The same with ids in place of the records that they belong to: the names of the ids, their values, and
+    /// the names of the records.
+    pub(crate) fn with_ids(&self, ids: [Option<(&str, &str, &str)>; 2]) -> Self {
+        let is_kept = |key: &str| ids.iter().flatten().all(|(_, _, record)| *record != key);
+        let kept = self.body.as_object().into_iter().flatten().filter(|(key, _)| is_kept(key));
+        let mut body: Map<_, _> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
+        body.extend(ids.iter().flatten().map(|(id, value, _)| (id.to_string(), json!(value))));
+        let (content, unexpressed) = (self.content.clone(), self.unexpressed.clone());
+        Self { body: body.into(), content, unexpressed, stored: PhantomData }
     }
 }
 
@@ -302,45 +332,6 @@ impl<T: Record, S: Into<String>> From<S> for Reference<T> {
 impl<T: Record> From<New<T>> for Reference<T> {
     fn from(record: New<T>) -> Self {
         Self::New(record)
-    }
-}
-
-impl<'a> From<&'a Value> for RequestBody<'a> {
-    fn from(body: &'a Value) -> Self {
-        Self { body: Body { body, ids: [None; 2] }, content: None }
-    }
-}
-
-impl<'a> RequestBody<'a> {
-    /// The same with these ids, in the place of the records that they belong to.
-    pub(crate) fn with_ids(mut self, ids: [Option<(&'a str, &'a str, &'a str)>; 2]) -> Self {
-        self.body.ids = ids;
-        self
-    }
-
-    /// The JSON that goes over the wire.
-    pub(crate) fn bytes(&self) -> Result<Bytes, Error> {
-        let mut bytes = Vec::with_capacity(USUAL_BODY);
-        // All keys are strings, so this cannot fail; if it does, the error says so.
-        serde_json::to_writer(&mut bytes, self)
-            .map_err(|error| ConfigError::because("the body cannot be written as JSON", &error))?;
-        Ok(bytes.into())
-    }
-}
-
-impl Serialize for Body<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Value::Object(body) = self.body else { return self.body.serialize(serializer) };
-        let mut map = serializer.serialize_map(None)?;
-        for (key, value) in body {
-            if self.ids.iter().flatten().all(|(_, _, record)| record != key) {
-                map.serialize_entry(key, value)?;
-            }
-        }
-        for (id, value, _) in self.ids.iter().flatten() {
-            map.serialize_entry(id, value)?;
-        }
-        map.end()
     }
 }
 

@@ -170,8 +170,8 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
+    use crate::api::types::ErrorType;
     use crate::error::{Answer, AnswerError, ApiError, ConfigError, TransportError};
-    use crate::generated::types::ErrorType;
     use crate::redaction::Secrets;
 
     fn api(status: u16, type_: ErrorType) -> ErrorKind {

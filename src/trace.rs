@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use crate::attempt::{Record, Stored};
+use crate::attempt::Stored;
 use crate::error::{Error, ErrorKind};
+use crate::record::Record;
 
 /// Makes a call in a span of its own, and tells how it ended.
 #[cfg(feature = "tracing")]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::generated::types::{GetOrCreateUserBody, User};
+use crate::api::types::User;
 use crate::record::New;
 
 impl New<User> {
@@ -31,15 +31,3 @@ impl Default for New<User> {
         Self::new()
     }
 }
-
-/// The keys that stand above as strings; this compiles as long as they are all there are.
-const _: fn(GetOrCreateUserBody) = |body| {
-    let GetOrCreateUserBody {
-        tags: _,
-        name: _,
-        picture_url: _,
-        // Deprecated, so only raw JSON can set it.
-        integration_name: _,
-        discriminate_by_tags: _,
-    } = body;
-};
