@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, StatusCode};
-use http_body_util::Limited;
+use http_body_util::{LengthLimitError, Limited};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 
 use crate::api;
-use crate::error::{Answer, BoxError, ConfigError, ErrorKind, TransportError};
+use crate::error::{Answer, BoxError, ConfigError, ErrorKind, TransportError, innermost};
 use crate::headers::RateLimit;
 use crate::record::{New, Record};
 use crate::redaction::Secrets;
@@ -142,7 +142,7 @@ impl Caller {
                 (watch.answer(body, None, answered), Some(error))
             }
             Err(api::Error::ResponseBodyError(error)) => {
-                (watch.answer(Bytes::new(), Some(error.into()), answered), None)
+                (watch.answer(Bytes::new(), Some(reason(error)), answered), None)
             }
             Err(api::Error::CommunicationError(source)) => {
                 let sent = !watch.body_left.give_up() && !was_refused(&source);
@@ -291,10 +291,18 @@ async fn read(mut response: reqwest::Response) -> Answer {
         match response.chunk().await {
             Ok(None) => break,
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Err(error) => broken = Some(error.into()),
+            Err(error) => broken = Some(reason(error)),
         }
     }
     Answer { status, headers, body: body.freeze(), broken }
+}
+
+/// Why a body ends early.
+fn reason(error: reqwest::Error) -> BoxError {
+    if innermost(&error).is::<LengthLimitError>() {
+        return format!("the response is longer than {LONGEST_ANSWER} bytes").into();
+    }
+    error.into()
 }
 
 /// Whether the server says by HTTP/2 that it did not process the request: it refused the stream, or it

@@ -126,7 +126,7 @@ pub struct AnswerError {
     pub status: StatusCode,
     /// The headers of the answer.
     pub headers: HeaderMap,
-    /// The first characters of the body, as far as it came. The text of the error and its `Debug` show
+    /// The first characters of the body, as far as it came; empty if a 200 was cut off. The text of the error and its `Debug` show
     /// them only if the answer is not a 2xx: that one may hold a message.
     pub body_start: String,
     /// Whether it did not come to its end.
@@ -603,7 +603,7 @@ impl fmt::Display for AnswerError {
             write!(f, ", to {location:?} (redirects are not followed; check the base URL)")?;
         }
         match &*self.body_start {
-            "" => write!(f, ", with an empty body")?,
+            "" if !self.cut => write!(f, ", with an empty body")?,
             _ if self.status.is_success() => {}
             body => write!(f, ", \"{}\"", OneLine(body))?,
         }
@@ -645,7 +645,7 @@ fn is_of_proxy(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// The cause that says what happened; the ones around it only say where.
-fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+pub(crate) fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     error.source().map_or(error, innermost)
 }
 

@@ -397,6 +397,7 @@ fn check_request(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::types::{Conversation, Message, User};
 
     #[test]
     fn tags_with_values_identify_a_record() {

@@ -210,7 +210,8 @@ async fn an_endless_answer_is_cut() {
     let (url, _server) = script(vec![answer]).await;
     let error = once(&url).get_or_create(&hello()).await.unwrap_err();
     assert!(
-        error.is_answer() && error.to_string().contains("the answer is longer than 8388608 bytes"),
+        error.is_answer()
+            && error.to_string().contains("the response is longer than 8388608 bytes"),
         "{error}"
     );
 }
@@ -304,7 +305,7 @@ async fn responses_that_are_not_the_apis_are_reported() {
 async fn a_truncated_answer_names_its_cause() {
     let error = fails_with(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()).await;
     let ErrorKind::Answer(answer) = error.kind() else { panic!("{error:?}") };
-    assert_eq!((answer.status.as_u16(), answer.body_start.as_str()), (200, "{"));
+    assert_eq!(answer.status, 200);
     assert!(answer.reason().unwrap().is::<reqwest::Error>(), "{error:?}");
 }
 

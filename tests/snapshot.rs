@@ -5,8 +5,9 @@ use std::{env, fs};
 #[test]
 fn generated_code_is_as_reviewed() {
     for (file, generated) in [
-        ("tests/snapshots/types.rs", include_str!(concat!(env!("OUT_DIR"), "/types.rs"))),
-        ("tests/snapshots/client.rs", include_str!(concat!(env!("OUT_DIR"), "/client.rs"))),
+        ("tests/snapshots/api.rs", include_str!(concat!(env!("OUT_DIR"), "/api.rs"))),
+        ("tests/snapshots/rules.rs", include_str!(concat!(env!("OUT_DIR"), "/rules.rs"))),
+        ("tests/snapshots/records.rs", include_str!(concat!(env!("OUT_DIR"), "/records.rs"))),
     ] {
         if env::var_os("UPDATE_SNAPSHOTS").is_some() {
             fs::write(file, generated).unwrap();

@@ -1,244 +1,7 @@
-/// Where the API is.
-pub const BASE_URL: &str = "https://api.botpress.cloud";
-///The bot that is addressed.
-pub const BOT_ID: ::http::HeaderName = ::http::HeaderName::from_static("x-bot-id");
-///The integration that calls, by its id.
-pub const INTEGRATION_ID: ::http::HeaderName = ::http::HeaderName::from_static(
-    "x-integration-id",
-);
-///The integration that calls, by its alias in the bot.
-pub const INTEGRATION_ALIAS: ::http::HeaderName = ::http::HeaderName::from_static(
-    "x-integration-alias",
-);
-/// The operations, in the order of the spec.
-pub static OPERATIONS: [Operation; 3usize] = [
-    Operation {
-        index: 0usize,
-        name: "get_or_create_message",
-        path: "/v1/chat/messages/get-or-create",
-        record: "message",
-        within: &[],
-        refers: &[(1usize, "userId"), (2usize, "conversationId")],
-        body: Schema::Object {
-            properties: &[
-                (
-                    "conversationId",
-                    Schema::String {
-                        min: Some(28usize),
-                        max: Some(36usize),
-                        values: &[],
-                        date_time: false,
-                    },
-                ),
-                (
-                    "userId",
-                    Schema::String {
-                        min: Some(28usize),
-                        max: Some(36usize),
-                        values: &[],
-                        date_time: false,
-                    },
-                ),
-                (
-                    "type",
-                    Schema::String {
-                        min: None,
-                        max: Some(200usize),
-                        values: &[],
-                        date_time: false,
-                    },
-                ),
-                (
-                    "payload",
-                    Schema::Object {
-                        properties: &[],
-                        required: &[],
-                        others: Some(&Schema::Any),
-                    },
-                ),
-                (
-                    "tags",
-                    Schema::Object {
-                        properties: &[],
-                        required: &[],
-                        others: Some(
-                            &Schema::String {
-                                min: None,
-                                max: Some(500usize),
-                                values: &[],
-                                date_time: false,
-                            },
-                        ),
-                    },
-                ),
-                (
-                    "schedule",
-                    Schema::OneOf(
-                        &[
-                            (
-                                "dateTime",
-                                Schema::String {
-                                    min: Some(24usize),
-                                    max: Some(28usize),
-                                    values: &[],
-                                    date_time: true,
-                                },
-                            ),
-                            ("delay", Schema::Number { min: Some(0f64) }),
-                        ],
-                    ),
-                ),
-                (
-                    "origin",
-                    Schema::String {
-                        min: None,
-                        max: None,
-                        values: &["synthetic"],
-                        date_time: false,
-                    },
-                ),
-                (
-                    "discriminateByTags",
-                    Schema::Array(
-                        &Schema::String {
-                            min: None,
-                            max: Some(500usize),
-                            values: &[],
-                            date_time: false,
-                        },
-                    ),
-                ),
-            ],
-            required: &["conversationId", "userId", "type", "payload", "tags"],
-            others: None,
-        },
-    },
-    Operation {
-        index: 1usize,
-        name: "get_or_create_user",
-        path: "/v1/chat/users/get-or-create",
-        record: "user",
-        within: &[],
-        refers: &[],
-        body: Schema::Object {
-            properties: &[
-                (
-                    "tags",
-                    Schema::Object {
-                        properties: &[],
-                        required: &[],
-                        others: Some(
-                            &Schema::String {
-                                min: None,
-                                max: Some(500usize),
-                                values: &[],
-                                date_time: false,
-                            },
-                        ),
-                    },
-                ),
-                (
-                    "name",
-                    Schema::String {
-                        min: None,
-                        max: Some(200usize),
-                        values: &[],
-                        date_time: false,
-                    },
-                ),
-                (
-                    "pictureUrl",
-                    Schema::String {
-                        min: None,
-                        max: Some(40000usize),
-                        values: &[],
-                        date_time: false,
-                    },
-                ),
-                (
-                    "integrationName",
-                    Schema::String {
-                        min: None,
-                        max: Some(200usize),
-                        values: &[],
-                        date_time: false,
-                    },
-                ),
-                (
-                    "discriminateByTags",
-                    Schema::Array(
-                        &Schema::String {
-                            min: None,
-                            max: Some(500usize),
-                            values: &[],
-                            date_time: false,
-                        },
-                    ),
-                ),
-            ],
-            required: &["tags"],
-            others: None,
-        },
-    },
-    Operation {
-        index: 2usize,
-        name: "get_or_create_conversation",
-        path: "/v1/chat/conversations/get-or-create",
-        record: "conversation",
-        within: &["channel"],
-        refers: &[],
-        body: Schema::Object {
-            properties: &[
-                (
-                    "channel",
-                    Schema::String {
-                        min: None,
-                        max: Some(200usize),
-                        values: &[],
-                        date_time: false,
-                    },
-                ),
-                (
-                    "tags",
-                    Schema::Object {
-                        properties: &[],
-                        required: &[],
-                        others: Some(
-                            &Schema::String {
-                                min: None,
-                                max: Some(500usize),
-                                values: &[],
-                                date_time: false,
-                            },
-                        ),
-                    },
-                ),
-                (
-                    "integrationName",
-                    Schema::String {
-                        min: None,
-                        max: Some(200usize),
-                        values: &[],
-                        date_time: false,
-                    },
-                ),
-                (
-                    "discriminateByTags",
-                    Schema::Array(
-                        &Schema::String {
-                            min: None,
-                            max: Some(500usize),
-                            values: &[],
-                            date_time: false,
-                        },
-                    ),
-                ),
-            ],
-            required: &["channel", "tags"],
-            others: None,
-        },
-    },
-];
+#[allow(unused_imports)]
+pub use progenitor_client::{ByteStream, ClientInfo, Error, ResponseValue};
+#[allow(unused_imports)]
+use progenitor_client::{encode_path, ClientHooks, OperationInfo, RequestBuilderExt};
 /// Types used as operation parameters and responses.
 #[allow(clippy::all)]
 pub mod types {
@@ -562,7 +325,7 @@ pub mod types {
         pub channel: ::std::string::String,
         ///When it was created.
         #[serde(rename = "createdAt")]
-        #[serde(deserialize_with = "crate::attempt::date")]
+        #[serde(deserialize_with = "crate::date::date")]
         pub created_at: ::chrono::DateTime<::chrono::offset::Utc>,
         ///Its current task; deprecated by Botpress from version 1.80 on.
         #[serde(
@@ -596,7 +359,7 @@ pub mod types {
         >,
         ///When it was last changed.
         #[serde(rename = "updatedAt")]
-        #[serde(deserialize_with = "crate::attempt::date")]
+        #[serde(deserialize_with = "crate::date::date")]
         pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
     }
     ///A conversation: `conv_` and 26 characters, or a UUID.
@@ -784,32 +547,6 @@ pub mod types {
         ///Keys that the contract does not name.
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
-    ///A conversation to find or create.
-    #[derive(
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash
-    )]
-    #[serde(deny_unknown_fields)]
-    #[non_exhaustive]
-    pub struct GetOrCreateConversationBody {
-        pub channel: ChannelName,
-        #[serde(
-            rename = "discriminateByTags",
-            skip_serializing_if = "::std::option::Option::is_none"
-        )]
-        pub discriminate_by_tags: ::std::option::Option<DiscriminateByTags>,
-        #[serde(
-            rename = "integrationName",
-            skip_serializing_if = "::std::option::Option::is_none"
-        )]
-        pub integration_name: ::std::option::Option<IntegrationName>,
-        pub tags: Tags,
-    }
     ///The conversation that the API found or created.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     #[non_exhaustive]
@@ -817,38 +554,6 @@ pub mod types {
         pub conversation: Conversation,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub meta: ::std::option::Option<Meta>,
-    }
-    ///A message to find or create.
-    #[derive(
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash
-    )]
-    #[serde(deny_unknown_fields)]
-    #[non_exhaustive]
-    pub struct GetOrCreateMessageBody {
-        #[serde(rename = "conversationId")]
-        pub conversation_id: ConversationId,
-        #[serde(
-            rename = "discriminateByTags",
-            skip_serializing_if = "::std::option::Option::is_none"
-        )]
-        pub discriminate_by_tags: ::std::option::Option<DiscriminateByTags>,
-        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub origin: ::std::option::Option<NewMessageOrigin>,
-        ///What the message says, in the form that its type names.
-        pub payload: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
-        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub schedule: ::std::option::Option<Schedule>,
-        pub tags: Tags,
-        #[serde(rename = "type")]
-        pub type_: MessageType,
-        #[serde(rename = "userId")]
-        pub user_id: UserId,
     }
     ///The message that the API found or created.
     #[derive(
@@ -865,38 +570,6 @@ pub mod types {
         pub message: Message,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub meta: ::std::option::Option<Meta>,
-    }
-    ///A user to find or create.
-    #[derive(
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash
-    )]
-    #[serde(deny_unknown_fields)]
-    #[non_exhaustive]
-    pub struct GetOrCreateUserBody {
-        #[serde(
-            rename = "discriminateByTags",
-            skip_serializing_if = "::std::option::Option::is_none"
-        )]
-        pub discriminate_by_tags: ::std::option::Option<DiscriminateByTags>,
-        #[serde(
-            rename = "integrationName",
-            skip_serializing_if = "::std::option::Option::is_none"
-        )]
-        pub integration_name: ::std::option::Option<IntegrationName>,
-        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub name: ::std::option::Option<UserName>,
-        #[serde(
-            rename = "pictureUrl",
-            skip_serializing_if = "::std::option::Option::is_none"
-        )]
-        pub picture_url: ::std::option::Option<PictureUrl>,
-        pub tags: Tags,
     }
     ///The user that the API found or created.
     #[derive(
@@ -1020,7 +693,7 @@ pub mod types {
         pub conversation_id: ::std::string::String,
         ///When it was created.
         #[serde(rename = "createdAt")]
-        #[serde(deserialize_with = "crate::attempt::date")]
+        #[serde(deserialize_with = "crate::date::date")]
         pub created_at: ::chrono::DateTime<::chrono::offset::Utc>,
         ///Which way it goes, seen from the bot.
         pub direction: Direction,
@@ -1041,7 +714,7 @@ pub mod types {
         pub type_: ::std::string::String,
         ///When it was last changed.
         #[serde(rename = "updatedAt")]
-        #[serde(deserialize_with = "crate::attempt::date")]
+        #[serde(deserialize_with = "crate::date::date")]
         pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
         ///The user who wrote it, or the bot.
         #[serde(rename = "userId")]
@@ -1484,7 +1157,7 @@ pub mod types {
         pub attributes: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
         ///When it was created.
         #[serde(rename = "createdAt")]
-        #[serde(deserialize_with = "crate::attempt::date")]
+        #[serde(deserialize_with = "crate::date::date")]
         pub created_at: ::chrono::DateTime<::chrono::offset::Utc>,
         ///The id of the user.
         pub id: ::std::string::String,
@@ -1507,7 +1180,7 @@ pub mod types {
         >,
         ///When it was last changed.
         #[serde(rename = "updatedAt")]
-        #[serde(deserialize_with = "crate::attempt::date")]
+        #[serde(deserialize_with = "crate::date::date")]
         pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
     }
     ///A user: `user_` and 26 characters, or a UUID (the bot itself).
@@ -2674,4 +2347,207 @@ pub mod types {
                 .finish()
         }
     }
+    ///The body of `getOrCreateMessage`.
+    pub type NewMessage = crate::record::New<Message>;
+    ///The body of `getOrCreateUser`.
+    pub type NewUser = crate::record::New<User>;
+    ///The body of `getOrCreateConversation`.
+    pub type NewConversation = crate::record::New<Conversation>;
+}
+#[derive(Clone, Debug)]
+/**Client for Botpress Runtime API, message delivery
+
+Hands a message from a channel (Slack, WhatsApp, mail, ...) to a Botpress bot, once, however often the channel repeats its webhook: first the user who wrote it and the conversation it belongs to, then the message.
+
+Version: 1.108.0*/
+pub struct Client {
+    pub(crate) baseurl: String,
+    pub(crate) client: reqwest::Client,
+    pub(crate) inner: crate::attempt::Hooks,
+}
+impl Client {
+    /// Create a new client.
+    ///
+    /// `baseurl` is the base URL provided to the internal
+    /// `reqwest::Client`, and should include a scheme and hostname,
+    /// as well as port and a path stem if applicable.
+    pub fn new(baseurl: &str, inner: crate::attempt::Hooks) -> Self {
+        #[cfg(not(target_arch = "wasm32"))]
+        let client = {
+            let dur = ::std::time::Duration::from_secs(15u64);
+            reqwest::ClientBuilder::new().connect_timeout(dur).timeout(dur)
+        };
+        #[cfg(target_arch = "wasm32")]
+        let client = reqwest::ClientBuilder::new();
+        Self::new_with_client(baseurl, client.build().unwrap(), inner)
+    }
+    /// Construct a new client with an existing `reqwest::Client`,
+    /// allowing more control over its configuration.
+    ///
+    /// `baseurl` is the base URL provided to the internal
+    /// `reqwest::Client`, and should include a scheme and hostname,
+    /// as well as port and a path stem if applicable.
+    pub fn new_with_client(
+        baseurl: &str,
+        client: reqwest::Client,
+        inner: crate::attempt::Hooks,
+    ) -> Self {
+        Self {
+            baseurl: baseurl.to_string(),
+            client,
+            inner,
+        }
+    }
+}
+impl ClientInfo<crate::attempt::Hooks> for Client {
+    fn api_version() -> &'static str {
+        "1.108.0"
+    }
+    fn baseurl(&self) -> &str {
+        self.baseurl.as_str()
+    }
+    fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+    fn inner(&self) -> &crate::attempt::Hooks {
+        &self.inner
+    }
+}
+const _: () = {
+    #[allow(dead_code)]
+    fn assert_client_hooks()
+    where
+        Client: ClientHooks<crate::attempt::Hooks>,
+    {}
+};
+#[allow(clippy::all)]
+impl Client {
+    /**Gets the message that carries these tags, or creates it
+
+Looks for a stored message by its tags: by all of them, or only by those that `discriminateByTags` lists. If there is one, it is updated with the tags and the payload of this request (from version 1.80 on) and returned; if there is none, it is created.
+
+Sends a `POST` request to `/v1/chat/messages/get-or-create`
+
+*/
+    pub async fn get_or_create_message<'a>(
+        &'a self,
+        body: &'a crate::api::types::NewMessage,
+    ) -> Result<ResponseValue<types::GetOrCreateMessageResponse>, Error<()>> {
+        let url = format!("{}/v1/chat/messages/get-or-create", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .post(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .json(&body)
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "get_or_create_message",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Gets the user who carries these tags, or creates one
+
+Looks for a stored user by tags: by all of the request's, or only by those that `discriminateByTags` lists; further tags of the stored user do not matter. A user who is found is updated with the name, the picture and the tags of this request (from version 1.80 on).
+
+Sends a `POST` request to `/v1/chat/users/get-or-create`
+
+*/
+    pub async fn get_or_create_user<'a>(
+        &'a self,
+        body: &'a crate::api::types::NewUser,
+    ) -> Result<ResponseValue<types::GetOrCreateUserResponse>, Error<()>> {
+        let url = format!("{}/v1/chat/users/get-or-create", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .post(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .json(&body)
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "get_or_create_user",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+    /**Gets the conversation that carries these tags, or creates it
+
+Looks for a stored conversation of the channel by tags: by all of the request's, or only by those that `discriminateByTags` lists; further tags of the stored conversation do not matter. One that is found is updated with the tags of this request (from version 1.80 on).
+
+Sends a `POST` request to `/v1/chat/conversations/get-or-create`
+
+*/
+    pub async fn get_or_create_conversation<'a>(
+        &'a self,
+        body: &'a crate::api::types::NewConversation,
+    ) -> Result<ResponseValue<types::GetOrCreateConversationResponse>, Error<()>> {
+        let url = format!("{}/v1/chat/conversations/get-or-create", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .post(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .json(&body)
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "get_or_create_conversation",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+}
+/// Items consumers will typically use such as the Client.
+pub mod prelude {
+    #[allow(unused_imports)]
+    pub use super::Client;
 }

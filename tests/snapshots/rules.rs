@@ -1,0 +1,241 @@
+/// Where the API is.
+pub const BASE_URL: &str = "https://api.botpress.cloud";
+///The bot that is addressed.
+pub const BOT_ID: ::http::HeaderName = ::http::HeaderName::from_static("x-bot-id");
+///The integration that calls, by its id.
+pub const INTEGRATION_ID: ::http::HeaderName = ::http::HeaderName::from_static(
+    "x-integration-id",
+);
+///The integration that calls, by its alias in the bot.
+pub const INTEGRATION_ALIAS: ::http::HeaderName = ::http::HeaderName::from_static(
+    "x-integration-alias",
+);
+/// The operations, in the order of the spec.
+pub static OPERATIONS: [Operation; 3usize] = [
+    Operation {
+        index: 0usize,
+        name: "get_or_create_message",
+        path: "/v1/chat/messages/get-or-create",
+        record: "message",
+        within: &[],
+        refers: &[(1usize, "userId"), (2usize, "conversationId")],
+        body: Schema::Object {
+            properties: &[
+                (
+                    "conversationId",
+                    Schema::String {
+                        min: Some(28usize),
+                        max: Some(36usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "userId",
+                    Schema::String {
+                        min: Some(28usize),
+                        max: Some(36usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "type",
+                    Schema::String {
+                        min: None,
+                        max: Some(200usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "payload",
+                    Schema::Object {
+                        properties: &[],
+                        required: &[],
+                        others: Some(&Schema::Any),
+                    },
+                ),
+                (
+                    "tags",
+                    Schema::Object {
+                        properties: &[],
+                        required: &[],
+                        others: Some(
+                            &Schema::String {
+                                min: None,
+                                max: Some(500usize),
+                                values: &[],
+                                date_time: false,
+                            },
+                        ),
+                    },
+                ),
+                (
+                    "schedule",
+                    Schema::OneOf(
+                        &[
+                            (
+                                "dateTime",
+                                Schema::String {
+                                    min: Some(24usize),
+                                    max: Some(28usize),
+                                    values: &[],
+                                    date_time: true,
+                                },
+                            ),
+                            ("delay", Schema::Number { min: Some(0f64) }),
+                        ],
+                    ),
+                ),
+                (
+                    "origin",
+                    Schema::String {
+                        min: None,
+                        max: None,
+                        values: &["synthetic"],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "discriminateByTags",
+                    Schema::Array(
+                        &Schema::String {
+                            min: None,
+                            max: Some(500usize),
+                            values: &[],
+                            date_time: false,
+                        },
+                    ),
+                ),
+            ],
+            required: &["conversationId", "userId", "type", "payload", "tags"],
+            others: None,
+        },
+    },
+    Operation {
+        index: 1usize,
+        name: "get_or_create_user",
+        path: "/v1/chat/users/get-or-create",
+        record: "user",
+        within: &[],
+        refers: &[],
+        body: Schema::Object {
+            properties: &[
+                (
+                    "tags",
+                    Schema::Object {
+                        properties: &[],
+                        required: &[],
+                        others: Some(
+                            &Schema::String {
+                                min: None,
+                                max: Some(500usize),
+                                values: &[],
+                                date_time: false,
+                            },
+                        ),
+                    },
+                ),
+                (
+                    "name",
+                    Schema::String {
+                        min: None,
+                        max: Some(200usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "pictureUrl",
+                    Schema::String {
+                        min: None,
+                        max: Some(40000usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "integrationName",
+                    Schema::String {
+                        min: None,
+                        max: Some(200usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "discriminateByTags",
+                    Schema::Array(
+                        &Schema::String {
+                            min: None,
+                            max: Some(500usize),
+                            values: &[],
+                            date_time: false,
+                        },
+                    ),
+                ),
+            ],
+            required: &["tags"],
+            others: None,
+        },
+    },
+    Operation {
+        index: 2usize,
+        name: "get_or_create_conversation",
+        path: "/v1/chat/conversations/get-or-create",
+        record: "conversation",
+        within: &["channel"],
+        refers: &[],
+        body: Schema::Object {
+            properties: &[
+                (
+                    "channel",
+                    Schema::String {
+                        min: None,
+                        max: Some(200usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "tags",
+                    Schema::Object {
+                        properties: &[],
+                        required: &[],
+                        others: Some(
+                            &Schema::String {
+                                min: None,
+                                max: Some(500usize),
+                                values: &[],
+                                date_time: false,
+                            },
+                        ),
+                    },
+                ),
+                (
+                    "integrationName",
+                    Schema::String {
+                        min: None,
+                        max: Some(200usize),
+                        values: &[],
+                        date_time: false,
+                    },
+                ),
+                (
+                    "discriminateByTags",
+                    Schema::Array(
+                        &Schema::String {
+                            min: None,
+                            max: Some(500usize),
+                            values: &[],
+                            date_time: false,
+                        },
+                    ),
+                ),
+            ],
+            required: &["channel", "tags"],
+            others: None,
+        },
+    },
+];
