@@ -1,6 +1,7 @@
-//! Generates the client from `spec/botpress.yaml`: serde_yaml reads the contract, openapiv3 models it,
-//! progenitor generates types and methods, and quote adds what progenitor cannot: open enumerations,
-//! constructors, and the rules that a request must keep.
+//! Generates the client from `spec/botpress.yaml`: serde_yaml reads the contract, `build/document.rs` and
+//! `build/schema.rs` reject what nothing here understands, openapiv3 models the rest, progenitor generates types
+//! and methods, and quote adds what progenitor cannot: open enumerations, constructors, and the rules that
+//! a request must keep.
 //!
 //! `OUT_DIR/types.rs` is what `src/generated.rs` includes, `OUT_DIR/client.rs` what `src/attempt.rs` does.
 
@@ -8,21 +9,34 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::{env, fs};
 
-use openapiv3::OpenAPI;
+use openapiv3::{OpenAPI, ReferenceOr, Schema, SchemaKind, Type};
 use proc_macro2::TokenStream;
 use progenitor::{GenerationSettings, Generator, HooksMode};
 use quote::quote;
 
 use operations::{headers, operations, prepare, records, table};
-use spec::{Result, parse, schemas};
-use types::{constructors, open_enums, refine};
+use serde_yaml::Value;
+use spec::{Result, parse, read, schemas};
+use types::{constructors, open_enums, reader, refine};
 
+#[path = "build/blame.rs"]
+mod blame;
+#[path = "build/document.rs"]
+mod document;
+#[path = "build/input.rs"]
+mod input;
+#[path = "build/names.rs"]
+mod names;
 #[path = "build/operations.rs"]
 mod operations;
 #[path = "build/rules.rs"]
 mod rules;
+#[path = "build/schema.rs"]
+mod schema;
 #[path = "build/spec.rs"]
 mod spec;
+#[path = "build/strict.rs"]
+mod strict;
 #[path = "build/types.rs"]
 mod types;
 
@@ -58,8 +72,11 @@ struct Generated {
 
 /// From YAML to formatted Rust.
 fn generate(yaml: &str) -> Result<Generated> {
-    let mut spec = parse(yaml)?;
-    let schemas = schemas(&spec)?;
+    let mut document = read(yaml)?;
+    document::check(&document)?;
+    let schemas = schemas(&parse(&document)?)?;
+    input::prepare(&mut document);
+    let mut spec = parse(&document)?;
     let base_url = spec.servers.first().map(|server| server.url.clone());
     let base_url = base_url.ok_or("servers: at least one is needed, the default base URL")?;
     let operations = operations(&mut spec, &schemas)?;
@@ -67,22 +84,24 @@ fn generate(yaml: &str) -> Result<Generated> {
     let headers = headers(&spec)?;
     let table = table(&operations, &schemas)?;
     let open_enums = open_enums(&schemas)?;
-    let constructors = constructors(&schemas)?;
     let records = records(&operations)?;
-    let mut client = file(progenitor(&spec, open_enums.keys())?)?;
+    let mut client = file(progenitor(&spec, &document, open_enums.keys())?)?;
     prepare(&mut client);
 
     let mut types = take_types(&mut client)?;
     if let Some((_, items)) = &mut types.content {
+        let constructors = constructors(items, &schemas)?;
         let debugs = refine(items, &schemas)?;
         let additions = open_enums.values().chain(&constructors).chain([&debugs]);
         items.extend(file(quote!(#(#additions)*))?.items);
     }
+    let reader = reader();
     let types = file(quote! {
         /// Where the API is.
         pub const BASE_URL: &str = #base_url;
         #headers
         #table
+        #reader
         #types
     })?;
     client.items.extend(file(records)?.items);
@@ -96,6 +115,7 @@ fn file(tokens: TokenStream) -> Result<syn::File> {
 /// The client as progenitor generates it, with `provided` types left to the rest of this program.
 fn progenitor<'a>(
     spec: &OpenAPI,
+    document: &Value,
     provided: impl Iterator<Item = &'a String>,
 ) -> Result<TokenStream> {
     let mut settings = GenerationSettings::default();
@@ -103,25 +123,40 @@ fn progenitor<'a>(
         .with_map_type("::std::collections::BTreeMap") // equal messages are equal bytes
         .with_derive("PartialEq")
         .with_hooks(HooksMode::Expected)
-        .with_inner_type(quote!(super::Attempt))
-        // As f64, a delay of 0 would be sent as 0.0.
-        .with_replacement("ScheduleDelay", "::serde_json::Number", [].into_iter());
+        .with_inner_type(quote!(super::Attempt));
+    // As f64, a delay of 0 would be sent as 0.0.
+    for name in spec.components.iter().flat_map(|c| &c.schemas).filter_map(number) {
+        settings.with_replacement(name, "::serde_json::Number", [].into_iter());
+    }
     for name in provided {
         settings.with_replacement(name, name, [].into_iter());
     }
+    without_panic(spec, &settings).map_err(|whole| {
+        let part = blame::find(document, |part| without_panic(part, &settings).err());
+        let (at, cause) = part.unwrap_or(("the whole".into(), whole));
+        format!("{at}: progenitor cannot generate from it: {cause}")
+    })
+}
 
-    // progenitor and typify panic on shapes that they do not support.
+/// The name of a schema that is a number.
+fn number<'a>((name, schema): (&'a String, &'a ReferenceOr<Schema>)) -> Option<&'a String> {
+    let kind = &schema.as_item()?.schema_kind;
+    matches!(kind, SchemaKind::Type(Type::Number(_))).then_some(name)
+}
+
+/// progenitor and typify panic on shapes that they do not support.
+fn without_panic(spec: &OpenAPI, settings: &GenerationSettings) -> Result<TokenStream> {
     let report = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let result =
-        panic::catch_unwind(AssertUnwindSafe(|| Generator::new(&settings).generate_tokens(spec)));
+        panic::catch_unwind(AssertUnwindSafe(|| Generator::new(settings).generate_tokens(spec)));
     panic::set_hook(report);
     match result {
-        Ok(tokens) => tokens.map_err(|e| format!("progenitor cannot generate from it: {e}")),
+        Ok(tokens) => tokens.map_err(|e| e.to_string()),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or(panic.downcast_ref::<&str>().copied());
-            Err(format!("progenitor cannot generate from it: {}", text.unwrap_or("it panicked")))
+            Err(text.unwrap_or("it panicked").to_owned())
         }
     }
 }

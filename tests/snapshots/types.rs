@@ -27,7 +27,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                         min: Some(28usize),
                         max: Some(36usize),
                         values: &[],
-                        date_time: false,
+                        date: None,
                     },
                 ),
                 (
@@ -36,7 +36,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                         min: Some(28usize),
                         max: Some(36usize),
                         values: &[],
-                        date_time: false,
+                        date: None,
                     },
                 ),
                 (
@@ -45,7 +45,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                         min: None,
                         max: Some(200usize),
                         values: &[],
-                        date_time: false,
+                        date: None,
                     },
                 ),
                 (
@@ -66,7 +66,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                                 min: None,
                                 max: Some(500usize),
                                 values: &[],
-                                date_time: false,
+                                date: None,
                             },
                         ),
                     },
@@ -81,7 +81,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                                     min: Some(24usize),
                                     max: Some(28usize),
                                     values: &[],
-                                    date_time: true,
+                                    date: Some(Date::Iso8601),
                                 },
                             ),
                             ("delay", Schema::Number { min: Some(0f64) }),
@@ -94,7 +94,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                         min: None,
                         max: None,
                         values: &["synthetic"],
-                        date_time: false,
+                        date: None,
                     },
                 ),
                 (
@@ -104,7 +104,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                             min: None,
                             max: Some(500usize),
                             values: &[],
-                            date_time: false,
+                            date: None,
                         },
                     ),
                 ),
@@ -132,7 +132,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                                 min: None,
                                 max: Some(500usize),
                                 values: &[],
-                                date_time: false,
+                                date: None,
                             },
                         ),
                     },
@@ -143,7 +143,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                         min: None,
                         max: Some(200usize),
                         values: &[],
-                        date_time: false,
+                        date: None,
                     },
                 ),
                 (
@@ -152,7 +152,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                         min: None,
                         max: Some(40000usize),
                         values: &[],
-                        date_time: false,
+                        date: None,
                     },
                 ),
                 (
@@ -161,7 +161,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                         min: None,
                         max: Some(200usize),
                         values: &[],
-                        date_time: false,
+                        date: None,
                     },
                 ),
                 (
@@ -171,7 +171,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                             min: None,
                             max: Some(500usize),
                             values: &[],
-                            date_time: false,
+                            date: None,
                         },
                     ),
                 ),
@@ -195,7 +195,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                         min: None,
                         max: Some(200usize),
                         values: &[],
-                        date_time: false,
+                        date: None,
                     },
                 ),
                 (
@@ -208,7 +208,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                                 min: None,
                                 max: Some(500usize),
                                 values: &[],
-                                date_time: false,
+                                date: None,
                             },
                         ),
                     },
@@ -219,7 +219,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                         min: None,
                         max: Some(200usize),
                         values: &[],
-                        date_time: false,
+                        date: None,
                     },
                 ),
                 (
@@ -229,7 +229,7 @@ pub static OPERATIONS: [Operation; 3usize] = [
                             min: None,
                             max: Some(500usize),
                             values: &[],
-                            date_time: false,
+                            date: None,
                         },
                     ),
                 ),
@@ -239,6 +239,23 @@ pub static OPERATIONS: [Operation; 3usize] = [
         },
     },
 ];
+fn read_open_enum<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: for<'a> From<&'a str>,
+    D: ::serde::Deserializer<'de>,
+{
+    struct Visitor<T>(::std::marker::PhantomData<T>);
+    impl<T: for<'a> From<&'a str>> ::serde::de::Visitor<'_> for Visitor<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            f.write_str("a string")
+        }
+        fn visit_str<E>(self, value: &str) -> Result<T, E> {
+            Ok(value.into())
+        }
+    }
+    deserializer.deserialize_str(Visitor(::std::marker::PhantomData))
+}
 /// Types used as operation parameters and responses.
 #[allow(clippy::all)]
 pub mod types {
@@ -1680,7 +1697,7 @@ pub mod types {
         ///`say`: it sends its value to the bot as the person's words.
         Say,
         /// A value that this version of the crate does not know.
-        Other(String),
+        Other(::std::string::String),
     }
     impl CardActionKind {
         /// The value as the API writes it.
@@ -1693,7 +1710,7 @@ pub mod types {
             }
         }
     }
-    impl From<&str> for CardActionKind {
+    impl ::std::convert::From<&str> for CardActionKind {
         fn from(value: &str) -> Self {
             match value {
                 "postback" => Self::Postback,
@@ -1706,28 +1723,15 @@ pub mod types {
     impl<'de> ::serde::Deserialize<'de> for CardActionKind {
         fn deserialize<D: ::serde::Deserializer<'de>>(
             deserializer: D,
-        ) -> Result<Self, D::Error> {
-            struct Visitor;
-            impl ::serde::de::Visitor<'_> for Visitor {
-                type Value = CardActionKind;
-                fn expecting(
-                    &self,
-                    f: &mut ::std::fmt::Formatter<'_>,
-                ) -> ::std::fmt::Result {
-                    f.write_str("a string")
-                }
-                fn visit_str<E>(self, value: &str) -> Result<CardActionKind, E> {
-                    Ok(value.into())
-                }
-            }
-            deserializer.deserialize_str(Visitor)
+        ) -> ::std::result::Result<Self, D::Error> {
+            super::read_open_enum(deserializer)
         }
     }
     impl ::serde::Serialize for CardActionKind {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
+        ) -> ::std::result::Result<S::Ok, S::Error> {
             serializer.serialize_str(self.as_str())
         }
     }
@@ -1745,7 +1749,7 @@ pub mod types {
         ///`outgoing`: from the bot to a person.
         Outgoing,
         /// A value that this version of the crate does not know.
-        Other(String),
+        Other(::std::string::String),
     }
     impl Direction {
         /// The value as the API writes it.
@@ -1757,7 +1761,7 @@ pub mod types {
             }
         }
     }
-    impl From<&str> for Direction {
+    impl ::std::convert::From<&str> for Direction {
         fn from(value: &str) -> Self {
             match value {
                 "incoming" => Self::Incoming,
@@ -1769,28 +1773,15 @@ pub mod types {
     impl<'de> ::serde::Deserialize<'de> for Direction {
         fn deserialize<D: ::serde::Deserializer<'de>>(
             deserializer: D,
-        ) -> Result<Self, D::Error> {
-            struct Visitor;
-            impl ::serde::de::Visitor<'_> for Visitor {
-                type Value = Direction;
-                fn expecting(
-                    &self,
-                    f: &mut ::std::fmt::Formatter<'_>,
-                ) -> ::std::fmt::Result {
-                    f.write_str("a string")
-                }
-                fn visit_str<E>(self, value: &str) -> Result<Direction, E> {
-                    Ok(value.into())
-                }
-            }
-            deserializer.deserialize_str(Visitor)
+        ) -> ::std::result::Result<Self, D::Error> {
+            super::read_open_enum(deserializer)
         }
     }
     impl ::serde::Serialize for Direction {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
+        ) -> ::std::result::Result<S::Ok, S::Error> {
             serializer.serialize_str(self.as_str())
         }
     }
@@ -1856,7 +1847,7 @@ pub mod types {
         ///`OperationTimeout`: the API took too long and may have stored the record; repeat the call.
         OperationTimeout,
         /// A value that this version of the crate does not know.
-        Other(String),
+        Other(::std::string::String),
     }
     impl ErrorType {
         /// The value as the API writes it.
@@ -1892,7 +1883,7 @@ pub mod types {
             }
         }
     }
-    impl From<&str> for ErrorType {
+    impl ::std::convert::From<&str> for ErrorType {
         fn from(value: &str) -> Self {
             match value {
                 "InvalidPayload" => Self::InvalidPayload,
@@ -1928,28 +1919,15 @@ pub mod types {
     impl<'de> ::serde::Deserialize<'de> for ErrorType {
         fn deserialize<D: ::serde::Deserializer<'de>>(
             deserializer: D,
-        ) -> Result<Self, D::Error> {
-            struct Visitor;
-            impl ::serde::de::Visitor<'_> for Visitor {
-                type Value = ErrorType;
-                fn expecting(
-                    &self,
-                    f: &mut ::std::fmt::Formatter<'_>,
-                ) -> ::std::fmt::Result {
-                    f.write_str("a string")
-                }
-                fn visit_str<E>(self, value: &str) -> Result<ErrorType, E> {
-                    Ok(value.into())
-                }
-            }
-            deserializer.deserialize_str(Visitor)
+        ) -> ::std::result::Result<Self, D::Error> {
+            super::read_open_enum(deserializer)
         }
     }
     impl ::serde::Serialize for ErrorType {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
+        ) -> ::std::result::Result<S::Ok, S::Error> {
             serializer.serialize_str(self.as_str())
         }
     }
@@ -1965,7 +1943,7 @@ pub mod types {
         ///`synthetic`: a program wrote it.
         Synthetic,
         /// A value that this version of the crate does not know.
-        Other(String),
+        Other(::std::string::String),
     }
     impl Origin {
         /// The value as the API writes it.
@@ -1976,7 +1954,7 @@ pub mod types {
             }
         }
     }
-    impl From<&str> for Origin {
+    impl ::std::convert::From<&str> for Origin {
         fn from(value: &str) -> Self {
             match value {
                 "synthetic" => Self::Synthetic,
@@ -1987,28 +1965,15 @@ pub mod types {
     impl<'de> ::serde::Deserialize<'de> for Origin {
         fn deserialize<D: ::serde::Deserializer<'de>>(
             deserializer: D,
-        ) -> Result<Self, D::Error> {
-            struct Visitor;
-            impl ::serde::de::Visitor<'_> for Visitor {
-                type Value = Origin;
-                fn expecting(
-                    &self,
-                    f: &mut ::std::fmt::Formatter<'_>,
-                ) -> ::std::fmt::Result {
-                    f.write_str("a string")
-                }
-                fn visit_str<E>(self, value: &str) -> Result<Origin, E> {
-                    Ok(value.into())
-                }
-            }
-            deserializer.deserialize_str(Visitor)
+        ) -> ::std::result::Result<Self, D::Error> {
+            super::read_open_enum(deserializer)
         }
     }
     impl ::serde::Serialize for Origin {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
+        ) -> ::std::result::Result<S::Ok, S::Error> {
             serializer.serialize_str(self.as_str())
         }
     }
@@ -2021,14 +1986,14 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("audioUrl") {
                 map.serialize_entry("audioUrl", &self.audio_url)?;
             }
             if !self.extra.contains_key("title") {
-                if let Some(value) = &self.title {
+                if let ::std::option::Option::Some(value) = &self.title {
                     map.serialize_entry("title", value)?;
                 }
             }
@@ -2041,25 +2006,28 @@ pub mod types {
     impl Audio {
         ///A sound recording.
         #[must_use]
-        pub fn new(audio_url: impl Into<String>) -> Self {
+        pub fn new(audio_url: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
                 audio_url: audio_url.into(),
-                title: None,
-                extra: Default::default(),
+                title: ::std::default::Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         ///What it is.
         #[must_use]
-        pub fn title(mut self, title: impl Into<String>) -> Self {
-            self.title = Some(title.into());
+        pub fn title(
+            mut self,
+            title: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.title = ::std::option::Option::Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2069,9 +2037,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("items") {
                 map.serialize_entry("items", &self.items)?;
             }
@@ -2084,18 +2052,22 @@ pub mod types {
     impl Bloc {
         ///Several contents in one message.
         #[must_use]
-        pub fn new(items: impl IntoIterator<Item = impl Into<BlocItem>>) -> Self {
+        pub fn new(
+            items: impl ::std::iter::IntoIterator<
+                Item = impl ::std::convert::Into<BlocItem>,
+            >,
+        ) -> Self {
             Self {
-                items: items.into_iter().map(Into::into).collect(),
-                extra: Default::default(),
+                items: items.into_iter().map(::std::convert::Into::into).collect(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2105,9 +2077,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("title") {
                 map.serialize_entry("title", &self.title)?;
             }
@@ -2115,12 +2087,12 @@ pub mod types {
                 map.serialize_entry("actions", &self.actions)?;
             }
             if !self.extra.contains_key("subtitle") {
-                if let Some(value) = &self.subtitle {
+                if let ::std::option::Option::Some(value) = &self.subtitle {
                     map.serialize_entry("subtitle", value)?;
                 }
             }
             if !self.extra.contains_key("imageUrl") {
-                if let Some(value) = &self.image_url {
+                if let ::std::option::Option::Some(value) = &self.image_url {
                     map.serialize_entry("imageUrl", value)?;
                 }
             }
@@ -2134,35 +2106,41 @@ pub mod types {
         ///A card with buttons.
         #[must_use]
         pub fn new(
-            title: impl Into<String>,
-            actions: impl IntoIterator<Item = CardAction>,
+            title: impl ::std::convert::Into<::std::string::String>,
+            actions: impl ::std::iter::IntoIterator<Item = CardAction>,
         ) -> Self {
             Self {
                 title: title.into(),
                 actions: actions.into_iter().collect(),
-                subtitle: None,
-                image_url: None,
-                extra: Default::default(),
+                subtitle: ::std::default::Default::default(),
+                image_url: ::std::default::Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         ///The line below the heading.
         #[must_use]
-        pub fn subtitle(mut self, subtitle: impl Into<String>) -> Self {
-            self.subtitle = Some(subtitle.into());
+        pub fn subtitle(
+            mut self,
+            subtitle: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.subtitle = ::std::option::Option::Some(subtitle.into());
             self
         }
         ///Where the picture on the card is.
         #[must_use]
-        pub fn image_url(mut self, image_url: impl Into<String>) -> Self {
-            self.image_url = Some(image_url.into());
+        pub fn image_url(
+            mut self,
+            image_url: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.image_url = ::std::option::Option::Some(image_url.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2172,9 +2150,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("action") {
                 map.serialize_entry("action", &self.action)?;
             }
@@ -2194,23 +2172,23 @@ pub mod types {
         ///A button of a card.
         #[must_use]
         pub fn new(
-            action: impl Into<CardActionKind>,
-            label: impl Into<String>,
-            value: impl Into<String>,
+            action: impl ::std::convert::Into<CardActionKind>,
+            label: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::std::string::String>,
         ) -> Self {
             Self {
                 action: action.into(),
                 label: label.into(),
                 value: value.into(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2220,9 +2198,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("items") {
                 map.serialize_entry("items", &self.items)?;
             }
@@ -2235,18 +2213,18 @@ pub mod types {
     impl Carousel {
         ///Several cards side by side.
         #[must_use]
-        pub fn new(items: impl IntoIterator<Item = Card>) -> Self {
+        pub fn new(items: impl ::std::iter::IntoIterator<Item = Card>) -> Self {
             Self {
                 items: items.into_iter().collect(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2256,9 +2234,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("text") {
                 map.serialize_entry("text", &self.text)?;
             }
@@ -2275,21 +2253,21 @@ pub mod types {
         ///A question with a few answers, as buttons.
         #[must_use]
         pub fn new(
-            text: impl Into<String>,
-            options: impl IntoIterator<Item = ChoiceOption>,
+            text: impl ::std::convert::Into<::std::string::String>,
+            options: impl ::std::iter::IntoIterator<Item = ChoiceOption>,
         ) -> Self {
             Self {
                 text: text.into(),
                 options: options.into_iter().collect(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2299,9 +2277,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("label") {
                 map.serialize_entry("label", &self.label)?;
             }
@@ -2317,19 +2295,22 @@ pub mod types {
     impl ChoiceOption {
         ///An answer to choose.
         #[must_use]
-        pub fn new(label: impl Into<String>, value: impl Into<String>) -> Self {
+        pub fn new(
+            label: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
             Self {
                 label: label.into(),
                 value: value.into(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2339,9 +2320,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("text") {
                 map.serialize_entry("text", &self.text)?;
             }
@@ -2358,21 +2339,21 @@ pub mod types {
         ///A question with many answers, as a list.
         #[must_use]
         pub fn new(
-            text: impl Into<String>,
-            options: impl IntoIterator<Item = ChoiceOption>,
+            text: impl ::std::convert::Into<::std::string::String>,
+            options: impl ::std::iter::IntoIterator<Item = ChoiceOption>,
         ) -> Self {
             Self {
                 text: text.into(),
                 options: options.into_iter().collect(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2382,14 +2363,14 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("fileUrl") {
                 map.serialize_entry("fileUrl", &self.file_url)?;
             }
             if !self.extra.contains_key("title") {
-                if let Some(value) = &self.title {
+                if let ::std::option::Option::Some(value) = &self.title {
                     map.serialize_entry("title", value)?;
                 }
             }
@@ -2402,25 +2383,28 @@ pub mod types {
     impl File {
         ///Any other file.
         #[must_use]
-        pub fn new(file_url: impl Into<String>) -> Self {
+        pub fn new(file_url: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
                 file_url: file_url.into(),
-                title: None,
-                extra: Default::default(),
+                title: ::std::default::Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         ///What it is.
         #[must_use]
-        pub fn title(mut self, title: impl Into<String>) -> Self {
-            self.title = Some(title.into());
+        pub fn title(
+            mut self,
+            title: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.title = ::std::option::Option::Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2430,14 +2414,14 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("imageUrl") {
                 map.serialize_entry("imageUrl", &self.image_url)?;
             }
             if !self.extra.contains_key("title") {
-                if let Some(value) = &self.title {
+                if let ::std::option::Option::Some(value) = &self.title {
                     map.serialize_entry("title", value)?;
                 }
             }
@@ -2450,25 +2434,28 @@ pub mod types {
     impl Image {
         ///A picture.
         #[must_use]
-        pub fn new(image_url: impl Into<String>) -> Self {
+        pub fn new(image_url: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
                 image_url: image_url.into(),
-                title: None,
-                extra: Default::default(),
+                title: ::std::default::Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         ///What it shows.
         #[must_use]
-        pub fn title(mut self, title: impl Into<String>) -> Self {
-            self.title = Some(title.into());
+        pub fn title(
+            mut self,
+            title: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.title = ::std::option::Option::Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2478,9 +2465,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("latitude") {
                 map.serialize_entry("latitude", &self.latitude)?;
             }
@@ -2488,12 +2475,12 @@ pub mod types {
                 map.serialize_entry("longitude", &self.longitude)?;
             }
             if !self.extra.contains_key("address") {
-                if let Some(value) = &self.address {
+                if let ::std::option::Option::Some(value) = &self.address {
                     map.serialize_entry("address", value)?;
                 }
             }
             if !self.extra.contains_key("title") {
-                if let Some(value) = &self.title {
+                if let ::std::option::Option::Some(value) = &self.title {
                     map.serialize_entry("title", value)?;
                 }
             }
@@ -2510,29 +2497,35 @@ pub mod types {
             Self {
                 latitude: latitude,
                 longitude: longitude,
-                address: None,
-                title: None,
-                extra: Default::default(),
+                address: ::std::default::Default::default(),
+                title: ::std::default::Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         ///Its postal address.
         #[must_use]
-        pub fn address(mut self, address: impl Into<String>) -> Self {
-            self.address = Some(address.into());
+        pub fn address(
+            mut self,
+            address: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.address = ::std::option::Option::Some(address.into());
             self
         }
         ///Its name.
         #[must_use]
-        pub fn title(mut self, title: impl Into<String>) -> Self {
-            self.title = Some(title.into());
+        pub fn title(
+            mut self,
+            title: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.title = ::std::option::Option::Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2542,9 +2535,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("markdown") {
                 map.serialize_entry("markdown", &self.markdown)?;
             }
@@ -2557,18 +2550,18 @@ pub mod types {
     impl Markdown {
         ///Text in Markdown; deprecated by Botpress.
         #[must_use]
-        pub fn new(markdown: impl Into<String>) -> Self {
+        pub fn new(markdown: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
                 markdown: markdown.into(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2578,9 +2571,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("text") {
                 map.serialize_entry("text", &self.text)?;
             }
@@ -2593,18 +2586,18 @@ pub mod types {
     impl Text {
         ///Plain text.
         #[must_use]
-        pub fn new(text: impl Into<String>) -> Self {
+        pub fn new(text: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
                 text: text.into(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2614,14 +2607,14 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("videoUrl") {
                 map.serialize_entry("videoUrl", &self.video_url)?;
             }
             if !self.extra.contains_key("title") {
-                if let Some(value) = &self.title {
+                if let ::std::option::Option::Some(value) = &self.title {
                     map.serialize_entry("title", value)?;
                 }
             }
@@ -2634,25 +2627,28 @@ pub mod types {
     impl Video {
         ///A video.
         #[must_use]
-        pub fn new(video_url: impl Into<String>) -> Self {
+        pub fn new(video_url: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
                 video_url: video_url.into(),
-                title: None,
-                extra: Default::default(),
+                title: ::std::default::Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         ///What it shows.
         #[must_use]
-        pub fn title(mut self, title: impl Into<String>) -> Self {
-            self.title = Some(title.into());
+        pub fn title(
+            mut self,
+            title: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.title = ::std::option::Option::Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2666,7 +2662,7 @@ pub mod types {
                 .field("direction", &self.direction)
                 .field("id", &self.id)
                 .field("origin", &self.origin)
-                .field("payload", &format_args!("_"))
+                .field("payload", &::std::format_args!("_"))
                 .field("tags", &self.tags)
                 .field("type_", &self.type_)
                 .field("updated_at", &self.updated_at)
