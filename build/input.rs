@@ -17,9 +17,20 @@ pub fn prepare(document: &mut Value) {
         tell_deprecated(schema);
         below(schema);
     }
+    let responses = document.get("components").and_then(|components| components.get("responses"));
+    let responses = responses.cloned().unwrap_or_default();
     let paths = document.get_mut("paths").and_then(Value::as_mapping_mut).into_iter().flatten();
-    let items = paths.filter_map(|(_, item)| item.as_mapping_mut()).flatten();
-    items.for_each(|(_, operation)| tell_deprecated(operation));
+    for (_, operation) in paths.filter_map(|(_, item)| item.as_mapping_mut()).flatten() {
+        tell_deprecated(operation);
+        let all = operation.get_mut("responses").and_then(Value::as_mapping_mut);
+        for (_, response) in all.into_iter().flatten() {
+            let name = response.get("$ref").and_then(Value::as_str);
+            let name = name.and_then(|reference| reference.rsplit('/').next());
+            if let Some(shared) = name.and_then(|name| responses.get(name)) {
+                *response = shared.clone();
+            }
+        }
+    }
 }
 
 /// The schemas below one.
@@ -59,12 +70,13 @@ fn unnamed(schema: &mut Value) {
 
 /// Rust users read of it in the documentation.
 fn tell_deprecated(described: &mut Value) {
-    if described.get("deprecated").is_none() {
+    let Value::Mapping(map) = described else { return };
+    if map.get("deprecated").is_none() {
         return;
     }
-    if let Some(Value::String(text)) = described.get_mut("description")
-        && !text.to_lowercase().contains("deprecated")
-    {
-        text.push_str("\n\nDeprecated.");
+    match map.get_mut("description") {
+        Some(Value::String(text)) if text.to_lowercase().contains("deprecated") => {}
+        Some(Value::String(text)) => text.push_str("\n\nDeprecated."),
+        _ => _ = map.insert("description".into(), "Deprecated.".into()),
     }
 }

@@ -608,6 +608,12 @@ fn form(node: &Node<'_>) -> Result<&'static str> {
                     return Ok(form);
                 }
             }
+            let known = || TYPES.iter().flat_map(|(_, keywords)| *keywords).chain(&ANY);
+            for (key, ..) in node.entries() {
+                if known().all(|keyword| keyword.0 != key) {
+                    return Err(node.unknown(key, known().map(|keyword| keyword.0)));
+                }
+            }
             // A keyword of some type, without that type.
             let meant = node.entries().find_map(|(key, ..)| {
                 let of = |keywords: &[Keyword]| keywords.iter().any(|keyword| keyword.0 == key);

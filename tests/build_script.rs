@@ -1223,6 +1223,21 @@ fn edits_change_what_is_generated() {
     ]);
 }
 
+/// `tests/shapes.rs` compiles and uses it.
+#[test]
+fn awkward_names_and_types_generate_what_was_reviewed() {
+    let (printed, generated) = build(Some(include_str!("specs/shapes.yaml")));
+    let generated = generated.unwrap_or_else(|| panic!("{printed}"));
+    let start = generated.find("fn read_open_enum").unwrap();
+    let end = generated
+        .find(
+            "#[allow(unused_imports)]
+pub use progenitor_client",
+        )
+        .unwrap();
+    expectorate::assert_contents("tests/snapshots/shapes.rs", &generated[start..end]);
+}
+
 /// A status may be written as a number, too.
 #[test]
 fn a_spec_that_says_the_same_generates_the_same() {
