@@ -1,6 +1,7 @@
-//! Generates the client from `spec/botpress.yaml`: serde_yaml reads the contract, openapiv3 models it,
-//! progenitor generates types and methods, and quote adds what progenitor cannot: open enumerations,
-//! constructors, and the rules that a request must keep.
+//! Generates the client from `spec/botpress.yaml`: serde_yaml reads the contract, `build/document.rs` and
+//! `build/schema.rs` reject what nothing here understands, openapiv3 models the rest, progenitor generates types
+//! and methods, and quote adds what progenitor cannot: open enumerations, constructors, and the rules that
+//! a request must keep.
 //!
 //! `src/api.rs` includes `OUT_DIR/api.rs`, which is progenitor's client as it is, with its types refined.
 //! `src/generated.rs` includes `OUT_DIR/rules.rs`, and `src/attempt.rs` includes `OUT_DIR/records.rs`.
@@ -9,21 +10,34 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::{env, fs};
 
-use openapiv3::OpenAPI;
+use openapiv3::{OpenAPI, ReferenceOr, Schema, SchemaKind, Type};
 use proc_macro2::TokenStream;
 use progenitor::{GenerationSettings, Generator, HooksMode};
 use quote::quote;
 
 use operations::{GetOrCreate, bodies, headers, operations, records, table};
-use spec::{Result, parse, schemas};
+use serde_yaml::Value;
+use spec::{Result, parse, read, schemas};
 use types::{constructors, open_enums, refine};
 
+#[path = "build/blame.rs"]
+mod blame;
+#[path = "build/document.rs"]
+mod document;
+#[path = "build/input.rs"]
+mod input;
+#[path = "build/names.rs"]
+mod names;
 #[path = "build/operations.rs"]
 mod operations;
 #[path = "build/rules.rs"]
 mod rules;
+#[path = "build/schema.rs"]
+mod schema;
 #[path = "build/spec.rs"]
 mod spec;
+#[path = "build/strict.rs"]
+mod strict;
 #[path = "build/types.rs"]
 mod types;
 
@@ -53,8 +67,11 @@ fn run() -> Result<()> {
 
 /// From YAML to files of formatted Rust.
 fn generate(yaml: &str) -> Result<[(&'static str, String); 3]> {
-    let mut spec = parse(yaml)?;
-    let schemas = schemas(&spec)?;
+    let mut document = read(yaml)?;
+    document::check(&document)?;
+    let schemas = schemas(&parse(&document)?)?;
+    input::prepare(&mut document);
+    let mut spec = parse(&document)?;
     let base_url = spec.servers.first().map(|server| server.url.clone());
     let base_url = base_url.ok_or("servers: at least one is needed, the default base URL")?;
     let operations = operations(&mut spec, &schemas)?;
@@ -62,10 +79,10 @@ fn generate(yaml: &str) -> Result<[(&'static str, String); 3]> {
     let headers = headers(&spec)?;
     let table = table(&operations, &schemas)?;
     let open_enums = open_enums(&schemas)?;
-    let constructors = constructors(&schemas)?;
-    let mut api = file(progenitor(&spec, &operations, open_enums.keys())?)?;
+    let mut api = file(progenitor(&spec, &document, &operations, open_enums.keys())?)?;
 
     let types = types(&mut api)?;
+    let constructors = constructors(types, &schemas)?;
     let debugs = refine(types, &schemas)?;
     let bodies = bodies(&operations)?;
     let additions = open_enums.values().chain(&constructors).chain([&debugs, &bodies]);
@@ -88,6 +105,7 @@ fn file(tokens: TokenStream) -> Result<syn::File> {
 /// The client as progenitor generates it, with `provided` types left to the rest of this program.
 fn progenitor<'a>(
     spec: &OpenAPI,
+    document: &Value,
     operations: &[GetOrCreate],
     provided: impl Iterator<Item = &'a String>,
 ) -> Result<TokenStream> {
@@ -96,9 +114,11 @@ fn progenitor<'a>(
         .with_map_type("::std::collections::BTreeMap") // equal messages are equal bytes
         .with_derive("PartialEq")
         .with_hooks(HooksMode::Expected)
-        .with_inner_type(quote!(crate::attempt::Hooks))
-        // As f64, a delay of 0 would be sent as 0.0.
-        .with_replacement("ScheduleDelay", "::serde_json::Number", [].into_iter());
+        .with_inner_type(quote!(crate::attempt::Hooks));
+    // As f64, a delay of 0 would be sent as 0.0.
+    for name in spec.components.iter().flat_map(|c| &c.schemas).filter_map(number) {
+        settings.with_replacement(name, "::serde_json::Number", [].into_iter());
+    }
     // The bodies of get-or-create operations are this crate's own.
     for GetOrCreate { body, .. } in operations {
         settings.with_replacement(body, format!("crate::api::types::{body}"), [].into_iter());
@@ -106,19 +126,32 @@ fn progenitor<'a>(
     for name in provided {
         settings.with_replacement(name, name, [].into_iter());
     }
+    without_panic(spec, &settings).map_err(|whole| {
+        let part = blame::find(document, |part| without_panic(part, &settings).err());
+        let (at, cause) = part.unwrap_or(("the whole".into(), whole));
+        format!("{at}: progenitor cannot generate from it: {cause}")
+    })
+}
 
-    // progenitor and typify panic on shapes that they do not support.
+/// The name of a schema that is a number.
+fn number<'a>((name, schema): (&'a String, &'a ReferenceOr<Schema>)) -> Option<&'a String> {
+    let kind = &schema.as_item()?.schema_kind;
+    matches!(kind, SchemaKind::Type(Type::Number(_))).then_some(name)
+}
+
+/// progenitor and typify panic on shapes that they do not support.
+fn without_panic(spec: &OpenAPI, settings: &GenerationSettings) -> Result<TokenStream> {
     let report = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let result =
-        panic::catch_unwind(AssertUnwindSafe(|| Generator::new(&settings).generate_tokens(spec)));
+        panic::catch_unwind(AssertUnwindSafe(|| Generator::new(settings).generate_tokens(spec)));
     panic::set_hook(report);
     match result {
-        Ok(tokens) => tokens.map_err(|e| format!("progenitor cannot generate from it: {e}")),
+        Ok(tokens) => tokens.map_err(|e| e.to_string()),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or(panic.downcast_ref::<&str>().copied());
-            Err(format!("progenitor cannot generate from it: {}", text.unwrap_or("it panicked")))
+            Err(text.unwrap_or("it panicked").to_owned())
         }
     }
 }

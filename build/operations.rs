@@ -1,14 +1,16 @@
 //! The operations of the spec: what each takes and answers, and the Rust that says so.
 
-use heck::{ToShoutySnakeCase, ToSnakeCase};
+use heck::ToShoutySnakeCase;
 use openapiv3::{
-    OpenAPI, Operation, Parameter, PathItem, ReferenceOr, Schema, SchemaKind, StatusCode, Type,
+    ObjectType, OpenAPI, Operation, Parameter, PathItem, ReferenceOr, Schema, SchemaKind,
+    StatusCode, Type, VariantOrUnknownOrEmpty,
 };
 use proc_macro2::TokenStream;
 use quote::quote;
 
+use crate::names;
 use crate::rules::rules;
-use crate::spec::{Result, Schemas, name, resolve, rust_name};
+use crate::spec::{Result, Schemas, name, rust_name};
 
 const JSON: &str = "application/json";
 
@@ -31,7 +33,8 @@ pub struct GetOrCreate {
 /// other reaches the caller with status, headers and body intact, and no parameters: they are the same for
 /// every call of a client, which has them ready as headers.
 pub fn operations(spec: &mut OpenAPI, schemas: &Schemas) -> Result<Vec<GetOrCreate>> {
-    let items = spec.paths.paths.iter_mut().map(|(path, item)| {
+    let mut operations: Vec<GetOrCreate> = Vec::new();
+    for (path, item) in &mut spec.paths.paths {
         let at = format!("paths.{path}");
         let operation = match item {
             ReferenceOr::Item(PathItem { post: Some(operation), .. }) => operation,
@@ -40,9 +43,19 @@ pub fn operations(spec: &mut OpenAPI, schemas: &Schemas) -> Result<Vec<GetOrCrea
         operation.parameters.clear();
         operation.responses.default = None;
         operation.responses.responses.retain(|status, _| *status == StatusCode::Code(200));
-        get_or_create(path, operation, schemas, &format!("{at}.post"))
-    });
-    let operations = items.collect::<Result<Vec<_>>>()?;
+        let at = format!("{at}.post");
+        let found = get_or_create(path, operation, schemas, &at)?;
+        for other in &operations {
+            if other.record == found.record || other.property == found.property {
+                return Err(format!(
+                    "{at}.responses.200: its record `{}`, {}, is that of {} already; an operation needs \
+                     its own",
+                    found.property, found.record, other.id
+                ));
+            }
+        }
+        operations.push(found);
+    }
     if operations.is_empty() { Err("paths: there are none".into()) } else { Ok(operations) }
 }
 
@@ -60,44 +73,110 @@ fn get_or_create(
     let answer = answer.and_then(|answer| answer.content.get(JSON)?.schema.as_ref());
     let answer = named(answer, &format!("{at}.responses.200"))?;
     let (property, record) = record(schemas, answer)?;
-    let within = within(resolve(schemas, body, at)?, body)?;
-    let properties = match &resolve(schemas, body, at)?.schema_kind {
-        SchemaKind::Type(Type::Object(object)) => object.properties.keys().cloned().collect(),
-        _ => return Err(format!("{body}: has to be an object")),
-    };
-    let [body, answer] = [body, answer].map(|reference| name(reference, at).map(str::to_owned));
-    let (body, answer, path) = (body?, answer?, path.to_owned());
-    Ok(GetOrCreate { id, path, body, answer, property, record, within, properties })
+    let (body, answer) = (body.to_owned(), answer.to_owned());
+    let schema = &schemas[&body];
+    let within = within(schema, &format!("components.schemas.{body}"))?;
+    let properties = object(schema, &format!("components.schemas.{body}"))?;
+    if !properties.properties.contains_key("tags") {
+        return Err(format!(
+            "components.schemas.{body}: has no property `tags`, by which the record is found"
+        ));
+    }
+    let properties = properties.properties.keys().cloned().collect();
+    Ok(GetOrCreate {
+        id,
+        path: path.to_owned(),
+        body,
+        answer,
+        property,
+        record,
+        within,
+        properties,
+    })
 }
 
-/// The reference to a schema for JSON, which generated code needs a name of.
+/// The name of a schema for JSON.
 fn named<'a>(schema: Option<&'a ReferenceOr<Schema>>, at: &str) -> Result<&'a str> {
     match schema {
-        Some(ReferenceOr::Reference { reference }) => Ok(reference),
+        Some(ReferenceOr::Reference { reference }) => name(reference, at),
         _ => Err(format!("{at}: has to refer to a schema for {JSON}")),
     }
 }
 
-/// The property of an answer that holds the record: the one beside `meta`.
+fn object<'a>(schema: &'a Schema, at: &str) -> Result<&'a ObjectType> {
+    match &schema.schema_kind {
+        SchemaKind::Type(Type::Object(object)) => Ok(object),
+        _ => Err(format!("{at}: has to be an object")),
+    }
+}
+
+/// The property of an answer that holds the record, and the record's schema: the one beside `meta`.
 fn record(schemas: &Schemas, answer: &str) -> Result<(String, String)> {
-    let SchemaKind::Type(Type::Object(object)) = &resolve(schemas, answer, answer)?.schema_kind
-    else {
-        return Err(format!("{answer}: has to be an object"));
-    };
-    let others = object.properties.iter().filter(|(name, _)| *name != "meta");
-    match others.collect::<Vec<_>>()[..] {
-        [(property, ReferenceOr::Reference { reference })]
-            if object.properties.len() == 2 && object.required == [property.as_str()] =>
-        {
-            Ok((property.clone(), name(reference, answer)?.to_owned()))
+    let at = format!("components.schemas.{answer}");
+    let object = object(&schemas[answer], &at)?;
+    let mut meta = None;
+    let mut record = None;
+    for (property, schema) in &object.properties {
+        let at = format!("{at}.properties.{property}");
+        let required = object.required.contains(property);
+        let ReferenceOr::Reference { reference } = schema else {
+            return Err(format!("{at}: has to refer to one of components.schemas"));
+        };
+        let schema = name(reference, &at)?;
+        if property == "meta" {
+            if required {
+                return Err(format!(
+                    "{at}: has to be optional: older versions of the API have none"
+                ));
+            }
+            meta = Some(schema);
+        } else if record.replace((property.clone(), schema.to_owned())).is_some() {
+            return Err(format!("{at}: an answer has one record, and `meta`; remove this"));
+        } else if !required {
+            return Err(format!("{at}: has to be required, since it is the record"));
         }
-        _ => Err(format!("{answer}: has to have `meta`, and one required property, a reference")),
+    }
+    let meta = meta.ok_or(format!("{at}: has no property `meta`, which says what was created"))?;
+    let (property, record) =
+        record.ok_or(format!("{at}: has no record, a required property that is a reference"))?;
+    has(schemas, meta, "created", |kind| matches!(kind, Type::Boolean(_)), "a boolean, not null")?;
+    let text = |kind: &Type| {
+        matches!(kind, Type::String(string) if string.enumeration.is_empty()
+        && string.format == VariantOrUnknownOrEmpty::Empty)
+    };
+    has(schemas, &record, "id", text, "a string, not null")?;
+    Ok((property, record))
+}
+
+/// Has a schema require a property of a type.
+fn has(
+    schemas: &Schemas,
+    name: &str,
+    property: &str,
+    is: fn(&Type) -> bool,
+    what: &str,
+) -> Result<()> {
+    let at = format!("components.schemas.{name}");
+    let object = object(&schemas[name], &at)?;
+    let Some(schema) = object.properties.get(property) else {
+        return Err(format!("{at}: has no property `{property}`, {what}, which the client reads"));
+    };
+    let at = format!("{at}.properties.{property}");
+    if !object.required.iter().any(|required| required == property) {
+        return Err(format!("{at}: has to be required, since the client reads it"));
+    }
+    match schema.as_item().map(|schema| (&schema.schema_data, &schema.schema_kind)) {
+        Some((data, SchemaKind::Type(kind))) if is(kind) && !data.nullable => Ok(()),
+        _ => Err(format!("{at}: has to be {what}, written here, since the client reads it")),
     }
 }
 
 fn within(body: &Schema, at: &str) -> Result<Vec<String>> {
-    let names = body.schema_data.extensions.get("x-within").and_then(|names| names.as_array());
-    let names = names.map(|names| names.iter().map(|name| name.as_str().map(str::to_owned)));
+    let Some(names) = body.schema_data.extensions.get("x-within") else {
+        return Err(format!("{at}: `x-within` is missing; a record that only tags find has `[]`"));
+    };
+    let names =
+        names.as_array().map(|names| names.iter().map(|name| name.as_str().map(str::to_owned)));
     let names = names.and_then(Iterator::collect::<Option<Vec<_>>>);
     names.ok_or(format!("{at}.x-within: has to be a list of strings"))
 }
@@ -125,7 +204,7 @@ pub fn headers(spec: &OpenAPI) -> Result<TokenStream> {
 pub fn table(operations: &[GetOrCreate], schemas: &Schemas) -> Result<TokenStream> {
     let entries = operations.iter().enumerate().map(|(index, operation)| {
         let GetOrCreate { id, path, body, property, within, .. } = operation;
-        let name = id.to_snake_case();
+        let name = names::snake(id);
         let reference = format!("#/components/schemas/{body}");
         let body = ReferenceOr::Reference { reference };
         // A body refers to records of other operations by their ids: `userId` is that of a `user`.
@@ -133,7 +212,7 @@ pub fn table(operations: &[GetOrCreate], schemas: &Schemas) -> Result<TokenStrea
             let id = format!("{}Id", other.property);
             operation.properties.contains(&id).then(|| quote!((#index, #id)))
         });
-        let rules = rules(schemas, &body, &format!("the body of {id}"), &[])?;
+        let rules = rules(schemas, &body, &format!("paths.{path}.post.requestBody"), &[])?;
         Ok(quote!(Operation {
             index: #index,
             name: #name,
@@ -170,8 +249,8 @@ pub fn bodies(operations: &[GetOrCreate]) -> Result<TokenStream> {
 pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
     let records = operations.iter().enumerate().map(|(index, operation)| {
         let at = &operation.id;
-        let method = rust_name(&operation.id.to_snake_case(), at)?;
-        let property = rust_name(&operation.property.to_snake_case(), at)?;
+        let method = rust_name(&names::snake(&operation.id), at)?;
+        let property = rust_name(&names::snake(&operation.property), at)?;
         let names = [&operation.body, &operation.record, &operation.answer];
         let [body, record, answer] = names.map(|name| rust_name(name, at));
         let (body, record, answer) = (body?, record?, answer?);

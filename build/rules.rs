@@ -2,12 +2,23 @@
 
 use openapiv3::{
     AdditionalProperties, ArrayType, NumberType, ObjectType, ReferenceOr, Schema, SchemaKind,
-    StringType, Type, VariantOrUnknownOrEmpty,
+    StringFormat, StringType, Type, VariantOrUnknownOrEmpty,
 };
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use crate::spec::{Result, Schemas, resolve};
+use crate::spec::{Result, Schemas, name, resolve};
+
+/// The one pattern with a rule: a date of the calendar and a time in ISO 8601, whose fraction and offset may be
+/// missing.
+pub const ISO_8601: &str = "^(?:\
+    [0-9]{4}-(?:\
+    (?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|\
+    (?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|\
+    02-(?:0[1-9]|1[0-9]|2[0-8]))|\
+    (?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)\
+    [Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.,][0-9]+)?\
+    (?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?$";
 
 /// A schema as the `Schema` of `src/generated.rs`. A keyword without a rule is an error, not a gap.
 pub fn rules(
@@ -23,7 +34,8 @@ pub fn rules(
                 return Err(format!("{at}: {reference} refers to itself"));
             }
             let schema = ReferenceOr::Item(resolve(schemas, reference, at)?.clone());
-            return rules(schemas, &schema, reference, &[outer, &[reference]].concat());
+            let at = format!("components.schemas.{}", name(reference, at)?);
+            return rules(schemas, &schema, &at, &[outer, &[reference]].concat());
         }
     };
     let unsupported = |what| Err(format!("{at}: {what} has no rule in the validation of requests"));
@@ -32,8 +44,8 @@ pub fn rules(
     }
     match &schema.schema_kind {
         SchemaKind::Type(Type::String(StringType {
-            format: VariantOrUnknownOrEmpty::Empty,
-            pattern: None,
+            format,
+            pattern,
             enumeration,
             min_length,
             max_length,
@@ -41,9 +53,16 @@ pub fn rules(
             let min = option(min_length);
             let max = option(max_length);
             let values = enumeration.iter().flatten();
-            let date_time = is_marked(schema, "x-date-time");
+            let date = match (format, pattern.as_deref()) {
+                (VariantOrUnknownOrEmpty::Empty, None) => quote!(None),
+                (VariantOrUnknownOrEmpty::Empty, Some(ISO_8601)) => quote!(Some(Date::Iso8601)),
+                (VariantOrUnknownOrEmpty::Item(StringFormat::DateTime), None) => {
+                    quote!(Some(Date::Rfc3339))
+                }
+                _ => return unsupported("a keyword of this string"),
+            };
             Ok(
-                quote!(Schema::String { min: #min, max: #max, values: &[#(#values),*], date_time: #date_time }),
+                quote!(Schema::String { min: #min, max: #max, values: &[#(#values),*], date: #date }),
             )
         }
         SchemaKind::Type(Type::Number(NumberType {
@@ -132,6 +151,9 @@ pub fn rules(
             }
             Ok(quote!(Schema::OneOf(&[#((#names, #alternatives)),*])))
         }
+        SchemaKind::AllOf { all_of } if all_of.len() == 1 => {
+            rules(schemas, &all_of[0], &format!("{at}.allOf.0"), outer)
+        }
         SchemaKind::Any(any) if *any == Default::default() => Ok(quote!(Schema::Any)),
         SchemaKind::Type(Type::String(_)) => unsupported("a keyword of this string"),
         SchemaKind::Type(Type::Number(_)) => unsupported("a keyword of this number"),
@@ -140,10 +162,6 @@ pub fn rules(
         SchemaKind::Type(_) => unsupported("this type"),
         _ => unsupported("this combination of schemas"),
     }
-}
-
-fn is_marked(schema: &Schema, extension: &str) -> bool {
-    schema.schema_data.extensions.get(extension) == Some(&true.into())
 }
 
 fn option<T: quote::ToTokens>(value: &Option<T>) -> TokenStream {

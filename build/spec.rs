@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use openapiv3::{OpenAPI, ReferenceOr, Schema};
+use serde_yaml::{Mapping, Value};
+
+use crate::strict::shown;
 
 /// The error is the place in the spec and the cause.
 pub type Result<T> = std::result::Result<T, String>;
@@ -10,15 +13,97 @@ pub type Result<T> = std::result::Result<T, String>;
 /// The named schemas of the spec.
 pub type Schemas = BTreeMap<String, Schema>;
 
-pub fn parse(yaml: &str) -> Result<OpenAPI> {
-    let value: serde_yaml::Value =
-        serde_yaml::from_str(yaml).map_err(|e| format!("not YAML: {e}"))?;
-    match value.get("openapi").and_then(|version| version.as_str()) {
-        Some(version) if version.strip_prefix("3.0.").is_some_and(|v| v.parse::<u8>().is_ok()) => {}
-        Some(version) => return Err(format!("openapi: is {version}, has to be 3.0.x")),
-        None => return Err("openapi: missing, so this is not an OpenAPI document".into()),
+/// Reads YAML, with its merge keys applied, and has it be of the right version.
+pub fn read(yaml: &str) -> Result<Value> {
+    let document = serde_yaml::from_str(yaml).map_err(|error| not_yaml(&error))?;
+    let document = merged(document, "")?;
+    match document.get("openapi") {
+        Some(Value::String(version)) => match version.strip_prefix("3.0.") {
+            Some(patch) if patch.parse::<u8>().is_ok() => Ok(document),
+            _ => Err(format!("openapi: is {version}, has to be 3.0.x, like 3.0.3")),
+        },
+        Some(other) => {
+            Err(format!("openapi: is {}, has to be a string, 3.0.x, like 3.0.3", shown(other)))
+        }
+        None if document.get("swagger").is_some() => {
+            Err("swagger: not an OpenAPI document, but its predecessor; write openapi: 3.0.3"
+                .into())
+        }
+        None => Err("openapi: missing, so this is not an OpenAPI document".into()),
     }
-    serde_yaml::from_str(yaml).map_err(|e| format!("not OpenAPI 3.0: {e}"))
+}
+
+/// The place and the cause of an error of YAML.
+fn not_yaml(error: &serde_yaml::Error) -> String {
+    let text = error.to_string();
+    if let Some((at, key)) = text.split_once("duplicate entry with key ") {
+        // The line is that of the mapping, which is far from the key.
+        let key = key.split(" at line ").next().unwrap_or(key).trim_matches('"');
+        return format!("{}{key}: is there twice; remove one", at.replace(": ", "."));
+    }
+    match error.location() {
+        Some(place) => format!("line {} column {}: not YAML: {text}", place.line(), place.column()),
+        None => format!("not YAML: {text}"),
+    }
+}
+
+/// Applies `<<`: what a mapping has itself counts, then what is merged first. Statuses become strings.
+fn merged(value: Value, at: &str) -> Result<Value> {
+    let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
+    match value {
+        Value::Sequence(list) => {
+            let list = list.into_iter().enumerate();
+            let list = list.map(|(index, value)| merged(value, &below(&index.to_string())));
+            Ok(Value::Sequence(list.collect::<Result<_>>()?))
+        }
+        Value::Mapping(map) => {
+            let (mut own, mut others) = (Mapping::new(), Vec::new());
+            for (key, value) in map {
+                let key = match key {
+                    Value::Number(status) if at.ends_with(".responses") => {
+                        Value::String(status.to_string())
+                    }
+                    key => key,
+                };
+                let place = below(key.as_str().unwrap_or("?"));
+                match (key.as_str(), merged(value, &place)?) {
+                    (Some("<<"), Value::Sequence(list)) => others.extend(list),
+                    (Some("<<"), other) => others.push(other),
+                    (_, value) => {
+                        if own.insert(key, value).is_some() {
+                            return Err(format!("{place}: is there twice; remove one"));
+                        }
+                    }
+                }
+            }
+            for other in others {
+                let Value::Mapping(other) = other else {
+                    let shown = shown(&other);
+                    let at = below("<<");
+                    return Err(format!("{at}: only a mapping can be merged, but this is {shown}"));
+                };
+                for (key, value) in other {
+                    own.entry(key).or_insert(value);
+                }
+            }
+            Ok(Value::Mapping(own))
+        }
+        value => Ok(value),
+    }
+}
+
+/// The document as openapiv3 models it.
+pub fn parse(document: &Value) -> Result<OpenAPI> {
+    serde_yaml::from_value(document.clone()).map_err(|whole| {
+        // Each schema on its own has a better place.
+        let schemas = document.get("components").and_then(|components| components.get("schemas"));
+        let schemas = schemas.and_then(Value::as_mapping).into_iter().flatten();
+        let mut errors = schemas.filter_map(|(name, schema)| {
+            let error = serde_yaml::from_value::<ReferenceOr<Schema>>(schema.clone()).err()?;
+            Some(format!("components.schemas.{}: not OpenAPI 3.0: {error}", name.as_str()?))
+        });
+        errors.next().unwrap_or_else(|| format!("not OpenAPI 3.0: {whole}"))
+    })
 }
 
 pub fn schemas(spec: &OpenAPI) -> Result<Schemas> {
@@ -27,7 +112,7 @@ pub fn schemas(spec: &OpenAPI) -> Result<Schemas> {
         .map(|(name, schema)| match schema {
             ReferenceOr::Item(schema) => Ok((name.clone(), schema.clone())),
             ReferenceOr::Reference { .. } => {
-                Err(format!("components.schemas.{name}: is only a reference"))
+                Err(format!("components.schemas.{name}: is only a reference; write it out"))
             }
         })
         .collect()
@@ -50,5 +135,5 @@ pub fn rust_name(name: &str, at: &str) -> Result<syn::Ident> {
 
 pub fn description<'a>(schema: &'a Schema, at: &str) -> Result<&'a str> {
     let description = schema.schema_data.description.as_deref();
-    description.ok_or(format!("{at}: has no description"))
+    description.ok_or(format!("{at}: has no description; write one, which becomes documentation"))
 }

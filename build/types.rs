@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use heck::{ToPascalCase, ToSnakeCase};
 use openapiv3::{AdditionalProperties, ObjectType, ReferenceOr, Schema, SchemaKind, Type};
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
 
+use crate::names;
 use crate::spec::{Result, Schemas, description, resolve, rust_name};
 
 /// Puts the generated items right for those who use them: they may grow, have every trait that is true of
@@ -17,6 +17,7 @@ pub fn refine(items: &mut [syn::Item], schemas: &Schemas) -> Result<TokenStream>
     let date: syn::Type = syn::parse_quote!(::chrono::DateTime<::chrono::offset::Utc>);
     let mut debugs = Vec::new();
     for item in items {
+        let is_struct = matches!(item, syn::Item::Struct(_));
         let (name, attributes) = match item {
             syn::Item::Struct(item) => (item.ident.to_string(), &mut item.attrs),
             syn::Item::Enum(item) => (item.ident.to_string(), &mut item.attrs),
@@ -25,6 +26,11 @@ pub fn refine(items: &mut [syn::Item], schemas: &Schemas) -> Result<TokenStream>
         attributes.push(syn::parse_quote!(#[non_exhaustive]));
         let schema = schemas.get(&name);
         let private = schema.map(private).unwrap_or_default();
+        if let Some((property, _)) = private.iter().find(|_| !is_struct) {
+            return Err(format!(
+                "components.schemas.{name}.properties.{property}.x-private: {name} is no struct"
+            ));
+        }
         for attribute in
             attributes.iter_mut().filter(|attribute| attribute.path().is_ident("derive"))
         {
@@ -51,7 +57,7 @@ pub fn refine(items: &mut [syn::Item], schemas: &Schemas) -> Result<TokenStream>
             if field.ty == date {
                 field
                     .attrs
-                    .push(syn::parse_quote!(#[serde(deserialize_with = "crate::date::date")]));
+                    .push(syn::parse_quote!(#[serde(deserialize_with = "crate::decode::date")]));
             }
             if field.ident.as_ref().is_some_and(|name| name == "extra") {
                 field
@@ -60,7 +66,7 @@ pub fn refine(items: &mut [syn::Item], schemas: &Schemas) -> Result<TokenStream>
             }
         }
         if !private.is_empty() {
-            debugs.push(debug(item, &private));
+            debugs.push(debug(item, &private, &name)?);
         }
     }
     Ok(debugs.into_iter().collect())
@@ -68,7 +74,7 @@ pub fn refine(items: &mut [syn::Item], schemas: &Schemas) -> Result<TokenStream>
 
 /// The names of the items that hold a floating-point number: two of these may not be equal to themselves.
 fn floating(items: &[syn::Item]) -> BTreeSet<String> {
-    let mut floating = BTreeSet::from(["f64".to_owned()]);
+    let mut floating = BTreeSet::from(["f32".to_owned(), "f64".to_owned()]);
     loop {
         let before = floating.len();
         for item in items {
@@ -77,11 +83,7 @@ fn floating(items: &[syn::Item]) -> BTreeSet<String> {
                 syn::Item::Enum(item) => (&item.ident, item.variants.to_token_stream()),
                 _ => continue,
             };
-            if tokens
-                .to_string()
-                .split(|c: char| !c.is_alphanumeric())
-                .any(|word| floating.contains(word))
-            {
+            if mentions(tokens, &floating) {
                 floating.insert(name.to_string());
             }
         }
@@ -91,36 +93,65 @@ fn floating(items: &[syn::Item]) -> BTreeSet<String> {
     }
 }
 
-/// The properties with `x-private`.
-fn private(schema: &Schema) -> Vec<String> {
+/// Whether one of these names is among the tokens, and not part of a longer path.
+fn mentions(tokens: TokenStream, names: &BTreeSet<String>) -> bool {
+    let mut colons = 0;
+    tokens.into_iter().any(|token| match &token {
+        TokenTree::Ident(ident) => {
+            std::mem::take(&mut colons) < 2 && names.contains(&ident.to_string())
+        }
+        TokenTree::Punct(punct) if punct.as_char() == ':' => {
+            colons += 1;
+            false
+        }
+        TokenTree::Group(group) => mentions(group.stream(), names),
+        _ => {
+            colons = 0;
+            false
+        }
+    })
+}
+
+/// The properties with `x-private`, each with its field.
+fn private(schema: &Schema) -> Vec<(String, String)> {
     let SchemaKind::Type(Type::Object(object)) = &schema.schema_kind else { return Vec::new() };
     let private = object.properties.iter().filter(|(_, schema)| {
         let schema = schema.as_item();
-        schema.is_some_and(|schema| {
-            schema.schema_data.extensions.get("x-private") == Some(&true.into())
-        })
+        schema.is_some_and(|schema| schema.schema_data.extensions.contains_key("x-private"))
     });
-    private.map(|(name, _)| name.to_snake_case()).collect()
+    private.map(|(name, _)| (name.clone(), names::snake(name))).collect()
 }
 
 /// `Debug` that shows nothing of what is private.
-fn debug(item: &syn::ItemStruct, private: &[String]) -> TokenStream {
+fn debug(
+    item: &syn::ItemStruct,
+    private: &[(String, String)],
+    schema: &str,
+) -> Result<TokenStream> {
     let ident = &item.ident;
     let name = ident.to_string();
-    let fields = item.fields.iter().filter_map(|field| field.ident.as_ref()).map(|field| {
+    let idents: Vec<_> = item.fields.iter().filter_map(|field| field.ident.as_ref()).collect();
+    let missing = private.iter().find(|(_, field)| !idents.iter().any(|ident| **ident == **field));
+    if let Some((property, _)) = missing {
+        return Err(format!(
+            "components.schemas.{schema}.properties.{property}.x-private: there is no field of it"
+        ));
+    }
+    let fields = idents.iter().map(|field| {
         let name = field.to_string();
-        match private.contains(&name) {
-            true => quote!(.field(#name, &format_args!("_"))),
-            false => quote!(.field(#name, &self.#field)),
+        if private.iter().any(|(_, private)| *private == name) {
+            quote!(.field(#name, &::std::format_args!("_")))
+        } else {
+            quote!(.field(#name, &self.#field))
         }
     });
-    quote! {
+    Ok(quote! {
         impl ::std::fmt::Debug for #ident {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.debug_struct(#name)#(#fields)*.finish()
             }
         }
-    }
+    })
 }
 
 /// The properties of an object that may have others too.
@@ -137,19 +168,20 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
         let Some(values) = schema.schema_data.extensions.get("x-extensible-enum") else {
             continue;
         };
-        let at = format!("components.schemas.{name}.x-extensible-enum");
+        let at = format!("components.schemas.{name}");
         let values = values.as_array().into_iter().flatten().map(|value| value.as_str());
         let values = values.collect::<Option<Vec<_>>>().filter(|values| !values.is_empty());
-        let values = values.ok_or(format!("{at}: has to be a list of strings"))?;
-        let doc = description(schema, name)?;
+        let values =
+            values.ok_or(format!("{at}.x-extensible-enum: has to be a list of strings"))?;
+        let doc = description(schema, &at)?;
         let ident = rust_name(name, &at)?;
-        let variants = values.iter().map(|value| rust_name(&value.to_pascal_case(), &at));
+        let variants = values.iter().map(|value| rust_name(&names::pascal(value), &at));
         let variants = variants.collect::<Result<Vec<_>>>()?;
         let described = schema.schema_data.extensions.get("x-enum-descriptions");
         let docs = values.iter().map(|value| {
             let described = described.and_then(|texts| texts.get(value)?.as_str());
             let described =
-                described.ok_or(format!("{name}.x-enum-descriptions: {value} is missing"))?;
+                described.ok_or(format!("{at}.x-enum-descriptions: {value} is missing"))?;
             Ok(format!("`{value}`: {described}"))
         });
         let docs = docs.collect::<Result<Vec<_>>>()?;
@@ -160,7 +192,7 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
             pub enum #ident {
                 #(#[doc = #docs] #variants,)*
                 /// A value that this version of the crate does not know.
-                Other(String),
+                Other(::std::string::String),
             }
             impl #ident {
                 /// The value as the API writes it.
@@ -171,7 +203,7 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
                     }
                 }
             }
-            impl From<&str> for #ident {
+            impl ::std::convert::From<&str> for #ident {
                 fn from(value: &str) -> Self {
                     match value {
                         #(#values => Self::#variants,)*
@@ -180,22 +212,17 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
                 }
             }
             impl<'de> ::serde::Deserialize<'de> for #ident {
-                fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                    struct Visitor;
-                    impl ::serde::de::Visitor<'_> for Visitor {
-                        type Value = #ident;
-                        fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                            f.write_str("a string")
-                        }
-                        fn visit_str<E>(self, value: &str) -> Result<#ident, E> {
-                            Ok(value.into())
-                        }
-                    }
-                    deserializer.deserialize_str(Visitor)
+                fn deserialize<D: ::serde::Deserializer<'de>>(
+                    deserializer: D,
+                ) -> ::std::result::Result<Self, D::Error> {
+                    crate::decode::open_enum(deserializer)
                 }
             }
             impl ::serde::Serialize for #ident {
-                fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                fn serialize<S: ::serde::Serializer>(
+                    &self,
+                    serializer: S,
+                ) -> ::std::result::Result<S::Ok, S::Error> {
                     serializer.serialize_str(self.as_str())
                 }
             }
@@ -212,62 +239,83 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
 
 /// Constructors for every open object: `new` takes what is required, a method of its name sets
 /// what is optional, and `extra` adds a key that the contract does not name.
-pub fn constructors(schemas: &Schemas) -> Result<Vec<TokenStream>> {
+pub fn constructors(items: &[syn::Item], schemas: &Schemas) -> Result<Vec<TokenStream>> {
     let mut constructors = Vec::new();
     for (name, schema) in schemas {
         let Some(object) = open_object(schema) else { continue };
+        let at = format!("components.schemas.{name}");
+        let item = items.iter().find_map(|item| match item {
+            syn::Item::Struct(item) if item.ident == name => Some(item),
+            _ => None,
+        });
+        let item = item.ok_or(format!("{at}: progenitor generated no struct of it"))?;
         let (mut params, mut fields, mut setters) = (Vec::new(), Vec::new(), Vec::new());
         let mut entries = Vec::new();
-        // Where a property stands, its schema, and its name in Rust.
+        // Where a property stands, its name in Rust, and its type.
         let look_up = |property: &str| -> Result<_> {
-            let at = format!("components.schemas.{name}.properties.{property}");
-            let schema = object.properties.get(property);
-            let schema = schema.ok_or(format!("{at}: is required, but missing"))?.clone().unbox();
-            let field = rust_name(&property.to_snake_case(), &at)?;
-            Ok((at, schema, field))
+            let at = format!("{at}.properties.{property}");
+            let field = rust_name(&names::snake(property), &at)?;
+            let found = item.fields.iter().find(|found| found.ident.as_ref() == Some(&field));
+            let found = found.ok_or(format!("{at}: progenitor generated no field of it"))?;
+            Ok((at, field, &found.ty))
         };
         for required in &object.required {
-            let (at, schema, field) = look_up(required)?;
-            let (argument, value) = argument(schemas, &schema, &field, &at)?;
+            let (_, field, kind) = look_up(required)?;
+            let (argument, value) = argument(schemas, kind, &field);
             params.push(quote!(#field: #argument));
             entries.push((required, quote!(map.serialize_entry(#required, &self.#field)?;)));
             fields.push(quote!(#field: #value));
         }
         for property in object.properties.keys().filter(|name| !object.required.contains(name)) {
-            let (at, schema, field) = look_up(property)?;
-            let doc = match &schema {
+            let (at, field, kind) = look_up(property)?;
+            let doc = match &object.properties[property] {
                 ReferenceOr::Item(schema) => description(schema, &at)?,
-                ReferenceOr::Reference { .. } => return Err(format!("{at}: has no description")),
+                ReferenceOr::Reference { reference } => {
+                    description(resolve(schemas, reference, &at)?, &at)?
+                }
             };
-            let (argument, value) = argument(schemas, &schema, &field, &at)?;
-            fields.push(quote!(#field: None));
-            entries.push((
-                property,
-                quote! {
-                    if let Some(value) = &self.#field {
+            // A list or a map that may be missing is empty then.
+            let inner = generic(kind, "Option");
+            let (argument, value) = argument(schemas, inner.unwrap_or(kind), &field);
+            let (value, entry) = if inner.is_some() {
+                (
+                    quote!(::std::option::Option::Some(#value)),
+                    quote!(if let ::std::option::Option::Some(value) = &self.#field {
                         map.serialize_entry(#property, value)?;
-                    }
-                },
-            ));
+                    }),
+                )
+            } else {
+                (
+                    value,
+                    quote!(if !self.#field.is_empty() {
+                        map.serialize_entry(#property, &self.#field)?;
+                    }),
+                )
+            };
+            fields.push(quote!(#field: ::std::default::Default::default()));
+            entries.push((property, entry));
             setters.push(quote! {
                 #[doc = #doc]
                 #[must_use]
                 pub fn #field(mut self, #field: #argument) -> Self {
-                    self.#field = Some(#value);
+                    self.#field = #value;
                     self
                 }
             });
         }
-        let doc = description(schema, name)?;
-        let ident = rust_name(name, "components.schemas")?;
+        let doc = description(schema, &at)?;
+        let ident = &item.ident;
         let entries = entries
             .iter()
             .map(|(name, entry)| quote!(if !self.extra.contains_key(#name) { #entry }));
         constructors.push(quote! {
             impl ::serde::Serialize for #ident {
-                fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                    use ::serde::ser::SerializeMap;
-                    let mut map = serializer.serialize_map(None)?;
+                fn serialize<S: ::serde::Serializer>(
+                    &self,
+                    serializer: S,
+                ) -> ::std::result::Result<S::Ok, S::Error> {
+                    use ::serde::ser::SerializeMap as _;
+                    let mut map = serializer.serialize_map(::std::option::Option::None)?;
                     #(#entries)*
                     for (key, value) in &self.extra {
                         map.serialize_entry(key, value)?;
@@ -279,12 +327,16 @@ pub fn constructors(schemas: &Schemas) -> Result<Vec<TokenStream>> {
                 #[doc = #doc]
                 #[must_use]
                 pub fn new(#(#params),*) -> Self {
-                    Self { #(#fields,)* extra: Default::default() }
+                    Self { #(#fields,)* extra: ::std::default::Default::default() }
                 }
                 #(#setters)*
                 /// Adds a key that the contract does not name. One that it names is replaced.
                 #[must_use]
-                pub fn extra(mut self, key: impl Into<String>, value: impl Into<::serde_json::Value>) -> Self {
+                pub fn extra(
+                    mut self,
+                    key: impl ::std::convert::Into<::std::string::String>,
+                    value: impl ::std::convert::Into<::serde_json::Value>,
+                ) -> Self {
                     self.extra.insert(key.into(), value.into());
                     self
                 }
@@ -294,45 +346,44 @@ pub fn constructors(schemas: &Schemas) -> Result<Vec<TokenStream>> {
     Ok(constructors)
 }
 
-/// The type of a constructor's argument, and what makes a field's value of it.
-fn argument(
-    schemas: &Schemas,
-    schema: &ReferenceOr<Schema>,
-    name: &syn::Ident,
-    at: &str,
-) -> Result<(TokenStream, TokenStream)> {
-    let by_name = |reference: &str| rust_name(reference.rsplit('/').next().unwrap_or_default(), at);
-    match schema {
-        ReferenceOr::Reference { reference } => {
-            let ident = by_name(reference)?;
-            return Ok((quote!(impl Into<#ident>), quote!(#name.into())));
-        }
-        ReferenceOr::Item(schema) => match &schema.schema_kind {
-            SchemaKind::Type(Type::String(_)) => {
-                return Ok((quote!(impl Into<String>), quote!(#name.into())));
-            }
-            SchemaKind::Type(Type::Number(_)) => return Ok((quote!(f64), quote!(#name))),
-            SchemaKind::Type(Type::Array(array)) => {
-                if let Some(ReferenceOr::Reference { reference }) = &array.items {
-                    let ident = by_name(reference)?;
-                    // Alternatives are made of what they are alternatives of.
-                    return Ok(match resolve(schemas, reference, at)?.schema_kind {
-                        SchemaKind::OneOf { .. } => (
-                            quote!(impl IntoIterator<Item = impl Into<#ident>>),
-                            quote!(#name.into_iter().map(Into::into).collect()),
-                        ),
-                        _ => (
-                            quote!(impl IntoIterator<Item = #ident>),
-                            quote!(#name.into_iter().collect()),
-                        ),
-                    });
-                }
-            }
-            SchemaKind::AllOf { all_of } if all_of.len() == 1 => {
-                return argument(schemas, &all_of[0], name, at);
-            }
-            _ => {}
-        },
+/// The type of the argument that a field of some type is set by, and what makes its value of that.
+fn argument(schemas: &Schemas, kind: &syn::Type, name: &syn::Ident) -> (TokenStream, TokenStream) {
+    let into = |kind: &dyn ToTokens| quote!(impl ::std::convert::Into<#kind>);
+    if let Some(kind) = generic(kind, "Box") {
+        return (into(kind), quote!(::std::boxed::Box::new(#name.into())));
     }
-    Err(format!("{at}: no constructor can be generated for this schema"))
+    if let Some(kind) = generic(kind, "Vec") {
+        let items = |item: &dyn ToTokens| quote!(impl ::std::iter::IntoIterator<Item = #item>);
+        // Alternatives are made of what they are alternatives of, and strings of what is a string.
+        let schema = schemas.get(&kind.to_token_stream().to_string());
+        let is_choice =
+            schema.is_some_and(|schema| matches!(schema.schema_kind, SchemaKind::OneOf { .. }));
+        return if is_choice || is_string(kind) {
+            let made = quote!(#name.into_iter().map(::std::convert::Into::into).collect());
+            (items(&into(kind)), made)
+        } else {
+            (items(kind), quote!(#name.into_iter().collect()))
+        };
+    }
+    let named = schemas.contains_key(&kind.to_token_stream().to_string());
+    if named || is_string(kind) {
+        (into(kind), quote!(#name.into()))
+    } else {
+        (quote!(#kind), quote!(#name))
+    }
+}
+
+fn is_string(kind: &syn::Type) -> bool {
+    *kind == syn::parse_quote!(::std::string::String)
+}
+
+/// What a type of this name is a type of: `Card`, of `::std::option::Option<Card>`.
+fn generic<'a>(kind: &'a syn::Type, name: &str) -> Option<&'a syn::Type> {
+    let syn::Type::Path(path) = kind else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == name)?;
+    let syn::PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    match arguments.args.first()? {
+        syn::GenericArgument::Type(kind) => Some(kind),
+        _ => None,
+    }
 }

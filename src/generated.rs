@@ -30,8 +30,8 @@ pub enum Schema {
         max: Option<usize>,
         /// The only legal values, if there are any.
         values: &'static [&'static str],
-        /// It has to be a date and time in ISO 8601.
-        date_time: bool,
+        /// The form of a date and time that it has to have.
+        date: Option<Date>,
     },
     Number {
         min: Option<f64>,
@@ -45,6 +45,15 @@ pub enum Schema {
     },
     /// An object with exactly one of these properties.
     OneOf(&'static [(&'static str, Schema)]),
+}
+
+/// A form in which JSON has a date and time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Date {
+    /// As the spec's pattern says; the fraction of a second and the offset may be missing.
+    Iso8601,
+    /// `format: date-time`; the offset is needed.
+    Rfc3339,
 }
 
 include!(concat!(env!("OUT_DIR"), "/rules.rs"));

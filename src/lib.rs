@@ -9,7 +9,7 @@ mod call;
 mod client;
 mod config;
 mod conversation;
-mod date;
+mod decode;
 mod delivery;
 mod error;
 mod generated;

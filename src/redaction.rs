@@ -216,7 +216,7 @@ mod tests {
         struct Stored {
             #[serde(rename = "id")]
             _id: u32,
-            #[serde(rename = "at", deserialize_with = "crate::date::date")]
+            #[serde(rename = "at", deserialize_with = "crate::decode::date")]
             _at: chrono::DateTime<chrono::Utc>,
         }
         struct Case {

@@ -1,17 +1,19 @@
-//! Reads the dates of responses.
+//! Reads values of responses that serde alone would reject or read slowly. Generated types call it.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::de::{self, Deserializer};
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
+use serde_json::Value;
 
 /// How the API writes dates; 0 stands for any digit.
 const USUAL: &[u8] = b"0000-00-00T00:00:00.000Z";
 
-struct Visitor;
+struct Date;
 
-impl de::Visitor<'_> for Visitor {
+impl de::Visitor<'_> for Date {
     type Value = DateTime<Utc>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,7 +28,41 @@ impl de::Visitor<'_> for Visitor {
 /// Reads a date of a response. chrono takes 2,000 instructions for one, because it reads many forms; the
 /// usual one takes a tenth of that.
 pub(crate) fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
-    deserializer.deserialize_str(Visitor)
+    deserializer.deserialize_str(Date)
+}
+
+struct OpenEnum<T>(PhantomData<T>);
+
+impl<T: for<'a> From<&'a str>> de::Visitor<'_> for OpenEnum<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<T, E> {
+        Ok(value.into())
+    }
+}
+
+/// Reads an enumeration that may get new values.
+pub(crate) fn open_enum<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: for<'a> From<&'a str>,
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_str(OpenEnum(PhantomData))
+}
+
+/// Reads an optional part of an error; one of another type counts as missing. It must not hide that the API
+/// rejected the request.
+pub(crate) fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Default + DeserializeOwned,
+    D: Deserializer<'de>,
+{
+    let value = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// The date of a text like `2026-08-19T10:00:00.250Z`.
