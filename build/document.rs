@@ -41,6 +41,8 @@ struct Document<'a> {
     schemas: Schemas<'a>,
     /// The schema of errors, as the first response of an error has it.
     error: Option<&'a str>,
+    /// The schemas of bodies.
+    bodies: Vec<&'a str>,
 }
 
 /// Has the spec hold nothing that the generator does not use.
@@ -67,11 +69,17 @@ pub fn check(value: &Value) -> Result<()> {
     ])?;
     let schemas = Schemas::new(&document)?;
     let section = components.node("schemas")?;
-    let mut checked = Document { components, schemas, error: None };
+    let mut checked = Document { components, schemas, error: None, bodies: Vec::new() };
     checked.parameters()?;
     checked.paths(&document.node("paths")?)?;
     checked.unused(value)?;
-    checked.schemas.check(&section)
+    checked.schemas.check(&section)?;
+    for (name, schema, at) in section.entries() {
+        if schema.get("x-within").is_some() && !checked.bodies.contains(&name) {
+            return Err(format!("{at}.x-within: has an effect only on the body of a request"));
+        }
+    }
+    Ok(())
 }
 
 fn info(info: &Node<'_>) -> Result<()> {
@@ -411,7 +419,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    fn body(&self, body: &Node<'_>) -> Result<()> {
+    fn body(&mut self, body: &Node<'_>) -> Result<()> {
         if body.get("$ref").is_some() {
             return Err(format!("{}: has to be written out, not referred to", body.at));
         }
@@ -422,7 +430,9 @@ impl<'a> Document<'a> {
                 body.at
             ));
         }
-        self.content(&body.node("content")?).map(|_| ())
+        let schema = self.content(&body.node("content")?)?;
+        self.bodies.push(schema);
+        Ok(())
     }
 
     /// The schema of JSON, the one type of content.

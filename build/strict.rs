@@ -188,6 +188,11 @@ impl Kind {
             (Self::Text, Value::String(text)) if text.trim().is_empty() => {
                 Err(format!("{at}: is empty; remove it or say something"))
             }
+            (Self::Text | Self::String, Value::String(text))
+                if text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') =>
+            {
+                Err(format!("{at}: has a control character, which Rust cannot show; remove it"))
+            }
             (Self::Text | Self::String, Value::String(_))
             | (Self::Bool, Value::Bool(_))
             | (Self::True, Value::Bool(true))

@@ -315,6 +315,22 @@ fn values_of_the_wrong_type_are_rejected() {
         },
         Rejected {
             edit: replaced(
+                "      description: Plain text.\n      type",
+                "      description: \"a\\rb\"\n      type",
+            ),
+            place: "components.schemas.Text.description",
+            words: "a control character",
+        },
+        Rejected {
+            edit: replaced(
+                "      description: Plain text.\n      type",
+                "      description: \"\"\n      type",
+            ),
+            place: "components.schemas.Text.description",
+            words: "is empty",
+        },
+        Rejected {
+            edit: replaced(
                 "do not say it.\n          type: number\n",
                 "do not say it.\n          type: array\n          items: [{ type: string }]\n",
             ),
@@ -939,6 +955,22 @@ fn records_that_cannot_be_read_are_rejected() {
             edit: replaced("x-within: [channel]", "x-within: [chanel]"),
             place: "components.schemas.GetOrCreateConversationBody.x-within.0",
             words: "did you mean `channel`?",
+        },
+        Rejected {
+            edit: replaced(
+                "      description: The tags by which to look",
+                "      x-within: []\n      description: The tags by which to look",
+            ),
+            place: "components.schemas.DiscriminateByTags.x-within",
+            words: "`type: object`",
+        },
+        Rejected {
+            edit: replaced(
+                "      type: object\n      additionalProperties:\n        $ref: \"#/components/schemas/TagValue\"",
+                "      type: object\n      x-within: []\n      additionalProperties:\n        $ref: \"#/components/schemas/TagValue\"",
+            ),
+            place: "components.schemas.Tags.x-within",
+            words: "only on the body of a request",
         },
         Rejected {
             edit: replaced("x-within: [channel]", "x-within: channel"),
