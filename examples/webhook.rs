@@ -2,7 +2,9 @@
 //! repeats it.
 //!
 //!     export SLACK_SIGNING_SECRET=... BP_TOKEN=... BP_BOT_ID=... BP_INTEGRATION_ID=...
-//!     cargo run --example webhook -- --port 3000
+//!     cargo run --example webhook
+//!
+//! It listens on `127.0.0.1:3000`, or on the address and port in `LISTEN`.
 //!
 //! The Slack app needs an https URL that leads to `/slack`, and subscriptions to `message.*` events. Slack
 //! repeats an event three times within about six minutes. To survive a longer outage, use a durable queue:
@@ -16,7 +18,6 @@
 //!     signature=$(printf %s "v0:$time:$body" | openssl dgst -sha256 -hmac "$SLACK_SIGNING_SECRET" -r | cut -d ' ' -f 1)
 //!     curl -i localhost:3000/slack -H "X-Slack-Request-Timestamp: $time" -H "X-Slack-Signature: v0=$signature" -d "$body"
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 use std::{env, error::Error, io};
@@ -26,23 +27,11 @@ use axum::{Router, body::Bytes, extract::State, routing::post};
 use botpress_channels::SigningSecret;
 use botpress_channels::slack::{self, Event};
 use botpress_messages::{Client, NewMessage, Retry};
-use clap::Parser;
 use tokio::{net::TcpListener, time::sleep};
 use tracing::{debug, error, warn};
 
 /// Slack repeats what is not answered within three seconds.
 const DEADLINE: Duration = Duration::from_millis(2_500);
-
-/// Takes Slack's events at `/slack` and hands their messages to a bot.
-#[derive(Parser)]
-struct Args {
-    /// The port to listen on; 0 takes a free one
-    #[arg(long, env = "PORT", default_value_t = 3000)]
-    port: u16,
-    /// The address to listen on
-    #[arg(long, default_value_t = Ipv4Addr::LOCALHOST.into())]
-    bind: IpAddr,
-}
 
 /// What every request needs.
 #[derive(Clone)]
@@ -56,19 +45,20 @@ type Answer = Result<String, (StatusCode, &'static str)>;
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(io::stderr).init();
-    let Err(error) = serve(Args::parse()).await else { return ExitCode::SUCCESS };
+    let Err(error) = serve().await else { return ExitCode::SUCCESS };
     eprintln!("error: {error}");
     ExitCode::FAILURE
 }
 
-async fn serve(Args { port, bind }: Args) -> Result<(), Box<dyn Error>> {
-    let secret = env::var("SLACK_SIGNING_SECRET").ok().filter(|secret| !secret.is_empty());
-    let secret = secret.ok_or("SLACK_SIGNING_SECRET is missing: Slack shows it with the app")?;
+async fn serve() -> Result<(), Box<dyn Error>> {
+    let secret = variable("SLACK_SIGNING_SECRET")
+        .ok_or("SLACK_SIGNING_SECRET is missing: Slack shows it with the app")?;
     let secret = SigningSecret::new(secret).map_err(|e| format!("SLACK_SIGNING_SECRET: {e}"))?;
     let client = Client::from_env()?.with_retry(Retry::default().deadline(DEADLINE));
 
-    let listener = TcpListener::bind((bind, port)).await;
-    let listener = listener.map_err(|e| format!("cannot listen on {bind}, port {port}: {e}"))?;
+    let address = variable("LISTEN").unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(&address).await;
+    let listener = listener.map_err(|e| format!("cannot listen on {address}: {e}"))?;
     println!("Listening on http://{}/slack", listener.local_addr()?);
     let router = Router::new().route("/slack", post(receive)).with_state(App { client, secret });
     tokio::select! {
@@ -76,6 +66,11 @@ async fn serve(Args { port, bind }: Args) -> Result<(), Box<dyn Error>> {
         // Every delivery in flight has ended before that.
         () = async { stopped().await; sleep(2 * DEADLINE).await } => Ok(()),
     }
+}
+
+/// A variable that is set, and not empty.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Answers Slack: 200 if it is done with an event, 503 if it is to send it again.

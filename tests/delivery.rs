@@ -9,8 +9,8 @@ use botpress_messages::{
     Client, ErrorKind, NewConversation, NewMessage, NewUser, Retry, Rule, content::Text,
 };
 use botpress_sandbox::{Fault, Sandbox};
-use futures::future::join_all;
-use futures::{StreamExt, stream};
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use test_support::*;
 use tokio::time::{Instant, sleep, timeout};

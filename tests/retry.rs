@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use botpress_messages::{ErrorKind, NewMessage, Retry, content::Text};
 use botpress_sandbox::{Fault, Sandbox};
-use futures::{StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use test_support::*;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};

@@ -13,8 +13,8 @@ use botpress_messages::{
     content::Text,
 };
 use botpress_sandbox::{Fault, Sandbox};
-use futures::future::join_all;
-use futures::{StreamExt, stream};
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use test_support::*;
 use tokio::io::AsyncWriteExt;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use botpress_channels::{SigningSecret, slack};
 use botpress_messages::{Message, NewMessage};
 use botpress_sandbox::{Fault, Sandbox};
-use futures::future::join_all;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use test_support::{example, quick};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -35,7 +35,7 @@ fn command() -> Command {
 impl Webhook {
     async fn start(sandbox: &Sandbox, token: &str) -> Self {
         let mut command = command();
-        command.env("PORT", "0").env("SLACK_SIGNING_SECRET", SECRET);
+        command.env("LISTEN", "127.0.0.1:0").env("SLACK_SIGNING_SECRET", SECRET);
         command.env("BP_API_URL", sandbox.url()).env("BP_TOKEN", token);
         command.env("BP_BOT_ID", Sandbox::BOT_ID).env("BP_INTEGRATION_ID", "slack");
         let mut process = command.spawn().unwrap();
@@ -394,11 +394,11 @@ async fn what_keeps_it_from_starting_is_named() {
     assert_eq!(error, expected);
 
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
+    let address = taken.local_addr().unwrap().to_string();
     let mut command = command();
-    command.envs(given).env("BP_INTEGRATION_ID", "slack").env("PORT", &port);
+    command.envs(given).env("BP_INTEGRATION_ID", "slack").env("LISTEN", &address);
     let error = failure(&mut command).await;
-    assert!(error.starts_with(&format!("error: cannot listen on 127.0.0.1, port {port}: ")));
+    assert!(error.starts_with(&format!("error: cannot listen on {address}: ")));
 }
 
 /// What it reports when it does not start.
