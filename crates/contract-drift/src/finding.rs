@@ -46,6 +46,10 @@ pub enum Code {
     SecurityUnmet,
     /// A parameter is required, and we need not send it.
     ParameterRequired,
+    /// We may send a parameter that their document does not have.
+    ParameterUnknown,
+    /// The body of a request or response has no media type in common.
+    MediaType,
     /// A success that we do not read.
     ResponseUnknown,
     /// An error that we do not read.
@@ -56,8 +60,6 @@ pub enum Code {
     SchemaMissing,
     /// We may send a property that is read-only there.
     ReadOnly,
-    /// We read a property that is write-only there.
-    WriteOnly,
     /// A value fits none of the alternatives of `anyOf`.
     AnyOf,
     /// A value does not fit exactly one of the alternatives of `oneOf`.
@@ -99,12 +101,13 @@ impl Code {
             Code::ServerMissing => "server-missing",
             Code::SecurityUnmet => "security-unmet",
             Code::ParameterRequired => "parameter-required",
+            Code::ParameterUnknown => "parameter-unknown",
+            Code::MediaType => "media-type",
             Code::ResponseUnknown => "response-unknown",
             Code::ErrorUnreadable => "error-unreadable",
             Code::NotUnderstood => "not-understood",
             Code::SchemaMissing => "schema-missing",
             Code::ReadOnly => "read-only",
-            Code::WriteOnly => "write-only",
             Code::AnyOf => "any-of",
             Code::OneOf => "one-of",
             Code::Null => "null",

@@ -62,6 +62,7 @@
 mod agreement;
 mod changes;
 mod check;
+mod client;
 mod error;
 mod finding;
 mod normal;
@@ -71,6 +72,7 @@ mod schema;
 mod types;
 
 pub use check::{Options, Spec, check, check_pin, pin, pinned};
+pub use client::Client;
 pub use error::Error;
 pub use finding::{Code, Finding, Place, Verdict};
 pub use normal::{Document, Operation};

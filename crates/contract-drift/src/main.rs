@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use contract_drift::{
-    Document, Doubt, Error, Finding, Options, Pin, Pins, Spec, Verdict, check, pin, pinned,
+    Client, Document, Doubt, Error, Finding, Options, Pin, Pins, Spec, Verdict, check, pin, pinned,
 };
 
 /// Does the client that a hand-written OpenAPI document describes still work against the vendor's
@@ -99,7 +99,8 @@ fn compare(args: &Check) -> Result<Report, String> {
     let ours = spec(our_path)?;
     let theirs = read(their_path)?;
     let pins = pins.as_deref().map(Pins::read).transpose().map_err(|e| e.to_string())?;
-    let options = Options { pins: pins.unwrap_or_default(), types: *types };
+    let options =
+        Options { pins: pins.unwrap_or_default(), client: client(our_path)?, types: *types };
 
     let findings = check(&ours, &theirs, &options);
     let mut text = age(&theirs, &options.pins);
@@ -136,7 +137,9 @@ fn write_pin(args: &PinOne) -> Result<Report, String> {
     let path = Pin { version, contracts }.write(&args.out).map_err(|e| e.to_string())?;
     let mut text = String::new();
     if let Some(ours) = ours {
-        let findings = check(&ours, &theirs, &Options::default());
+        let client = args.ours.as_deref().map(client).transpose()?.unwrap_or_default();
+        let options = Options { client, ..Options::default() };
+        let findings = check(&ours, &theirs, &options);
         if !findings.is_empty() {
             text += "WARNING the client does not work against what is pinned:\n";
         }
@@ -148,6 +151,16 @@ fn write_pin(args: &PinOne) -> Result<Report, String> {
 
 fn spec(path: &Path) -> Result<Spec, String> {
     Spec::new(&read(path)?).map_err(|e| in_file(path, e))
+}
+
+/// What the file next to a spec says about the client: `api.drift.yaml` for `api.yaml`.
+fn client(spec: &Path) -> Result<Client, String> {
+    let path = spec.with_extension("drift.yaml");
+    match fs::read_to_string(&path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Client::default()),
+        Err(cause) => Err(in_file(&path, cause)),
+        Ok(text) => Client::parse(&text).map_err(|e| in_file(&path, e)),
+    }
 }
 
 fn read(path: &Path) -> Result<Document, String> {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use contract_drift::{Document, Pins, Spec, check_pin};
+use contract_drift::{Client, Document, Pins, Spec, check_pin};
 
 /// The places where a pinned version breaks the spec, which is written for later ones.
 struct Known {
@@ -27,9 +27,11 @@ const KNOWN: [Known; 2] = [
 fn the_spec_agrees_with_the_pinned_versions() {
     let spec = fs::read_to_string("../../spec/botpress.yaml").unwrap();
     let spec = Spec::new(&Document::parse(&spec).unwrap()).unwrap();
+    let client = fs::read_to_string("../../spec/botpress.drift.yaml").unwrap();
+    let client = Client::parse(&client).unwrap();
     let pins = Pins::read(Path::new("../../spec/vendor")).unwrap();
     for pin in pins.iter() {
-        let findings = check_pin(&spec, pin);
+        let findings = check_pin(&spec, pin, &client);
         let places: Vec<_> =
             findings.iter().map(|f| format!("{} {}", f.operation, f.place)).collect();
         let known = KNOWN.iter().find(|known| known.version == pin.version);
