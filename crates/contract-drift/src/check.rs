@@ -6,13 +6,15 @@ use crate::agreement;
 use crate::changes::changes;
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::finding::{Code, Difference, Finding, Place, Verdict};
-use crate::normal::Document;
+use crate::finding::{Code, Difference, Finding, Location, Place, Verdict};
+use crate::locate;
+use crate::normal::{Document, Operation};
 use crate::pins::{Contracts, Pin, Pins};
 use crate::types;
 
 /// The operations of a hand-written OpenAPI document: what the client sends and reads.
 pub struct Spec {
+    document: Document,
     contracts: Contracts,
 }
 
@@ -32,17 +34,32 @@ pub struct Options {
 type Theirs<'a> = Vec<(&'a str, std::result::Result<Value, Difference>)>;
 
 impl Spec {
-    /// Fails unless every operation can be read.
-    pub fn new(document: &Document) -> Result<Self> {
+    /// All operations. Fails unless each can be read.
+    pub fn new(document: Document) -> Result<Self> {
+        Self::only(document, &[])
+    }
+
+    /// Only the operations with these names; all of them, if there are none.
+    pub fn only(document: Document, names: &[String]) -> Result<Self> {
         let operations = document.operations()?;
-        let contracts = pin(document, None)?;
-        if operations.is_empty() {
+        let mut contracts = Contracts::new();
+        let is_named = |operation: &&Operation| names.is_empty() || names.contains(&operation.name);
+        for operation in operations.iter().filter(is_named) {
+            let name = &operation.name;
+            let Some(contract) = document.contract(operation).map_err(|e| e.in_(name))? else {
+                continue;
+            };
+            if contracts.insert(name.clone(), contract).is_some() {
+                return Err(format!("two operations are called {name}").into());
+            }
+        }
+        if let Some(name) = names.iter().find(|name| !contracts.contains_key(*name)) {
+            return Err(format!("it has no operation {name}").into());
+        }
+        if contracts.is_empty() {
             return Err("it has no operations".into());
         }
-        if contracts.len() < operations.len() {
-            return Err("two operations have the same `operationId`".into());
-        }
-        Ok(Self { contracts })
+        Ok(Self { document, contracts })
     }
 
     /// The names of its operations.
@@ -78,6 +95,25 @@ impl Spec {
 /// Where the client that `ours` describes does not work against `theirs`, and, if versions are pinned,
 /// what `theirs` has that no pinned version had.
 pub fn check(ours: &Spec, theirs: &Document, options: &Options) -> Vec<Finding> {
+    let mut found = findings(ours, theirs, options);
+    for finding in &mut found {
+        let Some(contract) = ours.contracts.get(&finding.operation) else { continue };
+        let [method, path] =
+            ["method", "path"].map(|key| contract[key].as_str().unwrap_or_default());
+        let their_path = theirs.path_of(contract).ok().flatten().unwrap_or_default();
+        let locate = |document, path: &str| {
+            let pointer = locate::pointer(document, method, path, &finding.place);
+            Some(Location { pointer, line: None })
+        };
+        finding.ours = locate(&ours.document, path);
+        finding.theirs = locate(theirs, &their_path);
+    }
+    locate::add_lines(&ours.document, found.iter_mut().filter_map(|f| f.ours.as_mut()));
+    locate::add_lines(theirs, found.iter_mut().filter_map(|f| f.theirs.as_mut()));
+    found
+}
+
+fn findings(ours: &Spec, theirs: &Document, options: &Options) -> Vec<Finding> {
     let breaks = |ours: &Value, theirs: &Value| agreement::breaks(ours, theirs, &options.client);
     let partly = ours.in_document(theirs, true);
     let mut found = compare(&ours.contracts, &partly, options, breaks, Verdict::Break);
@@ -131,26 +167,13 @@ pub fn pinned<'a>(ours: &Spec, theirs: &Document, options: &'a Options) -> Optio
     options.pins.iter().rev().find(is_same)
 }
 
-/// The contracts of a document in normal form: those of the operations of `ours`, by the names that
-/// they have there, or of all operations. An operation of `ours` that it lacks is left out.
-pub fn pin(theirs: &Document, ours: Option<&Spec>) -> Result<Contracts> {
+/// The contracts of the operations of `ours` in another document, in normal form, by the names that
+/// they have in `ours`. An operation that it lacks is left out.
+pub fn pin(theirs: &Document, ours: &Spec) -> Result<Contracts> {
     let mut contracts = Contracts::new();
-    let mut keep = |name: &str, contract: Result<Option<Value>>| -> Result<()> {
-        if let Some(contract) = contract.map_err(|e| e.in_(name))? {
-            contracts.insert(name.into(), contract);
-        }
-        Ok(())
-    };
-    match ours {
-        Some(ours) => {
-            for (name, ours) in &ours.contracts {
-                keep(name, theirs.matching(ours, false))?;
-            }
-        }
-        None => {
-            for operation in theirs.operations()? {
-                keep(&operation.name, theirs.contract(&operation))?;
-            }
+    for (name, ours) in &ours.contracts {
+        if let Some(contract) = theirs.matching(ours, false).map_err(|e| e.in_(name))? {
+            contracts.insert(name.clone(), contract);
         }
     }
     Ok(contracts)

@@ -14,6 +14,20 @@ pub struct Finding {
     pub place: Place,
     /// What the difference is.
     pub text: String,
+    /// Where it is in our document.
+    pub ours: Option<Location>,
+    /// Where it is in theirs.
+    pub theirs: Option<Location>,
+}
+
+/// Where in a document something is, or would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Location {
+    /// A JSON Pointer to it, or to what would contain it.
+    pub pointer: String,
+    /// Its line, if the text of the document is known.
+    pub line: Option<usize>,
 }
 
 /// How serious a finding is.
@@ -137,6 +151,10 @@ impl Place {
         Self(self.0.split_last().map(|(_, above)| above.to_vec()).unwrap_or_default())
     }
 
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     pub(crate) fn last(&self) -> &str {
         self.0.last().map(String::as_str).unwrap_or_default()
     }
@@ -157,7 +175,8 @@ impl Difference {
 
     pub fn of(self, verdict: Verdict, operation: &str) -> Finding {
         let Self { code, place, text } = self;
-        Finding { verdict, code, operation: operation.to_owned(), place, text }
+        let operation = operation.to_owned();
+        Finding { verdict, code, operation, place, text, ours: None, theirs: None }
     }
 }
 

@@ -17,6 +17,8 @@ pub const ANNOUNCEMENTS: [&str; 3] = ["x-sunset", "x-stability-level", "x-extens
 /// An OpenAPI 3.0 or 3.1 document.
 pub struct Document {
     root: Value,
+    /// What it was read from.
+    text: Option<String>,
     is_3_1: bool,
 }
 
@@ -45,7 +47,8 @@ const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "
 impl Document {
     /// Reads a JSON or YAML text.
     pub fn parse(text: &str) -> Result<Self> {
-        Self::new(parse(text)?)
+        let text = text.trim_start_matches('\u{feff}');
+        Ok(Self { text: Some(text.to_owned()), ..Self::new(parse(text)?)? })
     }
 
     pub fn new(root: Value) -> Result<Self> {
@@ -59,14 +62,22 @@ impl Document {
         if is_3_1 && dialect.is_some_and(|dialect| !DIALECTS.iter().any(|known| dialect == known)) {
             return Err("`jsonSchemaDialect` may change what its schemas mean".into());
         }
-        Ok(Self { root, is_3_1 })
+        Ok(Self { root, text: None, is_3_1 })
     }
 
     /// The normal form of a schema that stands alone.
     pub(crate) fn schema_in_normal_form(schema: &Value) -> Result<Value> {
-        let document = Self { root: Value::Null, is_3_1: false };
+        let document = Self { root: Value::Null, text: None, is_3_1: false };
         let trail = Trail { references: Vec::new(), size: &Cell::new(0) };
         document.schema(schema, &trail, Need::All)
+    }
+
+    pub(crate) fn root(&self) -> &Value {
+        &self.root
+    }
+
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.text.as_deref()
     }
 
     /// `info.title`, if there is one.

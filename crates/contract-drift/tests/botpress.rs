@@ -26,7 +26,7 @@ const KNOWN: [Known; 2] = [
 #[test]
 fn the_spec_agrees_with_the_pinned_versions() {
     let spec = fs::read_to_string("../../spec/botpress.yaml").unwrap();
-    let spec = Spec::new(&Document::parse(&spec).unwrap()).unwrap();
+    let spec = Spec::new(Document::parse(&spec).unwrap()).unwrap();
     let client = fs::read_to_string("../../spec/botpress.drift.yaml").unwrap();
     let client = Client::parse(&client).unwrap();
     let pins = Pins::read(Path::new("../../spec/vendor")).unwrap();
