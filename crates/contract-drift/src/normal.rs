@@ -375,7 +375,8 @@ impl Document {
             _ => {}
         }
         let Some(reference) = schema.get("$ref") else {
-            return self.rules(object(schema)?.iter(), outer, need);
+            let keywords = object(schema).map_err(|e| e.in_("a schema"))?;
+            return self.rules(keywords.iter(), outer, need);
         };
         let text = reference.as_str().ok_or("a $ref is not a string")?;
         self.follow(schema)?;
