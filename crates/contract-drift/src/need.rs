@@ -45,8 +45,19 @@ impl<'a> Need<'a> {
         }
     }
 
+    /// Of what the other side says about properties without a schema of their own. Some of them may
+    /// have one here.
+    pub fn of_rest(self) -> Self {
+        match self {
+            Need::Schema(ours, _) if is_plain(ours) && ours["properties"].is_null() => {
+                self.of_others()
+            }
+            need => need.or_all(),
+        }
+    }
+
     /// Of the properties without a schema of their own.
-    pub fn of_others(self) -> Self {
+    fn of_others(self) -> Self {
         match self {
             Need::Schema(ours, side) if is_plain(ours) => {
                 match (ours.get("additionalProperties"), side) {

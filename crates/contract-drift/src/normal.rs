@@ -430,7 +430,9 @@ impl Document {
         };
         let is_schema = |value: &Value| value.is_object() || (value.is_boolean() && self.is_3_1);
         let mut kept = json!({});
+        let mut evaluates_all = false;
         for (name, value) in keywords {
+            evaluates_all |= name == "additionalProperties";
             let value = match name.as_str() {
                 // Definitions are inlined where they are used.
                 "$comment" | "$defs" | "definitions" if self.is_3_1 => continue,
@@ -449,7 +451,7 @@ impl Document {
                 }
                 "items" if is_schema(value) => self.schema(value, trail, need.of_items())?,
                 "additionalProperties" if is_schema(value) => {
-                    self.schema(value, trail, need.of_others())?
+                    self.schema(value, trail, need.of_rest())?
                 }
                 // A member that says nothing is one too many only here.
                 "allOf" => without_repetition(list(value)?.into_iter().filter(|m| *m != json!({}))),
@@ -461,6 +463,9 @@ impl Document {
             keep(&mut kept, name, value);
         }
         if let (true, Value::Object(kept)) = (self.is_3_1, &mut kept) {
+            if evaluates_all {
+                kept.remove("unevaluatedProperties");
+            }
             in_3_0(kept);
         }
         let texts =
@@ -626,6 +631,10 @@ mod tests {
                 normal: json!({ "additionalProperties": false }),
             },
             Case {
+                schema: json!({ "unevaluatedProperties": false, "additionalProperties": true }),
+                normal: json!({}),
+            },
+            Case {
                 schema: json!({ "unevaluatedProperties": false, "allOf": [{ "if": {} }] }),
                 normal: json!({ "unevaluatedProperties": false, "allOf": [{ "if": {} }] }),
             },
@@ -767,6 +776,22 @@ mod tests {
             let contract = operation(server, path).matching(&ours, false);
             assert_eq!(contract, Ok(None), "{server} {path}");
         }
+    }
+
+    #[test]
+    fn schema_of_other_properties_matters_to_those_with_a_name() {
+        let schema = json!({ "additionalProperties": { "type": "number" } });
+        let given = json!({ "content": { "application/json": { "schema": schema } } });
+        let post = json!({ "requestBody": given, "responses": {} });
+        let document = document("3.0.0", json!({ "paths": { "/a": { "post": post } } }));
+        let sent = json!({ "properties": { "a": {} }, "additionalProperties": false });
+        let ours = json!({
+            "method": "post",
+            "path": "/a",
+            "requestBody": { "content": { "application/json": { "schema": sent } } },
+        });
+        let contract = document.matching(&ours, true).unwrap().unwrap();
+        assert_eq!(contract["requestBody"], given);
     }
 
     #[test]

@@ -57,10 +57,8 @@ pub fn in_3_0(schema: &mut Map<String, Value>) {
         }
     }
     // Without other schemas beside it, it says the same as `additionalProperties`.
-    let beside = ["allOf", "anyOf", "oneOf", "if", "$ref"];
-    if schema.contains_key("additionalProperties") {
-        schema.remove("unevaluatedProperties");
-    } else if schema.get("unevaluatedProperties") == Some(&json!(false))
+    let beside = ["allOf", "anyOf", "oneOf", "if", "dependentSchemas", "$dynamicRef"];
+    if schema.get("unevaluatedProperties") == Some(&json!(false))
         && !beside.iter().any(|key| schema.contains_key(*key))
     {
         schema.remove("unevaluatedProperties");

@@ -227,7 +227,7 @@ fn plain(a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
         }
     }
     let is_kept = |keyword: &str| match keyword {
-        "format" => is_annotation(&b["format"]) || a["format"] == b["format"],
+        "format" => is_annotation(&b["format"], a) || a["format"] == b["format"],
         "multipleOf" => {
             let step = |side: &Value| side["multipleOf"].as_f64();
             let step_of_a = step(a).or((a["type"] == "integer").then_some(1.0));
@@ -280,8 +280,13 @@ fn matters_to(keyword: &str, schema: &Value) -> bool {
 
 /// Whether every value of its type has this format. That of integers is a bound, and an integer
 /// without a format is one of 64 bits.
-fn is_annotation(format: &Value) -> bool {
-    ["double", "float", "int32", "int64", "password"].iter().any(|known| format == known)
+fn is_annotation(format: &Value, a: &Value) -> bool {
+    let formats: &[&str] = match a["type"].as_str() {
+        Some("number" | "integer") => &["double", "float", "int32", "int64"],
+        Some("string") => &["password"],
+        _ => &[],
+    };
+    formats.iter().any(|known| format == known)
 }
 
 /// The bound that a format implies.
@@ -556,6 +561,11 @@ mod tests {
                 code: Code::Constraint,
                 a: string.clone(),
                 b: json!({ "type": "string", "format": "uuid" }),
+            },
+            Case {
+                code: Code::Constraint,
+                a: string.clone(),
+                b: json!({ "type": "string", "format": "int64" }),
             },
             Case {
                 code: Code::Constraint,
