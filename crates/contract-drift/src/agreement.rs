@@ -169,7 +169,13 @@ fn of_media_type<'a>(content: &'a Value, media_type: &str) -> Option<&'a Value> 
 fn successes(ours: &Value, theirs: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     let successes = |side| entries(side).filter(|(status, _)| !is_error(status));
+    // Only a request with one of these headers gets a 304.
+    let conditions = ["header if-none-match", "header if-modified-since"];
+    let is_conditional = conditions.iter().any(|name| !ours["parameters"][*name].is_null());
     for (status, given) in successes(&theirs["responses"]) {
+        if status == "304" && !is_conditional {
+            continue;
+        }
         match ours["responses"].get(status).or(ours["responses"].get(range(status))) {
             Some(read) => found.extend(response(read, given, &place_of(status))),
             None => {
@@ -423,6 +429,14 @@ mod tests {
                 theirs: json!({ "responses": { "200": {}, "202": {} } }),
             },
             Case {
+                code: Code::ResponseUnknown,
+                ours: json!({
+                    "parameters": { "header if-none-match": optional },
+                    "responses": { "200": {} },
+                }),
+                theirs: json!({ "responses": { "200": {}, "304": {} } }),
+            },
+            Case {
                 code: Code::ErrorUnreadable,
                 ours: response("4XX", JSON, string.clone()),
                 theirs: response("404", JSON, number.clone()),
@@ -498,6 +512,10 @@ mod tests {
                 theirs: response("201", JSON, string.clone()),
             },
             Pair { ours: json!({}), theirs: response("404", JSON, string.clone()) },
+            Pair {
+                ours: json!({ "responses": { "200": {} } }),
+                theirs: json!({ "responses": { "200": {}, "304": {} } }),
+            },
             Pair {
                 ours: response("200", JSON, json!({})),
                 theirs: json!({ "responses": {

@@ -67,11 +67,14 @@ mod error;
 mod finding;
 mod ignore;
 mod locate;
+mod need;
 mod normal;
+mod openapi_3_1;
 mod parse;
 mod pins;
 mod schema;
 mod types;
+mod url;
 
 pub use check::{Options, Spec, check, check_pin, pin, pinned};
 pub use client::Client;

@@ -6,7 +6,8 @@ use saphyr_parser::{Event, Parser};
 use serde_json::Value;
 
 use crate::finding::{Location, Place};
-use crate::normal::{Document, entries, pointer_of};
+use crate::normal::{Document, entries};
+use crate::url::pointer_of;
 
 /// A value of a document, with its pointer after all references.
 #[derive(Clone)]

@@ -9,7 +9,10 @@ use std::cell::Cell;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
+use crate::need::{Need, Side};
+use crate::openapi_3_1::in_3_0;
 use crate::parse::parse;
+use crate::url::{names_in, plain_url, pointer_of, template};
 
 /// Extensions that announce something, and are kept.
 pub const ANNOUNCEMENTS: [&str; 3] = ["x-sunset", "x-stability-level", "x-extensible-enum"];
@@ -375,7 +378,8 @@ impl Document {
             _ => {}
         }
         let Some(reference) = schema.get("$ref") else {
-            return self.rules(object(schema)?.iter(), outer, need);
+            let keywords = object(schema).map_err(|e| e.in_("a schema"))?;
+            return self.rules(keywords.iter(), outer, need);
         };
         let text = reference.as_str().ok_or("a $ref is not a string")?;
         self.follow(schema)?;
@@ -426,7 +430,9 @@ impl Document {
         };
         let is_schema = |value: &Value| value.is_object() || (value.is_boolean() && self.is_3_1);
         let mut kept = json!({});
+        let mut evaluates_all = false;
         for (name, value) in keywords {
+            evaluates_all |= name == "additionalProperties";
             let value = match name.as_str() {
                 // Definitions are inlined where they are used.
                 "$comment" | "$defs" | "definitions" if self.is_3_1 => continue,
@@ -445,7 +451,7 @@ impl Document {
                 }
                 "items" if is_schema(value) => self.schema(value, trail, need.of_items())?,
                 "additionalProperties" if is_schema(value) => {
-                    self.schema(value, trail, need.of_others())?
+                    self.schema(value, trail, need.of_rest())?
                 }
                 // A member that says nothing is one too many only here.
                 "allOf" => without_repetition(list(value)?.into_iter().filter(|m| *m != json!({}))),
@@ -457,6 +463,9 @@ impl Document {
             keep(&mut kept, name, value);
         }
         if let (true, Value::Object(kept)) = (self.is_3_1, &mut kept) {
+            if evaluates_all {
+                kept.remove("unevaluatedProperties");
+            }
             in_3_0(kept);
         }
         let texts =
@@ -478,146 +487,10 @@ impl Document {
     }
 }
 
-/// How much of a part or a schema is read. Some documents refer to themselves so often that a whole
-/// operation does not fit into memory.
-#[derive(Clone, Copy)]
-enum Need<'a> {
-    All,
-    /// What this part of ours has, too.
-    Part(&'a Value, Side),
-    /// What matters to the values of this schema of ours.
-    Schema(&'a Value, Side),
-    Nothing,
-}
-
-/// Whether we send the values of a schema, or read them.
-#[derive(Clone, Copy, PartialEq)]
-enum Side {
-    Request,
-    Response,
-}
-
-impl<'a> Need<'a> {
-    /// Of what is in a part under this key.
-    fn of_part(self, key: &str) -> Self {
-        match self {
-            Need::Part(ours, side) => match (key, ours.get(key)) {
-                ("schema", Some(schema)) => Need::Schema(schema, side),
-                (_, Some(part)) => Need::Part(part, side),
-                ("content", None) => Need::Nothing,
-                (_, None) => Need::All,
-            },
-            need => need,
-        }
-    }
-
-    fn of_property(self, name: &str) -> Self {
-        match self {
-            Need::Schema(ours, side) if is_plain(ours) => match ours["properties"].get(name) {
-                Some(schema) => Need::Schema(schema, side),
-                None => self.of_others(),
-            },
-            need => need.or_all(),
-        }
-    }
-
-    /// Of the properties without a schema of their own.
-    fn of_others(self) -> Self {
-        match self {
-            Need::Schema(ours, side) if is_plain(ours) => {
-                match (ours.get("additionalProperties"), side) {
-                    (Some(Value::Bool(false)), _) => Need::Nothing,
-                    (Some(schema @ Value::Object(_)), _) => Need::Schema(schema, side),
-                    (_, Side::Request) => Need::All,
-                    (_, Side::Response) => Need::Nothing,
-                }
-            }
-            need => need.or_all(),
-        }
-    }
-
-    fn of_items(self) -> Self {
-        match self {
-            Need::Schema(ours, side) if is_plain(ours) => match (ours.get("items"), side) {
-                (Some(schema), _) => Need::Schema(schema, side),
-                (None, Side::Request) => Need::All,
-                (None, Side::Response) => Need::Nothing,
-            },
-            need => need.or_all(),
-        }
-    }
-
-    fn or_all(self) -> Self {
-        match self {
-            Need::Nothing => Need::Nothing,
-            _ => Need::All,
-        }
-    }
-}
-
-/// Whether the properties of a schema are all that it says about properties.
-fn is_plain(schema: &Value) -> bool {
-    let others = ["allOf", "anyOf", "oneOf", "patternProperties", "$ref"];
-    schema.is_object() && others.iter().all(|key| schema.get(key).is_none())
-}
-
 /// The references that led to a schema, and the number of schemas so far.
 struct Trail<'a, 'c> {
     references: Vec<&'a str>,
     size: &'c Cell<usize>,
-}
-
-/// The pointer of a reference within the document, which may be percent-encoded.
-pub fn pointer_of(reference: &str) -> Option<String> {
-    let fragment = reference.strip_prefix('#')?;
-    let mut bytes = Vec::new();
-    let mut rest = fragment.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let code = after.get(..2).and_then(|code| std::str::from_utf8(code).ok());
-        match (byte, code.and_then(|code| u8::from_str_radix(code, 16).ok())) {
-            (b'%', Some(decoded)) => {
-                bytes.push(decoded);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-/// A path without the names of its parameters.
-fn template(path: &str) -> String {
-    let mut kept = String::new();
-    for (i, part) in path.split('{').enumerate() {
-        let rest = part.split_once('}').filter(|_| i > 0);
-        kept += if i > 0 { "{}" } else { part };
-        kept += rest.map_or("", |(_, rest)| rest);
-    }
-    kept
-}
-
-/// The names of a path's parameters.
-fn names_in(path: &str) -> Vec<&str> {
-    let parts = path.split('{').skip(1);
-    parts.filter_map(|part| part.split_once('}')).map(|(name, _)| name).collect()
-}
-
-/// A URL without what makes no difference: the case of its host, the port that its scheme implies,
-/// and slashes at its end.
-fn plain_url(url: &str) -> String {
-    let url = url.trim_end_matches('/');
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let (scheme, host) = (scheme.to_lowercase(), host.to_lowercase());
-    let port = match scheme.as_str() {
-        "https" => ":443",
-        "http" => ":80",
-        _ => "",
-    };
-    format!("{scheme}://{}{path}", host.strip_suffix(port).unwrap_or(&host))
 }
 
 /// Without the style that a parameter has anyway at its place.
@@ -638,88 +511,6 @@ fn without_default_style(place: &str, parameter: &mut Value) {
     for key in ["allowReserved", "allowEmptyValue"] {
         if keys.get(key).is_some_and(|value| value == false) {
             keys.remove(key);
-        }
-    }
-}
-
-/// Brings the keywords of an OpenAPI 3.1 schema to the form that 3.0 has for them. What has none
-/// stays, and the rules do not understand it.
-fn in_3_0(schema: &mut Map<String, Value>) {
-    // These forms mean something in 3.0 alone.
-    for keyword in ["nullable", "exclusiveMinimum", "exclusiveMaximum"] {
-        if schema.get(keyword) == Some(&json!(true)) {
-            schema.insert(keyword.into(), json!("not of OpenAPI 3.1"));
-        }
-    }
-    if !schema.contains_key("enum")
-        && let Some(value) = schema.remove("const")
-    {
-        schema.insert("enum".into(), json!([value]));
-    }
-    if let Some(Value::Array(types)) = schema.get("type") {
-        let types = types.clone();
-        let (null, others): (Vec<_>, Vec<_>) = types.iter().partition(|kind| **kind == "null");
-        if !null.is_empty() && !others.is_empty() {
-            schema.insert("nullable".into(), json!(true));
-        }
-        match others.as_slice() {
-            [] => {}
-            [only] => drop(schema.insert("type".into(), (*only).clone())),
-            several => {
-                let alternatives = several.iter().map(|kind| {
-                    let mut alternative = schema.clone();
-                    alternative.insert("type".into(), (*kind).clone());
-                    Value::Object(alternative)
-                });
-                let alternatives = sorted(&alternatives.collect());
-                schema.clear();
-                schema.insert("anyOf".into(), alternatives);
-                return;
-            }
-        }
-    }
-    if schema.get("type") == Some(&json!("null")) && !schema.contains_key("enum") {
-        schema.remove("type");
-        schema.insert("enum".into(), json!([null]));
-    }
-    for (keyword, exclusive, sign) in
-        [("minimum", "exclusiveMinimum", 1.0), ("maximum", "exclusiveMaximum", -1.0)]
-    {
-        let Some(strict) = schema.get(exclusive).and_then(Value::as_f64) else { continue };
-        let tighter = |loose: &Value| loose.as_f64().is_some_and(|n| sign * strict >= sign * n);
-        if schema.get(keyword).is_none_or(tighter) {
-            let bound = schema.insert(exclusive.into(), json!(true)).unwrap_or_default();
-            schema.insert(keyword.into(), bound);
-        } else {
-            schema.remove(exclusive);
-        }
-    }
-    // Without other schemas beside it, it says the same as `additionalProperties`.
-    let beside = ["allOf", "anyOf", "oneOf", "if", "$ref"];
-    if schema.contains_key("additionalProperties") {
-        schema.remove("unevaluatedProperties");
-    } else if schema.get("unevaluatedProperties") == Some(&json!(false))
-        && !beside.iter().any(|key| schema.contains_key(*key))
-    {
-        schema.remove("unevaluatedProperties");
-        schema.insert("additionalProperties".into(), json!(false));
-    }
-    // What is of one schema or null is that schema, nullable.
-    for wrapper in ["anyOf", "oneOf"] {
-        let Some(Value::Array(members)) = schema.get(wrapper) else { continue };
-        let null = json!({ "enum": [null] });
-        let others: Vec<_> = members.iter().filter(|member| **member != null).collect();
-        if let ([Value::Object(only)], 1, 2) = (others.as_slice(), schema.len(), members.len())
-            && only.get("type").is_some_and(Value::is_string)
-            && !["allOf", "anyOf", "oneOf", "nullable"].iter().any(|key| only.contains_key(*key))
-        {
-            let mut whole = only.clone();
-            whole.insert("nullable".into(), json!(true));
-            if let Some(Value::Array(values)) = whole.get_mut("enum") {
-                values.push(Value::Null);
-                values.sort_by_key(Value::to_string);
-            }
-            *schema = whole;
         }
     }
 }
@@ -764,7 +555,7 @@ fn object(value: &Value) -> Result<&Map<String, Value>> {
 }
 
 /// A list without order and repetition; anything else as it is.
-fn sorted(list: &Value) -> Value {
+pub fn sorted(list: &Value) -> Value {
     let Value::Array(items) = list else { return list.clone() };
     let mut items = items.clone();
     items.sort_by_key(Value::to_string);
@@ -840,6 +631,10 @@ mod tests {
                 normal: json!({ "additionalProperties": false }),
             },
             Case {
+                schema: json!({ "unevaluatedProperties": false, "additionalProperties": true }),
+                normal: json!({}),
+            },
+            Case {
                 schema: json!({ "unevaluatedProperties": false, "allOf": [{ "if": {} }] }),
                 normal: json!({ "unevaluatedProperties": false, "allOf": [{ "if": {} }] }),
             },
@@ -897,16 +692,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_have_a_normal_form() {
-        let cases = [
-            ("https://API.example:443/V1/", "https://api.example/V1"),
-            ("http://a.example:80", "http://a.example"),
-            ("https://a.example:80", "https://a.example:80"),
-            ("/v1/", "/v1"),
-        ];
-        for (url, normal) in cases {
-            assert_eq!(plain_url(url), normal);
-        }
+    fn servers_have_every_known_value_of_their_variables() {
         let servers = json!([{
             "url": "https://{host}.example/{path}",
             "variables": {
@@ -990,6 +776,22 @@ mod tests {
             let contract = operation(server, path).matching(&ours, false);
             assert_eq!(contract, Ok(None), "{server} {path}");
         }
+    }
+
+    #[test]
+    fn schema_of_other_properties_matters_to_those_with_a_name() {
+        let schema = json!({ "additionalProperties": { "type": "number" } });
+        let given = json!({ "content": { "application/json": { "schema": schema } } });
+        let post = json!({ "requestBody": given, "responses": {} });
+        let document = document("3.0.0", json!({ "paths": { "/a": { "post": post } } }));
+        let sent = json!({ "properties": { "a": {} }, "additionalProperties": false });
+        let ours = json!({
+            "method": "post",
+            "path": "/a",
+            "requestBody": { "content": { "application/json": { "schema": sent } } },
+        });
+        let contract = document.matching(&ours, true).unwrap().unwrap();
+        assert_eq!(contract["requestBody"], given);
     }
 
     #[test]

@@ -113,6 +113,17 @@ pub fn in_role(schema: &Value, role: Role) -> Value {
     kept.into()
 }
 
+/// Whether a schema refers to one that contains it, which may be another one on the other side.
+fn is_cut(schema: &Value) -> bool {
+    match schema {
+        Value::Object(keywords) => {
+            keywords.iter().any(|(key, value)| key == "$ref" || is_cut(value))
+        }
+        Value::Array(items) => items.iter().any(is_cut),
+        _ => false,
+    }
+}
+
 fn is_marked(schema: &Value, mark: &str) -> bool {
     schema[mark] == true || list(&schema["allOf"]).any(|member| is_marked(member, mark))
 }
@@ -128,7 +139,7 @@ pub fn subset(a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
         (Value::Object(a), Value::Object(b)) => (a, b),
         _ => return one(Code::SchemaMissing, "one side has no schema for it"),
     };
-    if says_nothing(b_keys) {
+    if says_nothing(b_keys) || (a == b && !is_cut(a)) {
         return Vec::new();
     }
     let is_narrowing = |key: &str| NARROWING.contains(&key) && !b_keys.contains_key(key);
@@ -197,7 +208,8 @@ fn plain(a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
     }
     let mut found = Vec::new();
     let mut report = |code, text: String| found.push(Difference::new(code, at, text));
-    if nullable(a) && !nullable(b) {
+    let has_no_type = a["type"].is_null() && a["enum"].is_null();
+    if nullable(a) && !nullable(b) && !has_no_type {
         report(Code::Null, "may be null on one side only".into());
     }
     let integer = a["type"] == "integer" && b["type"] == "number";
@@ -215,7 +227,7 @@ fn plain(a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
         }
     }
     let is_kept = |keyword: &str| match keyword {
-        "format" => is_annotation(&b["format"]) || a["format"] == b["format"],
+        "format" => is_annotation(&b["format"], a) || a["format"] == b["format"],
         "multipleOf" => {
             let step = |side: &Value| side["multipleOf"].as_f64();
             let step_of_a = step(a).or((a["type"] == "integer").then_some(1.0));
@@ -268,8 +280,13 @@ fn matters_to(keyword: &str, schema: &Value) -> bool {
 
 /// Whether every value of its type has this format. That of integers is a bound, and an integer
 /// without a format is one of 64 bits.
-fn is_annotation(format: &Value) -> bool {
-    ["double", "float", "int32", "int64", "password"].iter().any(|known| format == known)
+fn is_annotation(format: &Value, a: &Value) -> bool {
+    let formats: &[&str] = match a["type"].as_str() {
+        Some("number" | "integer") => &["double", "float", "int32", "int64"],
+        Some("string") => &["password"],
+        _ => &[],
+    };
+    formats.iter().any(|known| format == known)
 }
 
 /// The bound that a format implies.
@@ -482,6 +499,11 @@ mod tests {
             Case { code: Code::SchemaMissing, a: Value::Null, b: json!({}) },
             Case { code: Code::SchemaMissing, a: json!({}), b: Value::Null },
             Case { code: Code::NotUnderstood, a: json!({ "$ref": "#/a" }), b: string.clone() },
+            Case {
+                code: Code::NotUnderstood,
+                a: json!({ "items": { "$ref": "#/a" } }),
+                b: json!({ "items": { "$ref": "#/a" } }),
+            },
             Case { code: Code::PropertyForbidden, a: json!({}), b: json!(false) },
             Case { code: Code::NotUnderstood, a: json!({}), b: json!({ "if": {} }) },
             Case { code: Code::NotUnderstood, a: json!({}), b: json!({ "not": {} }) },
@@ -522,6 +544,7 @@ mod tests {
                 a: json!({ "allOf": [string], "nullable": true }),
                 b: string.clone(),
             },
+            Case { code: Code::Type, a: json!({}), b: string.clone() },
             Case { code: Code::Type, a: string.clone(), b: json!({ "type": "integer" }) },
             Case { code: Code::Type, a: number(json!({})), b: json!({ "type": "integer" }) },
             Case {
@@ -538,6 +561,11 @@ mod tests {
                 code: Code::Constraint,
                 a: string.clone(),
                 b: json!({ "type": "string", "format": "uuid" }),
+            },
+            Case {
+                code: Code::Constraint,
+                a: string.clone(),
+                b: json!({ "type": "string", "format": "int64" }),
             },
             Case {
                 code: Code::Constraint,
@@ -673,6 +701,7 @@ mod tests {
             Pair { a: short.clone(), b: string.clone() },
             Pair { a: json!({ "if": {}, "$ref": "#/a" }), b: json!({ "default": 1 }) },
             Pair { a: json!(false), b: string.clone() },
+            Pair { a: json!({ "oneOf": [string, {}] }), b: json!({ "oneOf": [string, {}] }) },
             Pair { a: json!({ "type": "string", "not": {} }), b: string.clone() },
             Pair { a: json!({ "type": "string", "propertyNames": {} }), b: string.clone() },
             Pair {

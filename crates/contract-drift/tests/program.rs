@@ -307,6 +307,26 @@ fn operations_can_be_chosen() {
 }
 
 #[test]
+fn operation_can_start_at_a_later_version() {
+    let folder = folder();
+    let two = OURS.to_owned()
+        + "    get: { operationId: listUsers, responses: { 200: { description: All } } }\n";
+    fs::write(folder.path().join("two.yaml"), two).unwrap();
+    let mut later = theirs("2.0.0", 200);
+    later["paths"]["/users"]["get"] = json!({ "responses": { "200": {} } });
+    fs::write(folder.path().join("later.json"), later.to_string()).unwrap();
+    let pin = |theirs| {
+        run(folder.path(), &["pin", theirs, "--ours", "two.yaml", "--out", "pins"], "").stdout
+    };
+    let check = || run(folder.path(), &["check", "two.yaml", "later.json", "--pins", "pins"], "");
+    assert!(pin("same.json").ends_with("\npinned as pins/1.0.0.json\n"));
+    assert!(check().stdout.contains("\nNOTICE listUsers: is not pinned [changed]"));
+    assert_eq!(pin("later.json"), "pinned as pins/2.0.0.json\n");
+    let line = "It agrees with the pin 2.0.0: createUser, listUsers.\n";
+    assert!(check().stdout.ends_with(line), "{}", check().stdout);
+}
+
+#[test]
 fn file_next_to_the_spec_describes_the_client() {
     let folder = folder();
     let mut document = theirs("1.0.0", 200);

@@ -1320,6 +1320,14 @@ fn types_are_compared_by_what_they_can_say() {
         ),
         ("request.*", gone(BODY, "/additionalProperties")),
         ("response.message.later", set(MESSAGE, "/properties/later", string.clone())),
+        (
+            "response.message.later",
+            set(
+                MESSAGE,
+                "/properties/later",
+                json!({ "items": { "$ref": "#/components/schemas/getOrCreateMessage" } }),
+            ),
+        ),
         ("getOrCreateUser response.user.later", set(USER, "/properties/later", string.clone())),
         (
             "response.message.direction.enum",
