@@ -1,5 +1,6 @@
 //! One call: its deadline, its turn, its attempts, and the waits between them.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,8 +182,8 @@ impl<'a> Call<'a> {
     /// Waits, unless the client is closed before that.
     async fn unless_closed<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         let closed = &self.context.shared.closed;
-        // Where both happen at once, being closed counts.
-        closed.run_until_cancelled(wait).await.filter(|_| !closed.is_cancelled())
+        // Pinned, the wait is not moved. Where both happen at once, being closed counts.
+        closed.run_until_cancelled(pin!(wait)).await.filter(|_| !closed.is_cancelled())
     }
 }
 

@@ -63,7 +63,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`], which names the variable that is missing or unusable.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), which names the variable that is missing or
+    /// unusable.
     pub fn from_env() -> Result<Self, Error> {
         Self::builder().env().build()
     }
@@ -105,7 +106,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] before anything is sent; any other [`ErrorKind`] after the last attempt.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) before anything is sent; any other
+    /// [`ErrorKind`](crate::ErrorKind) after the last attempt.
     /// [`Error::maybe_stored`] tells whether the record may be stored all the same.
     ///
     /// # Cancellation
@@ -182,7 +184,7 @@ impl Client {
     /// Ends the waits of this client, its clones, and all clients that were made from it, for a program
     /// that has to stop. Attempts under way go on to their end, and none starts any more: calls that
     /// would wait for another one end with the error of the last, calls without one with
-    /// [`ErrorKind::Closed`].
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed).
     pub fn close(&self) {
         self.settings.calls.shared.closed.cancel();
     }

@@ -9,8 +9,8 @@ use botpress_messages::{
     Client, ErrorKind, NewConversation, NewMessage, NewUser, Retry, Rule, content::Text,
 };
 use botpress_sandbox::{Fault, Sandbox};
-use futures::future::join_all;
-use futures::{StreamExt, stream};
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use test_support::*;
 use tokio::time::{Instant, sleep, timeout};
@@ -37,7 +37,7 @@ fn asked(sandbox: &Sandbox) -> Vec<&'static str> {
 async fn a_webhook_becomes_a_stored_message() {
     let second = Duration::from_secs(1);
     let sandbox = Sandbox::builder().strict().latency(second).start().await.unwrap();
-    let client = sandbox.client().header("x-trace", "1").build().unwrap();
+    let client = quick(sandbox.client()).header("x-trace", "1").build().unwrap();
     let user = person("U05").name("Ann").picture_url("https://example.com/a.png");
     let message = inbound(user, place("C05"), 1);
     let start = Instant::now();
@@ -85,7 +85,7 @@ async fn ids_that_are_known_are_not_asked_for() {
     ];
     for Case { user, conversation, requests } in cases {
         let sandbox = Sandbox::start().await.unwrap();
-        let client = sandbox.client().build().unwrap();
+        let client = quick(sandbox.client()).build().unwrap();
         let mut body = json!({ "type": "text", "payload": { "text": "1" }, "tags": { "id": "1" } });
         for (name, value) in [("user", user), ("conversation", conversation)] {
             let id = if value.is_string() { "Id" } else { "" };
@@ -179,7 +179,7 @@ async fn every_violation_is_reported_before_anything_is_sent() {
         },
     ];
     let sandbox = Sandbox::start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     for Case { at, change, violations } in cases {
         let mut body = json!(inbound(person(1), place(1), 1));
         match at.rsplit_once('/') {
@@ -213,7 +213,7 @@ async fn every_violation_is_reported_before_anything_is_sent() {
 #[tokio::test(start_paused = true)]
 async fn a_known_person_in_a_known_conversation_costs_one_request() {
     let sandbox = Sandbox::start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     for number in 0..10 {
         client.deliver(&inbound(person(1), place(1), number)).await.unwrap();
     }
@@ -230,7 +230,7 @@ async fn a_known_person_in_a_known_conversation_costs_one_request() {
     client.deliver(&inbound(person(1).name("Ann"), place(1), 12)).await.unwrap();
     assert_eq!(sandbox.requests().len(), 16 + 3);
 
-    let forgetful = sandbox.client().remember_ids(Duration::ZERO).build().unwrap();
+    let forgetful = quick(sandbox.client()).remember_ids(Duration::ZERO).build().unwrap();
     for number in 20..25 {
         forgetful.deliver(&inbound(person(1), place(1), number)).await.unwrap();
     }
@@ -240,7 +240,7 @@ async fn a_known_person_in_a_known_conversation_costs_one_request() {
 #[tokio::test(start_paused = true)]
 async fn an_id_that_is_gone_is_asked_for_again_once() {
     let sandbox = Sandbox::builder().strict().start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     let first = client.deliver(&inbound(person(1), place(1), 1)).await.unwrap().record;
     sandbox.delete(&first.user_id);
     let second = client.deliver(&inbound(person(1), place(1), 2)).await.unwrap().record;
@@ -270,7 +270,8 @@ async fn an_id_that_is_gone_is_asked_for_again_once() {
 #[tokio::test(start_paused = true)]
 async fn a_conversation_keeps_the_order_in_which_its_deliveries_start() {
     let sandbox = Sandbox::builder().storm(3, 0.2).start().await.unwrap();
-    let client = sandbox.client().retry(Retry::default().deadline(Duration::MAX)).build().unwrap();
+    let client =
+        quick(sandbox.client()).retry(Retry::default().deadline(Duration::MAX)).build().unwrap();
     let send = async |number: usize| {
         client.clone().deliver(&inbound(person(number % 7), place(1), number)).await
     };
@@ -286,7 +287,7 @@ async fn a_conversation_keeps_the_order_in_which_its_deliveries_start() {
 #[tokio::test(start_paused = true)]
 async fn conversations_go_side_by_side() {
     let sandbox = Sandbox::builder().latency(Duration::from_secs(1)).start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     let start = Instant::now();
     let send = async |number: usize| {
         let user = person(number % 5);
@@ -304,7 +305,7 @@ async fn simultaneous_first_deliveries_ask_once() {
         let sandbox = Sandbox::builder().lookup_gap(Duration::from_millis(50));
         let sandbox = sandbox.start().await.unwrap();
         let remembers = Duration::from_secs(remembers);
-        let client = sandbox.client().remember_ids(remembers).build().unwrap();
+        let client = quick(sandbox.client()).remember_ids(remembers).build().unwrap();
         let send = async |number: usize| {
             client.clone().deliver(&inbound(person(1), place(number), number)).await.unwrap()
         };
@@ -382,7 +383,7 @@ async fn an_error_says_how_far_the_delivery_came() {
         let Case { faults, step, maybe_stored, should_repeat, .. } = case;
         let sandbox = Sandbox::start().await.unwrap();
         // Which of the two is asked for first must not be chance.
-        let client = sandbox.client().retry(Retry::off()).build().unwrap();
+        let client = quick(sandbox.client()).retry(Retry::off()).build().unwrap();
         sandbox.fail_next(faults.clone());
         let error = client.deliver(&inbound(person(1), place(1), 1)).await.unwrap_err();
         assert_eq!(error.step(), Some(step), "{faults:?}: {error}");
@@ -407,7 +408,8 @@ async fn one_deadline_covers_the_whole_way() {
     let three = Duration::from_secs(3);
     for silent in [0, 2] {
         let sandbox = Sandbox::start().await.unwrap();
-        let client = sandbox.client().retry(Retry::default().deadline(three)).build().unwrap();
+        let client =
+            quick(sandbox.client()).retry(Retry::default().deadline(three)).build().unwrap();
         let mut faults = vec![None; silent];
         faults.extend([Some(Fault::Silence { stored: false }); 2]);
         sandbox.fail_next(faults);
@@ -418,7 +420,7 @@ async fn one_deadline_covers_the_whole_way() {
     }
     // Nor does waiting for others in the conversation take longer.
     let sandbox = Sandbox::builder().latency(Duration::from_secs(2)).start().await.unwrap();
-    let client = sandbox.client().retry(Retry::default().deadline(three)).build().unwrap();
+    let client = quick(sandbox.client()).retry(Retry::default().deadline(three)).build().unwrap();
     let messages = [1, 2, 3].map(|number| hello().tag("id", number.to_string()));
     let start = Instant::now();
     let results = join_all(messages.iter().map(|message| client.deliver(message))).await;
@@ -434,7 +436,7 @@ async fn one_deadline_covers_the_whole_way() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_delivery_is_not_overtaken() {
     let sandbox = Sandbox::start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     client.deliver(&inbound(person(1), place(1), 0)).await.unwrap();
     for number in 1..20 {
         sandbox.fail_next([Some(Fault::Late(Duration::from_millis(900)))]);
@@ -485,7 +487,7 @@ async fn one_process_serves_many_bots() {
 #[tokio::test(start_paused = true)]
 async fn ids_are_remembered_by_bot_and_integration() {
     let sandbox = Sandbox::start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     client.deliver(&inbound(person(1), place(1), 1)).await.unwrap();
     let other = client.to_builder().integration_id("other").build().unwrap();
     other.deliver(&inbound(person(1), place(1), 2)).await.unwrap();
@@ -500,7 +502,7 @@ async fn ids_are_remembered_by_bot_and_integration() {
 async fn a_storm_leaves_each_message_once_and_in_order() {
     let sandbox = Sandbox::builder().strict().storm(8, 0.3).start().await.unwrap();
     let patient = Retry::default().max_attempts(100).deadline(Duration::from_secs(3_600));
-    let client = sandbox.client().retry(patient).build().unwrap();
+    let client = quick(sandbox.client()).retry(patient).build().unwrap();
     let send = async |webhook: usize| {
         let number = webhook / 2;
         let message = inbound(person(number * 7 % 300), place(number % 400), number);
@@ -538,7 +540,7 @@ async fn a_message_is_not_sent_in_the_last_moment() {
     let second = Duration::from_secs(1);
     let sandbox = Sandbox::builder().latency(2 * second).start().await.unwrap();
     let retry = Retry::default().deadline(second * 5 / 2);
-    let client = sandbox.client().retry(retry).build().unwrap();
+    let client = quick(sandbox.client()).retry(retry).build().unwrap();
     for message in [inbound(person("U05"), place("C05"), 1), untagged(person("U06"), place("C06"))]
     {
         let error = client.deliver(&message).await.unwrap_err();
@@ -606,7 +608,7 @@ async fn the_truth_covers_what_was_before_an_unknown_id() {
 #[tokio::test(start_paused = true)]
 async fn clients_that_were_made_from_one_another_take_turns_and_end_together() {
     let sandbox = Sandbox::builder().lookup_gap(Duration::from_millis(50)).start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     let second = Duration::from_secs(1);
     let others = [
         client.to_builder().token(Sandbox::TOKEN),
@@ -631,7 +633,7 @@ async fn clients_that_were_made_from_one_another_take_turns_and_end_together() {
 #[tokio::test]
 async fn ids_can_be_remembered_for_ever() {
     let sandbox = Sandbox::start().await.unwrap();
-    let client = sandbox.client().remember_ids(Duration::MAX).build().unwrap();
+    let client = quick(sandbox.client()).remember_ids(Duration::MAX).build().unwrap();
     for number in [1, 2] {
         client.deliver(&inbound(person("U05"), place("C05"), number)).await.unwrap();
     }
@@ -645,7 +647,8 @@ async fn a_short_deadline_waits_for_the_first_answer() {
     for (latency, fare) in [(20, 9), (300, 8)] {
         let latency = Duration::from_millis(latency);
         let sandbox = Sandbox::builder().latency(latency).start().await.unwrap();
-        let client = sandbox.client().retry(Retry::default().deadline(quarter)).build().unwrap();
+        let client =
+            quick(sandbox.client()).retry(Retry::default().deadline(quarter)).build().unwrap();
         let message = |n: usize| {
             NewMessage::new(CONVERSATION, USER, Text::new("Hello")).tag("id", n.to_string())
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use botpress_messages::{ErrorKind, NewMessage, Retry, content::Text};
 use botpress_sandbox::{Fault, Sandbox};
-use futures::{StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use test_support::*;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
@@ -122,7 +122,7 @@ async fn calls_are_retried_where_that_is_safe() {
         };
         for (message, repeated) in [(hello(), if_identified), (unidentified(), otherwise)] {
             let sandbox = Sandbox::start().await.unwrap();
-            let client = sandbox.client().build().unwrap();
+            let client = quick(sandbox.client()).build().unwrap();
             sandbox.fail_next([Some(fault), Some(fault)]);
             match client.get_or_create(&message).await {
                 Ok(stored) => {
@@ -192,7 +192,7 @@ async fn the_policy_bounds_attempts_and_time() {
     for Case { retry, attempts, seconds } in cases {
         let sandbox = Sandbox::builder().storm(1, 1.0).start().await.unwrap();
         sandbox.fail_next([Some(Fault::Error { status: 500, stored: false }); 1000]);
-        let client = sandbox.client().retry(retry).build().unwrap();
+        let client = quick(sandbox.client()).retry(retry).build().unwrap();
         let start = Instant::now();
         let error = client.get_or_create(&hello()).await.unwrap_err();
         assert_eq!(error.attempts(), attempts.unwrap_or(error.attempts()), "{retry:?}: {error}");
@@ -205,7 +205,7 @@ async fn the_policy_bounds_attempts_and_time() {
 #[tokio::test(start_paused = true)]
 async fn the_deadline_cuts_an_attempt_short() {
     let sandbox = Sandbox::start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     sandbox.fail_next([Some(Fault::Silence { stored: true }); 9]);
     let start = Instant::now();
     let error = client.get_or_create(&hello()).await.unwrap_err();
@@ -213,7 +213,8 @@ async fn the_deadline_cuts_an_attempt_short() {
     let late = start.elapsed().saturating_sub(Duration::from_secs(60));
     assert!(error.attempts() == 3 && late < Duration::from_millis(5), "{error}, {late:?} late");
 
-    let none = sandbox.client().retry(Retry::default().deadline(Duration::ZERO)).build().unwrap();
+    let none =
+        quick(sandbox.client()).retry(Retry::default().deadline(Duration::ZERO)).build().unwrap();
     let error = none.get_or_create(&hello()).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Deadline), "{error:?}");
     assert!(error.is_timeout() && error.attempts() == 0 && !error.maybe_stored(), "{error:?}");
@@ -273,7 +274,8 @@ async fn hints_are_honoured() {
 #[tokio::test(start_paused = true)]
 async fn a_call_may_fail_fast_at_the_limit() {
     let sandbox = Sandbox::builder().requests_per_second(3).start().await.unwrap();
-    let client = sandbox.client().retry(Retry::default().fail_fast_at_limit()).build().unwrap();
+    let client =
+        quick(sandbox.client()).retry(Retry::default().fail_fast_at_limit()).build().unwrap();
     let start = Instant::now();
     for number in 0..3 {
         client.get_or_create(&hello().tag("id", number.to_string())).await.unwrap();
@@ -296,7 +298,7 @@ async fn a_call_may_fail_fast_at_the_limit() {
 #[tokio::test(start_paused = true)]
 async fn a_hint_beyond_the_deadline_ends_the_call() {
     let sandbox = Sandbox::start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     sandbox.fail_next([Some(Fault::Limited(100))]);
     let start = Instant::now();
     for attempts in [1, 0] {
@@ -314,7 +316,7 @@ async fn a_hint_beyond_the_deadline_ends_the_call() {
 #[tokio::test(start_paused = true)]
 async fn the_truth_covers_all_attempts() {
     let sandbox = Sandbox::start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     let refused = Some(Fault::Error { status: 401, stored: false });
     sandbox.fail_next([Some(Fault::Reset { stored: true }), refused]);
     let error = client.get_or_create(&hello()).await.unwrap_err();
@@ -372,7 +374,7 @@ fn empty_values_identify_nothing() {
 #[tokio::test(start_paused = true)]
 async fn no_call_starts_before_the_window_does() {
     let sandbox = Sandbox::builder().requests_per_second(3).start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     let start = Instant::now();
     for number in 0..7 {
         client.clone().get_or_create(&hello().tag("id", number.to_string())).await.unwrap();
@@ -386,7 +388,7 @@ async fn the_rate_limit_is_kept_without_losing_time() {
     for latency in [0, 50] {
         let sandbox = Sandbox::builder().requests_per_second(100);
         let sandbox = sandbox.latency(Duration::from_millis(latency)).start().await.unwrap();
-        let client = sandbox.client().build().unwrap();
+        let client = quick(sandbox.client()).build().unwrap();
         let start = Instant::now();
         let send = async |number: usize| {
             client.clone().get_or_create(&hello().tag("id", number.to_string())).await
@@ -469,7 +471,7 @@ async fn what_found_no_connection_in_time_is_not_stored() {
 #[tokio::test(start_paused = true)]
 async fn a_call_can_be_dropped_at_any_time() {
     let sandbox = Sandbox::start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     client.get_or_create(&hello()).await.unwrap();
     let before = tasks();
@@ -498,7 +500,7 @@ async fn a_call_can_be_dropped_at_any_time() {
 #[tokio::test(start_paused = true)]
 async fn a_storm_loses_nothing_and_duplicates_nothing() {
     let sandbox = Sandbox::builder().storm(20_260_819, 0.3).start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     let send = async |number: usize| {
         let message = NewMessage::new(CONVERSATION, USER, Text::new(number.to_string()));
         // Every fourth is one that nothing identifies.

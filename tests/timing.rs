@@ -13,8 +13,8 @@ use botpress_messages::{
     content::Text,
 };
 use botpress_sandbox::{Fault, Sandbox};
-use futures::future::join_all;
-use futures::{StreamExt, stream};
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use test_support::*;
 use tokio::io::AsyncWriteExt;
@@ -60,7 +60,8 @@ async fn unsent_means_unsent() {
     let sandbox = Sandbox::start().await.unwrap();
     let address: SocketAddr = sandbox.url().strip_prefix("http://").unwrap().parse().unwrap();
     let client = |retry: Retry| {
-        let client = sandbox.client().base_url(format!("http://localhost:{}", address.port()));
+        let client =
+            quick(sandbox.client()).base_url(format!("http://localhost:{}", address.port()));
         let client = client
             .http(move |http| http.dns_resolver(Arc::new(Slow(address))).pool_max_idle_per_host(0));
         client.timeout(Duration::from_millis(2)).retry(retry).build().unwrap()
@@ -242,7 +243,7 @@ async fn no_connection_is_used_that_the_server_may_have_given_up() {
 #[tokio::test(start_paused = true)]
 async fn no_call_overlaps_with_itself_or_its_like() {
     let sandbox = Sandbox::start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     let late = Some(Fault::Late(Duration::from_millis(900)));
     for number in 0..50 {
         sandbox.fail_next([late]);
@@ -263,7 +264,7 @@ async fn no_call_overlaps_with_itself_or_its_like() {
     );
 
     let sandbox = Sandbox::builder().lookup_gap(Duration::from_millis(30)).start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     let send =
         async |number: usize| client.clone().get_or_create(&tagged(number / 2)).await.unwrap();
     let results = join_all((0..400).map(send)).await;
@@ -277,7 +278,7 @@ async fn no_call_overlaps_with_itself_or_its_like() {
 async fn deliveries_of_several_threads_store_once() {
     let sandbox = Sandbox::builder().lookup_gap(Duration::from_millis(2)).start().await.unwrap();
     let retry = Retry::default().deadline(Duration::from_secs(30));
-    let client = sandbox.client().retry(retry).build().unwrap();
+    let client = quick(sandbox.client()).retry(retry).build().unwrap();
     let webhooks = (0..900).map(|webhook| {
         let (client, number) = (client.clone(), webhook / 3);
         tokio::spawn(async move {
@@ -324,7 +325,7 @@ async fn the_window_is_counted_down_here() {
             let sandbox = Sandbox::builder().requests_per_second(100);
             let sandbox = sandbox.latency(Duration::from_millis(latency)).start().await.unwrap();
             let patient = Retry::default().deadline(Duration::from_secs(120));
-            let client = sandbox.client().retry(patient).build().unwrap();
+            let client = quick(sandbox.client()).retry(patient).build().unwrap();
             let start = Instant::now();
             let results = all_at_once(&client, count).await;
             assert!(results.iter().all(Result::is_ok));
@@ -339,7 +340,7 @@ async fn the_window_is_counted_down_here() {
 #[tokio::test(start_paused = true)]
 async fn others_use_the_window_too() {
     let sandbox = Sandbox::builder().requests_per_second(100).start().await.unwrap();
-    let clients = [(); 2].map(|()| sandbox.client().build().unwrap());
+    let clients = [(); 2].map(|()| quick(sandbox.client()).build().unwrap());
     let send = async |number: usize| clients[number % 2].get_or_create(&tagged(number)).await;
     let results: Vec<_> = stream::iter(0..2_000).map(send).buffer_unordered(32).collect().await;
     assert!(results.iter().all(Result::is_ok));
@@ -425,7 +426,7 @@ async fn an_outage_is_not_made_worse() {
     assert!((1_000..=1_500).contains(&requests), "{requests}");
 
     let sandbox = Sandbox::start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     sandbox.fail_next([Some(Fault::Page { status: 502, stored: false }); 10]);
     assert!(all_at_once(&client, 1).await[0].is_ok(), "a few failures are no outage");
 }
@@ -434,7 +435,7 @@ async fn an_outage_is_not_made_worse() {
 #[tokio::test(start_paused = true)]
 async fn a_closed_client_waits_for_nothing() {
     let sandbox = Sandbox::builder().latency(Duration::from_secs(2)).start().await.unwrap();
-    let client = sandbox.client().build().unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
     let calls = [hello(), tagged(7)].map(|message| {
         let client = client.clone();
         tokio::spawn(async move { client.get_or_create(&message).await })

@@ -54,7 +54,7 @@ async fn events_at(level: Level, what: impl Future<Output = ()>) -> (Vec<Value>,
 async fn a_call_is_a_span_and_each_attempt_an_event() {
     let (ours, log) = events(async {
         let sandbox = Sandbox::start().await.unwrap();
-        let client = sandbox.client().build().unwrap();
+        let client = quick(sandbox.client()).build().unwrap();
         sandbox.fail_next([Some(Fault::Limited(3)), Some(Fault::Reset { stored: true })]);
         client.get_or_create(&hello().tag("private", "5ecret")).await.unwrap();
     })
@@ -103,7 +103,7 @@ async fn a_call_is_a_span_and_each_attempt_an_event() {
 async fn a_delivery_names_its_conversation_and_a_failure_is_a_warning() {
     let (ours, log) = events(async {
         let sandbox = Sandbox::start().await.unwrap();
-        let client = sandbox.client().build().unwrap();
+        let client = quick(sandbox.client()).build().unwrap();
         let message = |user: NewUser| {
             let conversation = NewConversation::new("channel").tag("id", "5ecret");
             NewMessage::new(conversation, user, Text::new("Hello")).tag("id", "5ecret")
@@ -133,7 +133,7 @@ async fn a_delivery_names_its_conversation_and_a_failure_is_a_warning() {
 async fn no_other_span_is_written_to() {
     let (ours, log) = events_at(Level::WARN, async {
         let sandbox = Sandbox::start().await.unwrap();
-        let client = sandbox.client().build().unwrap();
+        let client = quick(sandbox.client()).build().unwrap();
         let conversation = NewConversation::new("channel").tag("id", "C05");
         let user = NewUser::new().tag("id", "U05");
         let message = NewMessage::new(conversation, user, Text::new("Hello")).tag("id", "1");

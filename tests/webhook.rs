@@ -4,12 +4,11 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use botpress_channels::{SigningSecret, slack};
 use botpress_messages::{Message, NewMessage};
 use botpress_sandbox::{Fault, Sandbox};
-use futures::future::join_all;
-use hmac::{Hmac, KeyInit, Mac};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
-use sha2::Sha256;
 use test_support::{example, quick};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -36,7 +35,7 @@ fn command() -> Command {
 impl Webhook {
     async fn start(sandbox: &Sandbox, token: &str) -> Self {
         let mut command = command();
-        command.env("PORT", "0").env("SLACK_SIGNING_SECRET", SECRET);
+        command.env("LISTEN", "127.0.0.1:0").env("SLACK_SIGNING_SECRET", SECRET);
         command.env("BP_API_URL", sandbox.url()).env("BP_TOKEN", token);
         command.env("BP_BOT_ID", Sandbox::BOT_ID).env("BP_INTEGRATION_ID", "slack");
         let mut process = command.spawn().unwrap();
@@ -67,7 +66,7 @@ impl Webhook {
         self.post(&body, &sign(&body, &time), &time).await.0
     }
 
-    /// Sends it until Slack is told that it need not.
+    /// Sends it until the answer is 200.
     async fn send_on(&self, event: &Value) {
         for _ in 0..50 {
             match self.send(event).await {
@@ -91,19 +90,17 @@ impl Webhook {
     }
 }
 
-/// The time so many seconds ago, as Slack writes it.
+/// The time this number of seconds ago, as Slack writes it.
 fn ago(seconds: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     now.checked_add_signed(-seconds).unwrap().to_string()
 }
 
 fn sign(body: &str, time: &str) -> String {
-    let mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    let mac = mac.chain_update(format!("v0:{time}:{body}"));
-    format!("v0={}", hex::encode(mac.finalize().into_bytes()))
+    slack::sign(&SigningSecret::new(SECRET).unwrap(), time, body.as_bytes())
 }
 
-/// The recorded events: each by name, and what is to be stored of it, if anything is.
+/// The recorded events. Each has a name, and says what is stored or updated, if anything is.
 fn events() -> Vec<Value> {
     let lines = fs::read_to_string("tests/cases/slack-events.ndjson").unwrap();
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -136,8 +133,7 @@ fn stored(sandbox: &Sandbox) -> Vec<Value> {
     messages.collect()
 }
 
-/// Slack may be so impatient that it repeats an event before it is answered, and may repeat it when the bot
-/// has added a tag of its own.
+/// Slack can repeat an event before it is answered, and when the bot has added a tag of its own.
 #[tokio::test]
 async fn what_people_write_is_stored_once_and_nothing_else() {
     let gap = Duration::from_millis(5);
@@ -150,6 +146,11 @@ async fn what_people_write_is_stored_once_and_nothing_else() {
         assert_eq!(answers, [200; 3], "{}", case["name"]);
         let expected = Vec::from_iter(case.get_mut("stored").map(Value::take));
         assert_eq!(stored(&sandbox)[before..], expected, "{}", case["name"]);
+        if let Some(updated) = case.get_mut("updated") {
+            // The tag that the bot added stays.
+            updated["tags"]["read"] = json!("true");
+            assert!(stored(&sandbox).contains(updated), "{}", case["name"]);
+        }
 
         for message in sandbox.messages().split_off(before) {
             let Message { conversation_id, user_id, type_, payload, tags, .. } = message;
@@ -181,20 +182,52 @@ async fn a_storm_leaves_each_message_once() {
     assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (5, 7));
 }
 
-/// The faults of the requests, the answer to Slack, and how many messages are stored in the end. What
-/// fails is in the log, without what is secret or private.
+/// What fails is in the log, without what is secret or private.
 #[tokio::test]
 async fn the_answer_says_whether_to_repeat() {
+    struct Case {
+        name: &'static str,
+        token: &'static str,
+        /// What happens to the requests, one after the other.
+        faults: Vec<Option<Fault>>,
+        status: u16,
+        /// How many messages are stored in the end, if the token is right.
+        messages: Option<usize>,
+    }
     let lost = Some(Fault::Reset { stored: true });
     let silent = Some(Fault::Silence { stored: false });
-    let refused = Some(Fault::Error { status: 400, stored: false });
+    let rejected = Some(Fault::Error { status: 400, stored: false });
     let cases = [
-        ("a wrong token", "bp_wrong_token", vec![], 503, None),
-        ("silence", Sandbox::TOKEN, vec![silent; 2], 503, Some(1)),
-        ("lost answers", Sandbox::TOKEN, vec![None, None, lost, lost], 503, Some(1)),
-        ("a refusal", Sandbox::TOKEN, vec![None, None, refused], 200, Some(0)),
+        Case {
+            name: "a wrong token",
+            token: "bp_wrong_token",
+            faults: vec![],
+            status: 503,
+            messages: None,
+        },
+        Case {
+            name: "silence",
+            token: Sandbox::TOKEN,
+            faults: vec![silent; 2],
+            status: 503,
+            messages: Some(1),
+        },
+        Case {
+            name: "lost responses",
+            token: Sandbox::TOKEN,
+            faults: vec![None, None, lost, lost],
+            status: 503,
+            messages: Some(1),
+        },
+        Case {
+            name: "a rejection",
+            token: Sandbox::TOKEN,
+            faults: vec![None, None, rejected],
+            status: 200,
+            messages: Some(0),
+        },
     ];
-    let runs = cases.map(async |(name, token, faults, status, messages)| {
+    let runs = cases.map(async |Case { name, token, faults, status, messages }| {
         let sandbox = Sandbox::start().await.unwrap();
         let webhook = Webhook::start(&sandbox, token).await;
         sandbox.fail_next(faults);
@@ -215,50 +248,109 @@ async fn the_answer_says_whether_to_repeat() {
 }
 
 #[tokio::test]
-async fn only_slack_is_heard() {
+async fn only_webhooks_of_slack_are_accepted_and_the_log_says_why() {
+    struct Case {
+        body: String,
+        signature: String,
+        time: String,
+        log: &'static str,
+    }
     let sandbox = Sandbox::start().await.unwrap();
     let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
-    let signed = |body: &str, time: &str| (body.to_owned(), sign(body, time), time.to_owned());
-    let event = numbered(1).to_string();
-    let (now, by_hand) = (ago(0), |signature: &str| (event.clone(), signature.to_owned(), ago(0)));
-    let challenge = json!({ "type": "url_verification", "challenge": "c-41d8cd98", "token": "" });
-    let no_ts = json!({ "type": "event_callback", "event": { "type": "message", "channel": "C" } });
-    let wrong = "Slack did not sign this in the last five minutes";
-    let unread = "this is no event of Slack";
+    let (event, now) = (numbered(1).to_string(), ago(0));
+    let signed = |time: &str, log| Case {
+        body: event.clone(),
+        signature: sign(&event, time),
+        time: time.to_owned(),
+        log,
+    };
+    let by_hand =
+        |signature: &str, log| Case { signature: signature.to_owned(), ..signed(&now, log) };
+    let (mismatch, malformed) = ("signature mismatch", "the header x-slack-signature is malformed");
+    let bad_time = "the header x-slack-request-timestamp is malformed";
     let cases = [
-        (signed(&challenge.to_string(), &now), 200, "c-41d8cd98"),
-        (by_hand(""), 401, wrong),
-        (by_hand("v0="), 401, wrong),
-        (by_hand("v0=00"), 401, wrong),
-        (by_hand("v0=no digits"), 401, wrong),
-        (by_hand(&sign(&event, &now).replace("v0=", "")), 401, wrong),
-        (by_hand(&sign(&event, &now)[..33]), 401, wrong),
-        (by_hand(&sign("another body", &now)), 401, wrong),
-        (by_hand(&sign(&event, &ago(100))), 401, wrong),
-        (signed(&event, &ago(310)), 401, wrong),
-        (signed(&event, &ago(-310)), 401, wrong),
-        (signed(&event, ""), 401, wrong),
-        (signed(&event, "now"), 401, wrong),
-        (signed("", &now), 400, unread),
-        (signed("{", &now), 400, unread),
-        (signed("[]", &now), 400, unread),
-        (signed(&no_ts.to_string(), &now), 400, unread),
+        by_hand("", malformed),
+        by_hand("v0=", mismatch),
+        by_hand("v0=00", mismatch),
+        by_hand("v0=no digits", malformed),
+        by_hand(&sign(&event, &now).replace("v0=", ""), malformed),
+        by_hand(&sign(&event, &now)[..33], mismatch),
+        by_hand(&sign("another body", &now), mismatch),
+        by_hand(&sign(&event, &ago(100)), mismatch),
+        signed(&ago(400), "this machine is ahead of the signature"),
+        signed(&ago(-400), "this machine is behind the signature"),
+        signed("", bad_time),
+        signed("now", bad_time),
     ];
-    for ((body, signature, time), status, text) in cases {
+    let mut expected = Vec::new();
+    for Case { body, signature, time, log } in cases {
         let answer = webhook.post(&body, &signature, &time).await;
-        assert_eq!(answer, (status, text.to_owned()), "{body} {signature} {time}");
+        let text = "Slack did not sign this in the last five minutes";
+        assert_eq!(answer, (401, text.to_owned()), "{body} {signature} {time}");
+        expected.push(log);
     }
-    // One byte too many: the example reads them all before it refuses them.
+    // One byte too many: the example reads them all before it rejects them.
     let large = " ".repeat((2 << 20) + 1);
     assert_eq!(webhook.post(&large, &sign(&large, &now), &now).await.0, 413);
     assert!(sandbox.requests().is_empty());
     assert_eq!(webhook.send(&numbered(1)).await, 200);
+
+    let log = webhook.end().await;
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("rejected")).collect();
+    assert_eq!(lines.len(), expected.len(), "{log}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.contains("WARN") && line.contains(expected), "{expected} in {line}");
+    }
 }
 
-/// What is under way is answered before it ends. Who only holds a connection does not keep it.
+/// Slack would only repeat what is answered with 400, and it would be no better.
+#[tokio::test]
+async fn what_cannot_be_stored_is_answered_with_200_and_logged() {
+    struct Case {
+        body: String,
+        answer: &'static str,
+        log: Option<&'static str>,
+    }
+    let sandbox = Sandbox::start().await.unwrap();
+    let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
+    let challenge = json!({ "type": "url_verification", "challenge": "c-41d8cd98", "token": "" });
+    let mut no_ts = numbered(1);
+    no_ts["event"].as_object_mut().unwrap().remove("ts");
+    let mut empty = numbered(1);
+    empty["event"]["text"] = json!("");
+    let silent = |body: &str, log| Case { body: body.to_owned(), answer: "", log: Some(log) };
+    let cases = [
+        Case { body: challenge.to_string(), answer: "c-41d8cd98", log: None },
+        silent("", "the body is not JSON"),
+        silent("{", "the body is not JSON"),
+        silent("[]", "type is missing or not a string"),
+        silent(&no_ts.to_string(), "event.ts is missing or not a string"),
+        silent(&empty.to_string(), "it has no text, file or forwarded message"),
+    ];
+    let mut expected = Vec::new();
+    for Case { body, answer, log } in cases {
+        let now = ago(0);
+        let answered = webhook.post(&body, &sign(&body, &now), &now).await;
+        assert_eq!(answered, (200, answer.to_owned()), "{body}");
+        expected.extend(log);
+    }
+    assert!(sandbox.requests().is_empty());
+
+    let log = webhook.end().await;
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(lines.len(), expected.len(), "{log}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.contains(expected), "{expected} in {line}");
+    }
+    let unsupported = lines.last().unwrap();
+    assert!(unsupported.contains("C1") && unsupported.contains("1722441123.000001"), "{log}");
+    assert!(!log.contains("staging"), "{log}");
+}
+
+/// What is in flight is answered before it ends. A client that only holds a connection does not keep it.
 #[cfg(unix)]
 #[tokio::test]
-async fn it_ends_when_it_is_told_to() {
+async fn it_ends_when_it_is_terminated() {
     let latency = Duration::from_millis(200);
     let sandbox = Sandbox::builder().latency(latency).start().await.unwrap();
     let mut webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
@@ -269,13 +361,13 @@ async fn it_ends_when_it_is_told_to() {
         .await
         .unwrap();
     let event = numbered(1);
-    let told = async {
+    let terminated = async {
         while sandbox.requests().is_empty() {
             sleep(Duration::from_millis(1)).await;
         }
         webhook.terminate().await;
     };
-    let (answer, ()) = tokio::join!(webhook.send(&event), told);
+    let (answer, ()) = tokio::join!(webhook.send(&event), terminated);
     assert_eq!((answer, sandbox.messages().len()), (200, 1));
     let end = timeout(Duration::from_secs(30), webhook.process.wait()).await;
     assert!(end.expect("it does not end").unwrap().success());
@@ -290,20 +382,31 @@ async fn what_keeps_it_from_starting_is_named() {
         for empty in [false, true] {
             let mut command = command();
             command.envs(given[..missing].iter().copied()).envs(empty.then_some((name, "")));
-            let output = command.output().await.unwrap();
-            assert_eq!(output.status.code(), Some(1));
-            let error = String::from_utf8(output.stderr).unwrap();
+            let error = failure(&mut command).await;
             assert!(error.starts_with(&format!("error: {name} is missing: ")), "{error}");
-            assert!(!error.contains(SECRET) && output.stdout.is_empty(), "{error}");
         }
     }
 
+    let mut padded = command();
+    padded.envs(given).env("BP_INTEGRATION_ID", "slack");
+    let error = failure(padded.env("SLACK_SIGNING_SECRET", format!("{SECRET}\n"))).await;
+    let expected = "error: SLACK_SIGNING_SECRET: the signing secret has white space around it\n";
+    assert_eq!(error, expected);
+
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
+    let address = taken.local_addr().unwrap().to_string();
     let mut command = command();
-    command.envs(given).env("BP_INTEGRATION_ID", "slack").env("PORT", &port);
-    let output = command.output().await.unwrap();
+    command.envs(given).env("BP_INTEGRATION_ID", "slack").env("LISTEN", &address);
+    let error = failure(&mut command).await;
+    assert!(error.starts_with(&format!("error: cannot listen on {address}: ")));
+}
+
+/// What it reports when it does not start.
+async fn failure(command: &mut Command) -> String {
+    let output = timeout(Duration::from_secs(30), command.output()).await;
+    let output = output.expect("it starts").unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.starts_with(&format!("error: cannot listen on 127.0.0.1, port {port}: ")));
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(!error.contains(SECRET) && output.stdout.is_empty(), "{error}");
+    error
 }

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::queue::{Kind, Queue, REASON, letter_subject};
+use crate::queue::{self, Kind, Queue, REASON, letter_subject};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -29,8 +29,8 @@ pub struct Letters {
     all: bool,
 }
 
-pub async fn run(command: Command) -> Result<(), Failure> {
-    let queue = Queue::open(None).await?;
+pub async fn run(command: Command, settings: &queue::Settings) -> Result<(), Failure> {
+    let queue = Queue::open(settings, None).await?;
     match command {
         Command::List => for_each(&queue, None, async |letter| print(&letter)).await,
         Command::Drop(letters) => {

@@ -14,51 +14,79 @@ use async_nats::jetstream::{AckKind, Message};
 use botpress_messages::{Client, Error, NewMessage, Retry, Stored};
 use futures_util::StreamExt;
 use time::OffsetDateTime;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::queue::{Begun, ID, Kind, Queue, TAKEN_WITHIN, ack_wait, check_bot, place};
-use crate::{Failure, Stop, env, queue};
+use crate::queue::{Begun, ID, Kind, Queue, TAKEN_WITHIN, ack_wait, place};
+use crate::{Failure, bot_id, queue};
 
-pub async fn run(mut stop: Stop) -> Result<(), Failure> {
-    let deadline = env::seconds("BRIDGE_DEADLINE", 20, 2, 600)?;
-    let most_deliveries = env::number("BRIDGE_MAX_DELIVERIES", 100, 2, u32::MAX)?;
-    let under_way = Semaphore::new(env::number("BRIDGE_UNDER_WAY", 16, 1, 1_000)?);
-    let client = Client::builder().env().retry(Retry::default().deadline(deadline)).build();
-    let client = client.map_err(Failure::settings)?;
-    let bot = env::text("BP_BOT_ID")?.unwrap_or_default();
-    check_bot(&bot)?;
-    let (queue, metrics) = (Queue::open(Some(&stop)).await?, Metrics::new());
-    metrics.serve(&queue, std::slice::from_ref(&bot)).await?;
+/// Settings of a worker. The API's client reads the others that it needs.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Environment of the API's client:
+  BP_TOKEN           The bot's token
+  BP_INTEGRATION_ID  The integration that the messages belong to
+  BP_API_URL         The API, or a sandbox; by default the real API")]
+pub struct Settings {
+    /// The bot whose messages are delivered
+    #[arg(long, env = "BP_BOT_ID", value_parser = bot_id)]
+    bot_id: String,
+    /// How many seconds a delivery may take before it is put back; the same for all workers of a bot
+    #[arg(long, env = "BRIDGE_DEADLINE", default_value_t = 20,
+        value_parser = clap::value_parser!(u64).range(2..=600))]
+    deadline: u64,
+    /// How many deliveries may be in flight at once
+    #[arg(long, env = "BRIDGE_UNDER_WAY", default_value_t = 16,
+        value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    under_way: u16,
+    /// After this number of failures with one worker, a message that fails while others succeed becomes
+    /// a dead letter
+    #[arg(long, env = "BRIDGE_MAX_DELIVERIES", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(2..))]
+    max_deliveries: u32,
+    /// Address and port for Prometheus; none by default
+    #[arg(long, env = "BRIDGE_METRICS")]
+    metrics: Option<String>,
+}
+
+pub async fn run(
+    settings: Settings,
+    queue: &queue::Settings,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let deadline = Duration::from_secs(settings.deadline);
+    let bot = settings.bot_id;
+    let client = Client::builder().env().bot_id(&bot).retry(Retry::default().deadline(deadline));
+    let client = client.build().map_err(Failure::settings)?;
+    let (queue, metrics) = (Queue::open(queue, Some(&stop)).await?, Metrics::new());
+    metrics.serve(settings.metrics.as_deref(), &queue, std::slice::from_ref(&bot)).await?;
     let partitions = queue.partitions;
     tracing::info!(bot, partitions, "delivering");
-    let stored_last = Mutex::new(None);
-    let worker =
-        Worker { queue, client, bot, deadline, most_deliveries, under_way, metrics, stored_last };
-    let worker = Arc::new(worker);
-    let (end, ending) = watch::channel(false);
+    let worker = Arc::new(Worker {
+        queue,
+        client,
+        bot,
+        deadline,
+        most_deliveries: settings.max_deliveries,
+        under_way: Semaphore::new(settings.under_way.into()),
+        metrics,
+        stored_last: Mutex::new(None),
+    });
+    // It ends with a signal, or with the first partition that fails.
+    let ending = stop.child_token();
     let mut tasks = JoinSet::new();
     for number in 0..partitions {
         let (worker, ending, trouble) = (Arc::clone(&worker), ending.clone(), Trouble::default());
-        let partition = Partition { worker, number, ending, trouble };
-        tasks.spawn(partition.run());
+        tasks.spawn(Partition { worker, number, ending, trouble }.run());
     }
     let mut result = Ok(());
-    loop {
-        let failure = tokio::select! {
-            ended = tasks.join_next() => match ended {
-                None => break,
-                Some(ended) => ended.unwrap_or_else(|panic| Err(Failure::new(panic))).err(),
-            },
-            _ = stop.wait_for(|stop| *stop), if !*ending.borrow() => None,
-        };
-        if failure.is_some() || *stop.borrow() {
-            end.send_replace(true);
-        }
-        if let Some(failure) = failure.filter(|_| result.is_ok()) {
-            result = Err(failure);
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(failure) = ended.unwrap_or_else(|panic| Err(Failure::new(panic))) {
+            ending.cancel();
+            result = result.and(Err(failure));
         }
     }
     // What was given back last may not have left yet.
@@ -83,7 +111,7 @@ struct Worker {
 struct Partition {
     worker: Arc<Worker>,
     number: usize,
-    ending: Stop,
+    ending: CancellationToken,
     trouble: Trouble,
 }
 
@@ -116,7 +144,7 @@ enum End {
     /// Delivering it again is right, after this wait.
     Again(Duration, String),
     Dead(Kind, String),
-    /// The API refuses the token or the bot.
+    /// The API rejects the token or the bot.
     Refused(String),
 }
 
@@ -124,21 +152,22 @@ impl Partition {
     /// Delivers its messages, one after the other, until the worker ends.
     async fn run(mut self) -> Result<(), Failure> {
         let mut consumer = None;
-        while !*self.ending.borrow() {
+        while !self.ending.is_cancelled() {
             match self.pull(&mut consumer).await {
                 Ok(None) => {}
                 Ok(Some(pulled)) => {
                     let place = timeout_at(pulled.latest, self.worker.under_way.acquire()).await;
-                    match place.is_ok() && !*self.ending.borrow() {
-                        true => self.worker.handle(&pulled, &mut self.trouble).await?,
-                        false => self.worker.nak(&pulled, None).await,
+                    if place.is_ok() && !self.ending.is_cancelled() {
+                        self.worker.handle(&pulled, &mut self.trouble).await?;
+                    } else {
+                        self.worker.nak(&pulled, None).await;
                     }
                 }
                 Err(failure) => {
                     tracing::warn!(partition = self.number, "{}; trying again", failure.text);
                     consumer = None;
                     tokio::select! {
-                        _ = self.ending.wait_for(|ending| *ending) => {}
+                        () = self.ending.cancelled() => {}
                         () = sleep(Duration::from_secs(1)) => {}
                     }
                 }
@@ -147,7 +176,7 @@ impl Partition {
         Ok(())
     }
 
-    /// Waits for a message. A pull that is under way is never given up: its message would belong to
+    /// Waits for a message. A pull that is in flight is never given up: its message would belong to
     /// nobody for as long as it belonged to this worker.
     async fn pull(&self, consumer: &mut Option<PullConsumer>) -> Result<Option<Pulled>, Failure> {
         let Worker { queue, bot, deadline, .. } = &*self.worker;
@@ -182,7 +211,7 @@ impl Partition {
 }
 
 impl Worker {
-    /// Delivers a message, and tells the server what became of it.
+    /// Delivers a message, and reports the outcome to the server.
     async fn handle(&self, pulled: &Pulled, trouble: &mut Trouble) -> Result<(), Failure> {
         if trouble.sequence != pulled.sequence {
             *trouble = Trouble { sequence: pulled.sequence, ..Trouble::default() };
@@ -224,9 +253,10 @@ impl Worker {
                 }
             }
         }
-        let end = match Instant::now() < *latest {
-            true => Some(self.judge(trouble, mark.is_none(), self.client.deliver(message).await)),
-            false => None,
+        let end = if Instant::now() < *latest {
+            Some(self.judge(trouble, mark.is_none(), self.client.deliver(message).await))
+        } else {
+            None
         };
         let Some(mark) = &mark else { return end };
         match &end {
@@ -270,10 +300,10 @@ impl Worker {
         let fails = error.status().is_some_and(|status| status.is_server_error());
         let others_do_not = stored_last.is_some_and(|last| last.elapsed() < LATELY);
         trouble.alone += u32::from(fails && others_do_not);
-        match trouble.alone >= self.most_deliveries {
-            true => End::Dead(Kind::Failing, text),
-            false => End::Again(wait(trouble.failures).max(hint), text),
+        if trouble.alone >= self.most_deliveries {
+            return End::Dead(Kind::Failing, text);
         }
+        End::Again(wait(trouble.failures).max(hint), text)
     }
 
     async fn settle(&self, pulled: &Pulled, end: End) -> Result<(), Failure> {

@@ -2,42 +2,48 @@
 
 mod dead;
 mod deliver;
-mod env;
 mod metrics;
 mod queue;
 mod receive;
-mod slack;
 
-use std::fmt;
 use std::process::ExitCode;
+use std::{env, fmt};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Takes webhooks into a durable queue, and delivers them from it to Botpress.
 ///
-/// Everything is set by the environment; README.md lists the variables.
+/// Each setting is an option or a variable of the environment. An empty variable counts as missing.
 #[derive(Parser)]
-#[command(after_help = "\
+#[command(
+    version,
+    after_help = "\
 Exit codes:
   0  everything asked for is done; for receive and deliver, once a signal ended them
   1  it could not be done
-  2  a setting is wrong, or the API refuses the token or the bot")]
+  2  a setting is wrong, or the API rejects the token or the bot"
+)]
 struct Args {
     #[command(subcommand)]
     role: Role,
+    /// What to log: error, warn, info or debug
+    #[arg(long, global = true, env = "BRIDGE_LOG", default_value_t = LevelFilter::INFO)]
+    log: LevelFilter,
+    #[command(flatten)]
+    queue: queue::Settings,
 }
 
 #[derive(Subcommand)]
 enum Role {
     /// Take webhooks over HTTP and put them into the queue
-    Receive,
+    Receive(receive::Settings),
     /// Deliver one bot's messages from the queue; any number of these may run
-    Deliver,
+    Deliver(deliver::Settings),
     /// Look after the messages that cannot be delivered
     #[command(subcommand)]
     Dead(dead::Command),
@@ -61,13 +67,11 @@ impl Failure {
     }
 }
 
-/// Becomes true when the program is to end, and stays so.
-type Stop = watch::Receiver<bool>;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    let role = Args::parse().role;
-    match run(role).await {
+    let matches = with_variables(Args::command()).get_matches();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, text }) => {
             eprintln!("error: {text}");
@@ -76,44 +80,67 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(role: Role) -> Result<(), Failure> {
-    log()?;
+async fn run(Args { role, log, queue }: Args) -> Result<(), Failure> {
+    start_log(log);
     match role {
-        Role::Receive => receive::run(stop()?).await,
-        Role::Deliver => deliver::run(stop()?).await,
-        Role::Dead(command) => dead::run(command).await,
+        Role::Receive(settings) => receive::run(settings, &queue, stop()?).await,
+        Role::Deliver(settings) => deliver::run(settings, &queue, stop()?).await,
+        Role::Dead(command) => dead::run(command, &queue).await,
     }
 }
 
-/// Logs to the standard error what `BRIDGE_LOG` asks for. At the level `trace` the NATS client would
-/// show its password, so it never gets there.
-fn log() -> Result<(), Failure> {
-    let level = env::parsed("BRIDGE_LOG", LevelFilter::INFO)?;
+/// Names each variable in help and errors, shows the value of none, and ignores those that are empty.
+fn with_variables(command: clap::Command) -> clap::Command {
+    let with_variable = |arg: clap::Arg| {
+        let Some(name) = arg.get_env().map(|name| name.to_string_lossy().into_owned()) else {
+            return arg;
+        };
+        let is_empty = env::var_os(&name).is_some_and(|value| value.is_empty());
+        let arg = arg.hide_env_values(true).value_name(name);
+        if is_empty { arg.env(None::<&str>) } else { arg }
+    };
+    command.mut_args(with_variable).mut_subcommands(with_variables)
+}
+
+/// A bot's id, which is a part of subjects and of consumers' names.
+fn bot_id(id: &str) -> Result<String, &'static str> {
+    let id = id.trim();
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if id.is_empty() || !id.chars().all(is_legal) {
+        return Err("a bot's id has only letters, digits, - and _");
+    }
+    Ok(id.to_owned())
+}
+
+/// Logs to the standard error. At the level `trace` the NATS client would show its password, so it never
+/// gets there.
+fn start_log(level: LevelFilter) {
     let targets = Targets::new()
-        .with_targets(["bridge", "botpress_messages"].map(|target| (target, level)))
+        .with_targets(["botpress_bridge", "botpress_messages"].map(|target| (target, level)))
         .with_target("async_nats", level.min(LevelFilter::WARN));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     tracing_subscriber::registry().with(targets).with(lines).init();
-    Ok(())
 }
 
-/// Hears of an interrupt or SIGTERM: what is under way ends then. A second one leaves at once, which
-/// loses nothing either.
-fn stop() -> Result<Stop, Failure> {
+/// Is cancelled by an interrupt or SIGTERM: what is in flight ends then. A second signal ends the program
+/// at once, which loses nothing either.
+fn stop() -> Result<CancellationToken, Failure> {
     let listen = |kind| signal(kind).map_err(|e| Failure::new(format!("no signal is heard: {e}")));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
-    let (sender, stop) = watch::channel(false);
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
     tokio::spawn(async move {
-        for _ in 0..2 {
+        loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            if sender.send_replace(true) {
+            if stopped.is_cancelled() {
                 std::process::exit(1);
             }
-            tracing::info!("ending: what is under way is waited for");
+            stopped.cancel();
+            tracing::info!("ending: waiting for what is in flight");
         }
     });
     Ok(stop)

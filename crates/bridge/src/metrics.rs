@@ -18,8 +18,8 @@ use prometheus_client::registry::Registry;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 
+use crate::Failure;
 use crate::queue::Queue;
-use crate::{Failure, env};
 
 type Label = [(&'static str, &'static str); 1];
 
@@ -53,7 +53,7 @@ impl Metrics {
         let Self { received, deliveries, under_way, took, age, pauses, .. } = &metrics;
         registry.register("received", "Webhooks, by what became of them", received.clone());
         registry.register("deliveries", "Deliveries, by how they ended", deliveries.clone());
-        registry.register("under_way", "Deliveries that are under way", under_way.clone());
+        registry.register("under_way", "Deliveries in flight", under_way.clone());
         registry.register("delivery_seconds", "How long deliveries took", took.clone());
         registry.register(
             "age_seconds",
@@ -73,10 +73,15 @@ impl Metrics {
         self.deliveries.get_or_create(&[("outcome", outcome)]).inc();
     }
 
-    /// Serves them on the address `BRIDGE_METRICS`, if there is one, with what waits for these bots.
-    pub async fn serve(&self, queue: &Queue, bots: &[String]) -> Result<(), Failure> {
-        let Some(address) = env::text("BRIDGE_METRICS")? else { return Ok(()) };
-        let listener = listen("BRIDGE_METRICS", &address).await?;
+    /// Serves them on this address, if there is one, with what waits for these bots.
+    pub async fn serve(
+        &self,
+        address: Option<&str>,
+        queue: &Queue,
+        bots: &[String],
+    ) -> Result<(), Failure> {
+        let Some(address) = address else { return Ok(()) };
+        let listener = listen("BRIDGE_METRICS", address).await?;
         let shared = (self.clone(), queue.clone(), bots.to_vec());
         let router = Router::new().route("/metrics", get(show)).with_state(Arc::new(shared));
         tokio::spawn(async { axum::serve(listener, router).await });
@@ -103,7 +108,7 @@ type Shared = Arc<(Metrics, Queue, Vec<String>)>;
 async fn show(State(shared): State<Shared>) -> Response {
     let (metrics, queue, bots) = &*shared;
     let mut text = String::new();
-    // They are of this moment, so they stand in a registry of their own.
+    // They are of this moment, so they have their own registry.
     let waiting = queue_figures(queue, bots).await.unwrap_or_else(|failure| {
         tracing::warn!("the queue's figures are missing: {}", failure.text);
         Registry::default()
@@ -135,7 +140,7 @@ async fn queue_figures(queue: &Queue, bots: &[String]) -> Result<Registry, Failu
     marks.set(queue.marks().await? as i64);
     let mut registry = Registry::with_prefix("bridge");
     registry.register("marks", "Messages that no tag identifies, and that were begun", marks);
-    registry.register("queue_depth", "Messages that wait or are under way", depths);
+    registry.register("queue_depth", "Messages that wait or are in flight", depths);
     registry.register("queue_age_seconds", "How old the first of them is", ages);
     registry.register("dead_letters", "Messages that cannot be delivered", letters);
     Ok(registry)

@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
-use crate::{Failure, Stop, env};
+use crate::Failure;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -34,7 +35,7 @@ const BEGUN: &str = "BEGUN";
 pub const PULL: Duration = Duration::from_secs(5);
 /// The client gives up a pull so much later, and takes no message from it any more.
 const PULL_GRACE: Duration = Duration::from_secs(5);
-/// A delivery starts so long after its pull, or not at all.
+/// A delivery starts within this time after its pull, or not at all.
 pub const TAKEN_WITHIN: Duration = PULL.saturating_add(PULL_GRACE);
 /// What is left after a delivery to tell the server of its end.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -44,7 +45,7 @@ const REQUEST: Duration = Duration::from_secs(2);
 const PING: Duration = Duration::from_secs(5);
 /// What a dead letter has beside the message: its headers.
 const LETTER: usize = 4 << 10;
-/// Markers of what was begun are kept for so long, in case nobody delivers.
+/// How long markers of what was begun are kept, in case nobody delivers.
 const BEGUN_LASTS: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 #[derive(Clone)]
@@ -56,48 +57,50 @@ pub struct Queue {
     pub partitions: usize,
 }
 
-struct Settings {
-    url: String,
-    user: Option<(String, String)>,
-    token: Option<String>,
-    partitions: Option<usize>,
-    duplicate_window: Duration,
+/// The server, and what its streams are like when they are created.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Queue")]
+pub struct Settings {
+    /// The NATS servers, with commas between them; `tls://` for TLS
+    #[arg(long, global = true, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
+    nats_url: String,
+    /// The user to log in as
+    #[arg(long, global = true, env = "NATS_USER", requires = "nats_password")]
+    nats_user: Option<String>,
+    /// The password; a command line is public, so set the variable
+    #[arg(long, global = true, env = "NATS_PASSWORD", requires = "nats_user")]
+    nats_password: Option<String>,
+    /// The token to log in with; a command line is public, so set the variable
+    #[arg(long, global = true, env = "NATS_TOKEN")]
+    nats_token: Option<String>,
+    /// Into how many partitions each bot's conversations are divided: 16, or as the stream has it. It
+    /// cannot be changed while messages wait
+    #[arg(long, global = true, env = "BRIDGE_PARTITIONS",
+        value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    partitions: Option<u16>,
+    /// For how many seconds a new stream recognises a repeated webhook
+    #[arg(long, global = true, env = "BRIDGE_DUPLICATE_WINDOW", default_value_t = 900,
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    duplicate_window: u64,
+    /// How large a new stream may become, in bytes; a full one takes no webhooks and no dead letters
+    #[arg(long, global = true, env = "BRIDGE_MAX_BYTES", default_value_t = 1 << 30,
+        value_parser = clap::value_parser!(i64).range(1 << 16..))]
     max_bytes: i64,
-    replicas: usize,
+    /// How many servers of a cluster keep a new stream
+    #[arg(long, global = true, env = "BRIDGE_REPLICAS", default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..=5))]
+    replicas: u8,
 }
 
 impl Settings {
-    fn from_env() -> Result<Self, Failure> {
-        let url = env::text("NATS_URL")?.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
-        if url.contains('@') {
+    async fn connect(&self) -> Result<Context, Failure> {
+        if self.nats_url.contains('@') {
             let text =
-                "NATS_URL may hold no password: use NATS_USER and NATS_PASSWORD, or NATS_TOKEN";
+                "NATS_URL must not hold a password: use NATS_USER and NATS_PASSWORD, or NATS_TOKEN";
             return Err(Failure::settings(text));
         }
-        let user = match (env::text("NATS_USER")?, env::text("NATS_PASSWORD")?) {
-            (Some(user), Some(password)) => Some((user, password)),
-            (None, None) => None,
-            _ => return Err(Failure::settings("NATS_USER and NATS_PASSWORD belong together")),
-        };
-        let most_partitions = 1_024;
-        let partitions = match env::optional("BRIDGE_PARTITIONS")? {
-            Some(given) => Some(env::number("BRIDGE_PARTITIONS", given, 1, most_partitions)?),
-            None => None,
-        };
-        Ok(Self {
-            url,
-            user,
-            token: env::text("NATS_TOKEN")?,
-            partitions,
-            duplicate_window: env::seconds("BRIDGE_DUPLICATE_WINDOW", 900, 1, 86_400)?,
-            max_bytes: env::number("BRIDGE_MAX_BYTES", 1 << 30, 1 << 16, i64::MAX)?,
-            replicas: env::number("BRIDGE_REPLICAS", 1, 1, 5)?,
-        })
-    }
-
-    async fn connect(&self) -> Result<Context, Failure> {
         let mut options = ConnectOptions::new()
-            .name("bridge")
+            .name("botpress-bridge")
             .retry_on_initial_connect()
             .connection_timeout(REQUEST)
             .ping_interval(PING)
@@ -105,17 +108,17 @@ impl Settings {
                 Duration::from_millis(100 * attempts.min(20) as u64)
             })
             .event_callback(|event| async move { tracing::info!(%event, "NATS") });
-        if let Some((user, password)) = &self.user {
+        if let (Some(user), Some(password)) = (&self.nats_user, &self.nats_password) {
             options = options.user_and_password(user.clone(), password.clone());
         }
-        if let Some(token) = &self.token {
+        if let Some(token) = &self.nats_token {
             options = options.token(token.clone());
         }
-        let servers: Vec<_> = self.url.split(',').map(str::trim).collect();
+        let servers: Vec<_> = self.nats_url.split(',').map(str::trim).collect();
         let client = options
             .connect(servers)
             .await
-            .map_err(|e| Failure::settings(format!("NATS_URL cannot be: {e}")))?;
+            .map_err(|e| Failure::settings(format!("invalid NATS_URL: {e}")))?;
         let mut context = jetstream::new(client);
         context.set_timeout(REQUEST);
         Ok(context)
@@ -129,7 +132,7 @@ impl Settings {
             name: WEBHOOKS.to_owned(),
             subjects: (0..partitions).map(|partition| format!("webhooks.*.{partition}")).collect(),
             retention: RetentionPolicy::WorkQueue,
-            duplicate_window: self.duplicate_window,
+            duplicate_window: Duration::from_secs(self.duplicate_window),
             ..self.bounded()
         }
     }
@@ -144,7 +147,7 @@ impl Settings {
     }
 
     /// What a key-value bucket is made of. The library's own function asks the server for more than
-    /// version 2.9 tells.
+    /// version 2.9 reports.
     fn begun(&self) -> stream::Config {
         stream::Config {
             name: format!("KV_{BEGUN}"),
@@ -163,7 +166,7 @@ impl Settings {
         stream::Config {
             max_bytes: self.max_bytes,
             discard: DiscardPolicy::New,
-            num_replicas: self.replicas,
+            num_replicas: self.replicas.into(),
             ..Default::default()
         }
     }
@@ -171,13 +174,15 @@ impl Settings {
 
 impl Queue {
     /// Connects and creates what is missing. With `stop`, it waits for a server that is not there yet.
-    pub async fn open(stop: Option<&Stop>) -> Result<Self, Failure> {
-        let settings = Settings::from_env()?;
+    pub async fn open(
+        settings: &Settings,
+        stop: Option<&CancellationToken>,
+    ) -> Result<Self, Failure> {
         let context = settings.connect().await?;
-        let Some(stop) = stop else { return Self::set_up(&settings, &context).await };
+        let Some(stop) = stop else { return Self::set_up(settings, &context).await };
         let set_up = async {
             loop {
-                match Self::set_up(&settings, &context).await {
+                match Self::set_up(settings, &context).await {
                     Err(failure) if failure.code != 2 => {
                         tracing::warn!("{}; trying again", failure.text);
                     }
@@ -186,24 +191,24 @@ impl Queue {
                 sleep(Duration::from_secs(1)).await;
             }
         };
-        let mut stop = stop.clone();
         tokio::select! {
             result = set_up => result,
-            _ = stop.wait_for(|stop| *stop) => {
+            () = stop.cancelled() => {
                 Err(Failure { code: 0, text: "ended before NATS was there".to_owned() })
             }
         }
     }
 
     async fn set_up(settings: &Settings, context: &Context) -> Result<Self, Failure> {
-        let failed = |name, e| Failure::new(format!("NATS at {}: {name}: {e}", settings.url));
+        let failed = |name, e| Failure::new(format!("NATS at {}: {name}: {e}", settings.nats_url));
         let stream = async |config: stream::Config| {
             let name = config.name.clone();
             context.get_or_create_stream(config).await.map_err(|e| failed(name, e.to_string()))
         };
         let webhooks = stream(settings.webhooks()).await?;
         let partitions = webhooks.cached_info().config.subjects.len();
-        if let Some(asked) = settings.partitions.filter(|asked| *asked != partitions) {
+        let asked = settings.partitions.map(usize::from);
+        if let Some(asked) = asked.filter(|asked| *asked != partitions) {
             return Err(Failure::settings(format!(
                 "BRIDGE_PARTITIONS={asked}, but the stream {WEBHOOKS} has {partitions}: see README.md on how to change it"
             )));
@@ -272,8 +277,8 @@ impl Queue {
         Ok(acknowledgement.await?.duplicate)
     }
 
-    /// The consumer of a partition, which all workers share. It has one message under way at a time,
-    /// whoever has it, also while a message waits to be delivered again: so they keep their order.
+    /// The consumer of a partition, which all workers share. It has one message in flight at a time,
+    /// also while a message waits to be delivered again: so they keep their order.
     pub async fn consumer(
         &self,
         bot: &str,
@@ -406,7 +411,7 @@ pub enum Begun {
 /// Why a message cannot be delivered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// It breaks the contract, or the API refuses it for good.
+    /// It breaks the contract, or the API rejects it for good.
     Invalid,
     /// It may be stored, and cannot be found again: it is never sent again.
     Unknown,
@@ -441,7 +446,7 @@ pub const REASON: &str = "Bridge-Reason";
 pub const ID: &str = "Bridge-Id";
 const DONE: &str = "done";
 
-/// For so long, a message belongs to the worker that pulled it. Counted from before the pull, so
+/// How long a message belongs to the worker that pulled it. Counted from before the pull, so
 /// it is over for the worker earlier than for the server.
 pub fn ack_wait(deadline: Duration) -> Duration {
     TAKEN_WITHIN + deadline + SETTLING
@@ -468,11 +473,7 @@ fn conversation(message: &Value) -> Value {
 
 /// A key of the bucket may not hold every character of an id.
 fn key(id: &str) -> String {
-    hex(&Sha256::digest(id))
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(id))
 }
 
 /// A header's value may have one line alone, and is to leave room for the message.
@@ -496,14 +497,5 @@ async fn first(
         Ok(message) => Ok(Some(message)),
         Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
         Err(e) => Err(Failure::new(format!("no message can be read: {e}"))),
-    }
-}
-
-/// A bot's id as a part of subjects and consumers' names.
-pub fn check_bot(id: &str) -> Result<(), Failure> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    match !id.is_empty() && id.chars().all(legal) {
-        true => Ok(()),
-        false => Err(Failure::settings(format!("a bot's id cannot be {id:?}"))),
     }
 }

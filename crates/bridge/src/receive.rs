@@ -12,43 +12,78 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use botpress_channels::SigningSecret;
+use botpress_channels::slack::{self, Event};
 use botpress_messages::NewMessage;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Metrics, listen};
-use crate::queue::{Queue, check_bot, hex};
-use crate::slack::{self, Webhook};
-use crate::{Failure, Stop, env};
+use crate::queue::{self, Queue};
+use crate::{Failure, bot_id};
 
 /// Slack waits three seconds for its answer.
 const IN_TIME: Duration = Duration::from_millis(2_500);
-/// A request's size may be 1 MB; the queue has a limit of its own.
+/// A request may have 1 MB; the queue has its own limit.
 const BODY_LIMIT: usize = 1 << 20;
 /// From a request's headers to its answer.
 const REQUEST_LASTS: Duration = Duration::from_secs(10);
 const LONGEST_KEY: usize = 200;
 
+/// Settings of a receiver.
+#[derive(clap::Args)]
+pub struct Settings {
+    /// Address and port for webhooks; a proxy in front adds TLS
+    #[arg(long, env = "BRIDGE_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// The ids of the bots that are served, with commas between them
+    #[arg(long, env = "BRIDGE_BOTS", value_delimiter = ',', value_parser = bot_id,
+        required_unless_present = "bot_id")]
+    bots: Vec<String>,
+    /// The bot that is served if there is no list of bots
+    #[arg(long, env = "BP_BOT_ID", value_parser = bot_id)]
+    bot_id: Option<String>,
+    /// The bearer token for /BOT/messages, which is closed without it; a command line is public, so set
+    /// the variable
+    #[arg(long, env = "BRIDGE_KEY")]
+    key: Option<String>,
+    /// The secret of the Slack app, for /BOT/slack, which is closed without it; a command line is public,
+    /// so set the variable
+    #[arg(long, env = "SLACK_SIGNING_SECRET")]
+    slack_signing_secret: Option<String>,
+    /// Address and port for Prometheus; none by default
+    #[arg(long, env = "BRIDGE_METRICS")]
+    metrics: Option<String>,
+}
+
 struct Receiver {
     queue: Queue,
     metrics: Metrics,
     bots: Vec<String>,
-    slack_secret: Option<String>,
+    slack_secret: Option<SigningSecret>,
     key: Option<String>,
 }
 
-pub async fn run(mut stop: Stop) -> Result<(), Failure> {
-    let bots = bots()?;
-    let slack_secret = env::text("SLACK_SIGNING_SECRET")?;
-    let key = env::text("BRIDGE_KEY")?;
+pub async fn run(
+    settings: Settings,
+    queue: &queue::Settings,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let Settings { listen: address, mut bots, bot_id, key, slack_signing_secret, .. } = settings;
+    if bots.is_empty() {
+        bots.extend(bot_id);
+    }
+    let slack_secret = slack_signing_secret.map(SigningSecret::new).transpose();
+    let slack_secret =
+        slack_secret.map_err(|e| Failure::settings(format!("SLACK_SIGNING_SECRET: {e}")))?;
     if slack_secret.is_none() && key.is_none() {
-        let text = "nobody may send anything: set SLACK_SIGNING_SECRET or BRIDGE_KEY, or both";
+        let text = "no authentication configured: set SLACK_SIGNING_SECRET or BRIDGE_KEY, or both";
         return Err(Failure::settings(text));
     }
-    let address = env::text("BRIDGE_LISTEN")?.unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let (queue, metrics) = (Queue::open(Some(&stop)).await?, Metrics::new());
-    metrics.serve(&queue, &bots).await?;
+    let (queue, metrics) = (Queue::open(queue, Some(&stop)).await?, Metrics::new());
+    metrics.serve(settings.metrics.as_deref(), &queue, &bots).await?;
     let listener = listen("BRIDGE_LISTEN", &address).await?;
     let receiver = Receiver { queue, metrics, bots, slack_secret, key };
     let router = Router::new()
@@ -57,35 +92,22 @@ pub async fn run(mut stop: Stop) -> Result<(), Failure> {
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(in_time))
         .with_state(Arc::new(receiver));
-    let mut stopped = stop.clone();
-    let stopped = async move { drop(stopped.wait_for(|stop| *stop).await) };
+    let stopped = stop.clone().cancelled_owned();
     let served = axum::serve(listener, router).with_graceful_shutdown(stopped);
     tokio::select! {
         result = served => result.map_err(Failure::new),
-        // Who has not sent a whole request by then may be gone.
+        // A client that has not sent a whole request before that may be gone.
         () = async {
-            let _ = stop.wait_for(|stop| *stop).await;
+            stop.cancelled().await;
             sleep(REQUEST_LASTS).await;
         } => Ok(()),
     }
 }
 
-/// Answers in time, also whoever does not get to the end of a request.
+/// Answers in time, also a client that does not get to the end of a request.
 async fn in_time(request: Request, next: Next) -> Response {
     let answer = timeout(REQUEST_LASTS, next.run(request)).await;
     answer.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
-}
-
-/// The bots for which webhooks are taken.
-fn bots() -> Result<Vec<String>, Failure> {
-    let Some(bots) = env::text("BRIDGE_BOTS")?.or(env::text("BP_BOT_ID")?) else {
-        return Err(Failure::settings(
-            "BRIDGE_BOTS is missing: the bots' ids, with commas between them",
-        ));
-    };
-    let bots: Vec<_> = bots.split(',').map(|bot| bot.trim().to_owned()).collect();
-    bots.iter().try_for_each(|bot| check_bot(bot))?;
-    Ok(bots)
 }
 
 /// What a webhook is answered, and under which name it is counted.
@@ -102,6 +124,10 @@ fn answer(outcome: &'static str, status: u16, text: impl Into<String>) -> Answer
 
 fn refused(status: u16, text: impl Into<String>) -> Answer {
     answer("refused", status, text)
+}
+
+fn digest(bytes: impl AsRef<[u8]>) -> String {
+    hex::encode(Sha256::digest(bytes))
 }
 
 async fn slack(
@@ -132,24 +158,36 @@ impl Receiver {
         }
     }
 
-    /// A webhook of Slack's.
+    /// A webhook of Slack's. Slack repeats all that is not answered with 200, so a webhook that is of no
+    /// use is one that Slack need not repeat.
     async fn slack(&self, bot: &str, headers: &HeaderMap, body: &Bytes) -> Result<Answer, Answer> {
         let Some(secret) = &self.slack_secret else {
             return Err(refused(404, "SLACK_SIGNING_SECRET is not set here"));
         };
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        if !slack::is_genuine(secret, headers, body, now.as_secs() as i64) {
+        if let Err(cause) = slack::verify(secret, headers, body, SystemTime::now()) {
+            tracing::warn!(bot, %cause, "a webhook of Slack is rejected");
             return Err(refused(401, "the signature is missing, wrong or old"));
         }
         self.check(bot)?;
-        match slack::read(body) {
-            Ok(Webhook::Challenge(text)) => Ok(answer("challenge", 200, text)),
-            Ok(Webhook::Other) => Ok(answer("ignored", 200, "")),
-            Ok(Webhook::Message { event, message }) => {
-                let message = Value::try_from(message).map_err(|e| refused(400, e.to_string()))?;
-                self.store(bot, &format!("slack {event}"), &message).await
+        let unsupported = |channel: &str, ts: &str, why: String| {
+            tracing::warn!(bot, channel, ts, why, "a Slack message cannot be represented");
+            Ok(answer("unsupported", 200, why))
+        };
+        match slack::parse(body) {
+            Event::Challenge(text) => Ok(answer("challenge", 200, text)),
+            Event::Message { id, channel, ts, message } => {
+                let id = id.unwrap_or_else(|| format!("body {}", digest(body)));
+                match Value::try_from(message) {
+                    Ok(message) => self.store(bot, &format!("slack {id}"), &message).await,
+                    Err(e) => unsupported(&channel, &ts, e.to_string()),
+                }
             }
-            Err(lack) => Err(refused(400, lack)),
+            Event::Ignored { why } => Ok(answer("ignored", 200, why)),
+            Event::Unsupported { channel, ts, why } => unsupported(&channel, &ts, why),
+            Event::Unreadable { why } => {
+                tracing::warn!(bot, why, "a webhook of Slack cannot be read");
+                Ok(answer("unreadable", 200, why))
+            }
         }
     }
 
@@ -165,7 +203,7 @@ impl Receiver {
         };
         let header = |name| headers.get(name)?.to_str().ok();
         let given = header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
-        // Of digests, the time that a comparison takes tells nothing.
+        // The time that a comparison of digests takes reveals nothing.
         if given.is_none_or(|given| Sha256::digest(given) != Sha256::digest(key)) {
             return Err(refused(401, "the bearer token is not BRIDGE_KEY"));
         }
@@ -180,7 +218,7 @@ impl Receiver {
             Some(id) => format!("key {id}"),
             // The same request with the same identity is a repetition.
             None if NewMessage::from(message.clone()).is_identified() => {
-                format!("body {}", hex(&Sha256::digest(message.to_string())))
+                format!("body {}", digest(message.to_string()))
             }
             None => {
                 let text = "no tag identifies the message: it needs an Idempotency-Key, or a repetition would be another one";
@@ -191,10 +229,8 @@ impl Receiver {
     }
 
     fn check(&self, bot: &str) -> Result<(), Answer> {
-        match self.bots.iter().any(|served| served == bot) {
-            true => Ok(()),
-            false => Err(refused(404, "this bot is not served here")),
-        }
+        let is_served = self.bots.iter().any(|served| served == bot);
+        if is_served { Ok(()) } else { Err(refused(404, "this bot is not served here")) }
     }
 
     async fn store(&self, bot: &str, id: &str, message: &Value) -> Result<Answer, Answer> {

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use botpress_sandbox::{Fault, Sandbox};
@@ -50,77 +51,121 @@ fn slack(event: Value) -> String {
 
 #[tokio::test]
 async fn slack_webhooks_arrive_once() {
+    struct Case {
+        body: String,
+        answer: &'static str,
+    }
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox);
     let (_receiver, receiver) = setup.receiver().await;
-    let event = |ts: &str| {
-        json!({
+    let event = |ts: &str, more: Value| {
+        let mut event = json!({
             "type": "message", "channel": "C05C6ACTLPQ", "channel_type": "channel",
             "user": "U05BPU9V1KQ", "text": "hello", "ts": ts,
-        })
+        });
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
     };
-    let with = |ts: &str, key: &str, value: &str| {
-        let mut event = event(ts);
-        event[key] = json!(value);
-        slack(event)
-    };
-    let challenge = json!({ "type": "url_verification", "challenge": "3eZbrw1a" }).to_string();
-    let mut nobody = event("5.1");
-    nobody.as_object_mut().unwrap().remove("user");
+    let stored = |ts, more| Case { body: slack(event(ts, more)), answer: "stored" };
+    let file = json!({ "text": "", "subtype": "file_share", "files": [{ "id": "F05" }] });
+    let edit = json!({
+        "subtype": "message_changed",
+        "message": event("1.1", json!({ "text": "hello again" })),
+        "previous_message": event("1.1", json!({})),
+    });
     let cases = [
-        (slack(event("1.1")), 0, 200, "stored"),
-        (slack(event("1.1")), 0, 200, "stored before"),
-        (with("2.1", "channel_type", "im"), 299, 200, "stored"),
-        (with("3.1", "thread_ts", "1.1"), 0, 200, "stored"),
-        (with("4.1", "thread_ts", "4.1"), 0, 200, "stored"),
-        (with("1.1", "subtype", "message_changed"), 0, 200, ""),
-        (with("6.1", "bot_id", "B05BPU9V1KQ"), 0, 200, ""),
-        (
-            json!({ "type": "event_callback", "event": { "type": "reaction_added" } }).to_string(),
-            0,
-            200,
-            "",
-        ),
-        (challenge, 0, 200, "3eZbrw1a"),
-        (slack(nobody), 0, 400, "event.user is missing"),
-        ("{".to_owned(), 0, 400, "not JSON: EOF while parsing an object at line 1 column 1"),
-        (slack(event("7.1")), 302, 401, "the signature is missing, wrong or old"),
+        stored("1.1", json!({})),
+        Case { answer: "stored before", ..stored("1.1", json!({})) },
+        stored("2.1", json!({ "channel_type": "im" })),
+        stored("3.1", json!({ "thread_ts": "1.1" })),
+        stored("4.1", json!({ "thread_ts": "4.1" })),
+        stored("5.1", file),
+        stored("6.1", edit),
+        Case { answer: "a bot wrote it", ..stored("7.1", json!({ "bot_id": "B05BPU9V1KQ" })) },
+        Case {
+            body: slack(json!({ "type": "reaction_added" })),
+            answer: "an event of type reaction_added",
+        },
+        Case {
+            body: json!({ "type": "url_verification", "challenge": "3eZbrw1a" }).to_string(),
+            answer: "3eZbrw1a",
+        },
+        Case {
+            answer: "it has no text, file or forwarded message",
+            ..stored("8.1", json!({ "text": "" }))
+        },
+        Case {
+            answer: "event.user is missing or not a string",
+            ..stored("9.1", json!({ "user": null }))
+        },
+        Case {
+            body: "{".to_owned(),
+            answer: "the body is not JSON: EOF while parsing an object at line 1 column 1",
+        },
     ];
-    for (body, age, status, answer) in cases {
-        let answered = receiver.post("slack", signed(&body, age), body.clone()).await;
-        assert_eq!(answered, (status, answer.to_owned()), "{body}");
+    for Case { body, answer } in cases {
+        let answered = receiver.post("slack", signed(&body, 299), body.clone()).await;
+        assert_eq!(answered, (200, answer.to_owned()), "{body}");
     }
-    let forged = receiver.post("slack", signed("another body", 0), slack(event("8.1"))).await;
-    assert_eq!(forged.0, 401);
 
     let _worker = setup.worker();
-    eventually("all are stored", SOON, async || sandbox.messages().len() >= 4).await;
+    eventually("all are stored", SOON, async || sandbox.messages().len() >= 5).await;
     drained(&setup, SOON).await;
-    let mut seen: Vec<_> = sandbox
-        .messages()
-        .into_iter()
-        .map(|message| {
-            let conversations = sandbox.conversations();
-            let conversation =
-                conversations.iter().find(|c| c.id == message.conversation_id).unwrap();
-            let tags = json!(conversation.tags);
-            (message.tags["ts"].clone(), conversation.channel.clone(), tags)
-        })
-        .collect();
-    seen.sort_by(|one, other| one.0.cmp(&other.0));
+    let conversations = sandbox.conversations();
+    let seen = sandbox.messages().into_iter().map(|message| {
+        let conversation = conversations.iter().find(|c| c.id == message.conversation_id).unwrap();
+        let tags = &conversation.tags;
+        (message.tags["ts"].clone(), json!([conversation.channel, tags, message.payload]))
+    });
     let place = json!({ "id": "C05C6ACTLPQ" });
     let thread = json!({ "id": "C05C6ACTLPQ", "thread": "1.1" });
+    let hello = json!({ "text": "hello" });
+    let reference = json!({ "fileUrl": "slack://file?id=F05", "title": "F05" });
     let expected = [
-        ("1.1", "channel", &place),
-        ("2.1", "dm", &place),
-        ("3.1", "thread", &thread),
-        ("4.1", "channel", &place),
+        ("1.1", json!(["channel", place, { "text": "hello again" }])),
+        ("2.1", json!(["dm", place, hello])),
+        ("3.1", json!(["thread", thread, hello])),
+        ("4.1", json!(["channel", place, hello])),
+        ("5.1", json!(["channel", place, { "items": [{ "type": "file", "payload": reference }] }])),
     ];
-    let expected =
-        expected.map(|(ts, channel, tags)| (ts.to_owned(), channel.to_owned(), tags.clone()));
-    assert_eq!(seen, expected);
+    let expected = expected.map(|(ts, message)| (ts.to_owned(), message));
+    assert_eq!(seen.collect::<BTreeMap<_, _>>(), expected.into());
+    assert_eq!(sandbox.messages().len(), 5);
     assert!(setup.dead().is_empty());
+}
+
+/// Slack repeats what is not answered with 200, and repeats nothing else: the log is what is left.
+#[tokio::test]
+async fn lost_slack_webhooks_are_logged() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let (mut process, receiver) = Setup::new(&nats, &sandbox).receiver().await;
+    let event = |text: &str| {
+        slack(json!({
+            "type": "message", "channel": "C05C6ACTLPQ", "user": "U05BPU9V1KQ", "text": text,
+            "ts": "1722441123.004619",
+        }))
+    };
+    let body = event("private");
+    for headers in [signed(&body, 302), signed("another body", 0), HeaderMap::new()] {
+        let answered = receiver.post("slack", headers, body.clone()).await;
+        assert_eq!(answered, (401, "the signature is missing, wrong or old".to_owned()));
+    }
+    for body in [event(""), json!({ "type": 1, "text": "private" }).to_string()] {
+        assert_eq!(receiver.post("slack", signed(&body, 0), body.clone()).await.0, 200);
+    }
+    let log = process.log();
+    for text in [
+        "clock off by ",
+        "signature mismatch",
+        "the header x-slack-request-timestamp is missing",
+        "channel=\"C05C6ACTLPQ\" ts=\"1722441123.004619\"",
+        "type is missing or not a string",
+    ] {
+        assert!(log.contains(text), "{text} in {log}");
+    }
+    assert!(!log.contains("private"), "{log}");
 }
 
 #[tokio::test]
@@ -129,18 +174,28 @@ async fn messages_need_the_key_and_an_identity() {
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox);
     let (_receiver, receiver) = setup.receiver().await;
+    struct Case<'a> {
+        message: Value,
+        key: Option<&'a str>,
+        status: u16,
+        answer: &'static str,
+    }
+    let case = |message, key, answer| Case { message, key, status: 200, answer };
     let long = "x".repeat(201);
     let cases = [
-        (message(1), None, 200, "stored"),
-        (message(1), None, 200, "stored before"),
-        (message(2), Some("a"), 200, "stored"),
-        (message(3), Some("a"), 200, "stored before"),
-        (unfindable(4), None, 400, "no tag identifies the message"),
-        (unfindable(4), Some("b"), 200, "stored"),
-        (message(5), Some(&*long), 400, "Idempotency-Key has to have 1 to 200 characters"),
-        (json!({ "x": "x".repeat(1 << 20) }), Some("c"), 413, ""),
+        case(message(1), None, "stored"),
+        case(message(1), None, "stored before"),
+        case(message(2), Some("a"), "stored"),
+        case(message(3), Some("a"), "stored before"),
+        Case { status: 400, ..case(unfindable(4), None, "no tag identifies the message") },
+        case(unfindable(4), Some("b"), "stored"),
+        Case {
+            status: 400,
+            ..case(message(5), Some(&long), "Idempotency-Key has to have 1 to 200 characters")
+        },
+        Case { status: 413, ..case(json!({ "x": "x".repeat(1 << 20) }), Some("c"), "") },
     ];
-    for (message, key, status, answer) in cases {
+    for Case { message, key, status, answer } in cases {
         let answered = receiver.message(&message, key).await;
         assert_eq!(answered.0, status, "{answered:?}");
         assert!(answered.1.starts_with(answer), "{answered:?}");
@@ -375,7 +430,7 @@ async fn sigterm_lets_end_what_is_under_way() {
     assert_eq!(sandbox.requests().len(), before + 2 + 3 - done);
 }
 
-/// Nobody keeps the receiver from its end, or a connection for ever, by half a request.
+/// Half a request keeps neither the receiver nor a connection.
 #[tokio::test]
 async fn half_a_request_is_given_up() {
     let Some(nats) = Nats::start().await else { return };
@@ -384,8 +439,15 @@ async fn half_a_request_is_given_up() {
     let (mut process, receiver) = setup.receiver().await;
     let address = receiver.url.strip_prefix("http://").unwrap().split('/').next().unwrap();
     let mut connection = TcpStream::connect(address).await.unwrap();
-    let half = "POST /bot/slack HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf";
-    connection.write_all(half.as_bytes()).await.unwrap();
+    let head =
+        "POST /bot/slack HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    connection.write_all(head.as_bytes()).await.unwrap();
+    // The receiver asks for the body, so it has begun with the request.
+    let goes_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    let mut answer = vec![0; goes_on.len()];
+    connection.read_exact(&mut answer).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), goes_on);
+    connection.write_all(b"half").await.unwrap();
     process.terminate();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await.unwrap();
@@ -472,27 +534,86 @@ async fn the_server_may_come_later() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_are_named() {
+async fn invalid_settings_are_rejected_and_named() {
+    struct Case {
+        command: &'static str,
+        name: &'static str,
+        value: &'static str,
+        text: &'static str,
+    }
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox);
     assert_eq!(setup.run(&["dead", "list"]).0, Some(0));
     let cases = [
-        ("BRIDGE_PARTITIONS", "5", "dead list", "the stream WEBHOOKS has 4"),
-        ("BRIDGE_PARTITIONS", "0", "dead list", "from 1 to 1024"),
-        ("BRIDGE_DEADLINE", "soon", "deliver", "BRIDGE_DEADLINE=\"soon\" cannot be"),
-        ("BRIDGE_BOTS", "a.b", "receive", "a bot's id cannot be \"a.b\""),
-        ("BRIDGE_LISTEN", "nowhere", "receive", "cannot listen there"),
-        ("NATS_URL", "nats://me:secret@127.0.0.1:4222", "receive", "NATS_USER and NATS_PASSWORD"),
-        ("NATS_PASSWORD", "secret", "deliver", "belong together"),
-        ("BP_API_URL", "http://example.com", "deliver", "would expose the token"),
+        Case {
+            command: "dead list",
+            name: "BRIDGE_PARTITIONS",
+            value: "5",
+            text: "BRIDGE_PARTITIONS=5, but the stream WEBHOOKS has 4",
+        },
+        Case {
+            command: "dead list",
+            name: "BRIDGE_PARTITIONS",
+            value: "0",
+            text: "invalid value '0' for '--partitions <BRIDGE_PARTITIONS>': 0 is not in 1..=1024",
+        },
+        Case {
+            command: "deliver",
+            name: "BRIDGE_DEADLINE",
+            value: "soon",
+            text: "invalid value 'soon' for '--deadline <BRIDGE_DEADLINE>'",
+        },
+        Case {
+            command: "receive",
+            name: "BRIDGE_BOTS",
+            value: "a.b",
+            text: "invalid value 'a.b' for '--bots <BRIDGE_BOTS>'",
+        },
+        Case { command: "receive", name: "BP_BOT_ID", value: "", text: "--bots <BRIDGE_BOTS>" },
+        Case {
+            command: "receive",
+            name: "BRIDGE_LISTEN",
+            value: "nowhere",
+            text: "BRIDGE_LISTEN=\"nowhere\": cannot listen there",
+        },
+        Case {
+            command: "receive",
+            name: "SLACK_SIGNING_SECRET",
+            value: "hunter2\n",
+            text: "SLACK_SIGNING_SECRET: the signing secret has white space around it",
+        },
+        Case {
+            command: "receive",
+            name: "NATS_URL",
+            value: "nats://me:hunter2@127.0.0.1:4222",
+            text: "NATS_USER and NATS_PASSWORD",
+        },
+        Case {
+            command: "deliver",
+            name: "NATS_PASSWORD",
+            value: "hunter2",
+            text: "--nats-user <NATS_USER>",
+        },
+        Case {
+            command: "deliver",
+            name: "BP_API_URL",
+            value: "http://example.com",
+            text: "would expose the token",
+        },
+        Case { command: "deliver", name: "BRIDGE_LOG", value: "all", text: "--log <BRIDGE_LOG>" },
     ];
-    for (name, value, arguments, text) in cases {
-        let arguments: Vec<_> = arguments.split(' ').collect();
+    for Case { command, name, value, text } in cases {
+        let arguments: Vec<_> = command.split(' ').collect();
         let (code, _, errors) = setup.clone().with(name, value).run(&arguments);
         assert_eq!(code, Some(2), "{name}={value}: {errors}");
-        assert!(errors.contains(text) && !errors.contains("secret"), "{name}={value}: {errors}");
+        assert!(errors.contains(text), "{name}={value}: {errors}");
+        assert!(!errors.contains("hunter2"), "{name}={value}: {errors}");
     }
+    let closed = setup.clone().with("BRIDGE_KEY", "").with("SLACK_SIGNING_SECRET", "");
+    let (code, _, errors) = closed.run(&["receive"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("no authentication configured"), "{errors}");
 }
 
 /// At its most talkative it shows no secret.

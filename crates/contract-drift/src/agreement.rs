@@ -3,23 +3,19 @@
 
 use serde_json::{Value, json};
 
+use crate::client::Client;
 use crate::finding::{Code, Difference, Place};
 use crate::normal::{ANNOUNCEMENTS, entries, list};
-use crate::schema::subset;
-
-const JSON: &str = "application/json";
+use crate::schema::{Role, in_role, subset};
 
 /// Where our requests may be rejected or their responses not be read.
-pub fn breaks(ours: &Value, theirs: &Value) -> Vec<Difference> {
+pub fn breaks(ours: &Value, theirs: &Value, client: &Client) -> Vec<Difference> {
     let mut found = servers(ours, theirs);
-    found.extend(security(theirs));
-    found.extend(parameters(ours, theirs));
-    let [sent, taken] = [ours, theirs].map(|side| &side["requestBody"]["content"][JSON]["schema"]);
-    found.extend(subset(sent, taken, &Place::new(["request"])));
-    found.extend(errors(theirs));
-    let [read, given] =
-        [ours, theirs].map(|side| &side["responses"]["200"]["content"][JSON]["schema"]);
-    found.extend(subset(given, read, &Place::new(["response"])));
+    found.extend(security(ours, theirs, client));
+    found.extend(parameters(ours, theirs, client));
+    found.extend(request(ours, theirs));
+    found.extend(errors(ours, theirs, client));
+    found.extend(successes(ours, theirs));
     found.dedup();
     found
 }
@@ -35,20 +31,59 @@ fn servers(ours: &Value, theirs: &Value) -> Vec<Difference> {
         .collect()
 }
 
-fn security(theirs: &Value) -> Option<Difference> {
-    let bearer = |scheme: &Value| scheme["type"] == "http" && scheme["scheme"] == "bearer";
-    let is_met = |alternative: &Value| list(alternative).all(bearer);
-    let mut alternatives = list(&theirs["security"]).peekable();
-    let demands_more = alternatives.peek().is_some() && !alternatives.any(is_met);
-    let text = "a bearer token alone is not enough";
-    demands_more.then(|| Difference::new(Code::SecurityUnmet, &Place::new(["security"]), text))
+/// Whichever of our alternatives the client uses, it has to meet one of theirs.
+fn security(ours: &Value, theirs: &Value, client: &Client) -> Option<Difference> {
+    let demanded: Vec<_> = list(&theirs["security"]).collect();
+    if demanded.is_empty() {
+        return None;
+    }
+    let none = json!([]);
+    let mut sent: Vec<_> = list(&ours["security"]).collect();
+    if sent.is_empty() {
+        sent.push(&none);
+    }
+    let unmet = sent.into_iter().find(|sent| {
+        let is_sent = |scheme: &Value| {
+            list(sent).any(|own| covers(own, scheme)) || is_parameter(scheme, ours, client)
+        };
+        !demanded.iter().any(|schemes| list(schemes).all(is_sent))
+    })?;
+    let names: Vec<_> = list(unmet).map(name_of).collect();
+    let text = match names.as_slice() {
+        [] => "credentials are demanded, and we send none".into(),
+        names => format!("{} alone is not enough", names.join(" and ")),
+    };
+    Some(Difference::new(Code::SecurityUnmet, &Place::new(["security"]), text))
 }
 
-fn parameters(ours: &Value, theirs: &Value) -> Vec<Difference> {
+/// Whether the credentials of one scheme are those of another.
+fn covers(own: &Value, scheme: &Value) -> bool {
+    let same = ["type", "scheme", "in", "name"].iter().all(|key| own[*key] == scheme[*key]);
+    let is_granted = |scope: &Value| list(&own["scopes"]).any(|granted| granted == scope);
+    same && list(&scheme["scopes"]).all(is_granted)
+}
+
+/// Whether a key is a parameter that the client always sends.
+fn is_parameter(scheme: &Value, ours: &Value, client: &Client) -> bool {
+    let [place, name] = ["in", "name"].map(|key| scheme[key].as_str().unwrap_or_default());
+    let key = format!("{place} {name}");
+    let is_required = ours["parameters"][&key]["required"] == json!(true);
+    scheme["type"] == "apikey" && (is_required || client.sends(&key))
+}
+
+fn name_of(scheme: &Value) -> &str {
+    let name = ["name", "scheme", "type"].iter().find_map(|key| scheme[*key].as_str());
+    name.unwrap_or("a scheme without a type")
+}
+
+fn parameters(ours: &Value, theirs: &Value, client: &Client) -> Vec<Difference> {
     let mut found = Vec::new();
     for (name, parameter) in entries(&theirs["parameters"]) {
         let place = Place::new(["parameters", name]);
         let sent = &ours["parameters"][name];
+        if sent.is_null() && client.sends(name) {
+            continue;
+        }
         // Whatever form `required` has there, we always have to send the parameter.
         if !parameter["required"].is_null() && sent["required"] != json!(true) {
             let text = "is required, and we need not send it";
@@ -57,63 +92,187 @@ fn parameters(ours: &Value, theirs: &Value) -> Vec<Difference> {
         if sent.is_null() {
             continue;
         }
-        let known = ["required", "schema", "deprecated"];
-        let unknown = entries(parameter).map(|(key, _)| key.as_str()).filter(|key| {
-            let is_known = known.contains(key) || ANNOUNCEMENTS.contains(key);
-            !is_known
-        });
-        found.extend(unknown.map(|key| {
-            Difference::new(Code::NotUnderstood, &place, format!("`{key}` is not understood"))
+        let known = ["required", "schema", "deprecated", "allowReserved", "allowEmptyValue"];
+        let keys = entries(parameter).chain(entries(sent)).map(|(key, _)| key.as_str());
+        let mut unknown: Vec<_> = keys
+            .filter(|key| !known.contains(key) && !ANNOUNCEMENTS.contains(key))
+            .filter(|key| parameter[*key] != sent[*key])
+            .collect();
+        if sent["allowReserved"] == json!(true) && parameter["allowReserved"] != json!(true) {
+            unknown.push("allowReserved");
+        }
+        unknown.dedup();
+        found.extend(unknown.iter().map(|key| {
+            let text = format!("`{key}` differs, which is not understood");
+            Difference::new(Code::NotUnderstood, &place, text)
         }));
-        found.extend(subset(&sent["schema"], &parameter["schema"], &place));
+        if parameter["content"].is_null() || sent["content"] != parameter["content"] {
+            found.extend(subset(&sent["schema"], &parameter["schema"], &place));
+        }
+    }
+    // Headers that a server does not know, it ignores.
+    let is_key = |name: &str| {
+        let schemes = list(&theirs["security"]).flat_map(list);
+        schemes
+            .into_iter()
+            .any(|scheme| name == format!("query {}", scheme["name"].as_str().unwrap_or_default()))
+    };
+    for (name, _) in entries(&ours["parameters"]).filter(|(name, _)| name.starts_with("query ")) {
+        if theirs["parameters"][name].is_null() && !is_key(name) {
+            let place = Place::new(["parameters", name]);
+            found.push(Difference::new(Code::ParameterUnknown, &place, "is not known there"));
+        }
     }
     found
 }
 
-/// What is wrong with the responses that are no success.
-fn errors(theirs: &Value) -> Vec<Difference> {
+fn request(ours: &Value, theirs: &Value) -> Vec<Difference> {
+    let place = Place::new(["request"]);
+    let one = |code, text: &str| vec![Difference::new(code, &place, text)];
+    let (sent, taken) = (&ours["requestBody"], &theirs["requestBody"]);
+    let is_demanded = !taken["required"].is_null() && sent["required"] != json!(true);
+    match (sent.is_null(), taken.is_null()) {
+        (true, _) if is_demanded => {
+            return one(Code::Required, "a body is required, and we send none");
+        }
+        (true, _) => return Vec::new(),
+        (_, true) => return one(Code::SchemaMissing, "no body is accepted"),
+        _ => {}
+    }
     let mut found = Vec::new();
-    let success = &theirs["responses"]["200"];
-    for (status, response) in entries(&theirs["responses"]).filter(|(status, _)| *status != "200") {
-        // A `default` that repeats the success describes no error.
-        if status == "default" && response == success {
+    if is_demanded {
+        found.extend(one(Code::Required, "a body is required, and we need not send it"));
+    }
+    for (media_type, sent) in entries(&sent["content"]) {
+        let Some(taken) = of_media_type(&taken["content"], media_type) else {
+            found.extend(one(Code::MediaType, &format!("{media_type} is not accepted")));
+            continue;
+        };
+        if sent["encoding"] != taken["encoding"] {
+            let text = "`encoding` differs, which is not understood";
+            found.extend(one(Code::NotUnderstood, text));
+        }
+        let sent = in_role(&sent["schema"], Role::RequestSender);
+        let taken = in_role(&taken["schema"], Role::RequestReader);
+        found.extend(subset(&sent, &taken, &place));
+    }
+    found
+}
+
+/// What a body says of a media type, by its name or by a range.
+fn of_media_type<'a>(content: &'a Value, media_type: &str) -> Option<&'a Value> {
+    let range = format!("{}/*", media_type.split('/').next().unwrap_or_default());
+    [media_type, &range, "*/*"].iter().find_map(|name| content.get(*name))
+}
+
+/// What is wrong with the responses that are no error.
+fn successes(ours: &Value, theirs: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let successes = |side| entries(side).filter(|(status, _)| !is_error(status));
+    // Only a request with one of these headers gets a 304.
+    let conditions = ["header if-none-match", "header if-modified-since"];
+    let is_conditional = conditions.iter().any(|name| !ours["parameters"][*name].is_null());
+    for (status, given) in successes(&theirs["responses"]) {
+        if status == "304" && !is_conditional {
             continue;
         }
-        let place = Place::new(["responses", status]);
-        if status != "default" && !status.starts_with(['4', '5']) {
-            let text = "we do not read such a response";
-            found.push(Difference::new(Code::ResponseUnknown, &place, text));
-            continue;
-        }
-        for (media_type, content) in entries(&response["content"]) {
-            let is_json = media_type == JSON || media_type.ends_with("+json");
-            if !is_json || !subset(&content["schema"], &readable_error(), &place).is_empty() {
-                let text = format!(
-                    "{media_type} is no JSON object with texts for `type`, and `message` or \
-                     `description`"
-                );
-                found.push(Difference::new(Code::ErrorUnreadable, &place, text));
+        match ours["responses"].get(status).or(ours["responses"].get(range(status))) {
+            Some(read) => found.extend(response(read, given, &place_of(status))),
+            None => {
+                let text = "we do not read such a response";
+                found.push(Difference::new(Code::ResponseUnknown, &place_of(status), text));
             }
         }
     }
+    let ours = successes(&ours["responses"]).next();
+    if let (Some((status, _)), None) = (ours, successes(&theirs["responses"]).next()) {
+        let text = "there is no such response";
+        found.push(Difference::new(Code::SchemaMissing, &place_of(status), text));
+    }
     found
 }
 
-/// The errors that the client reads.
-fn readable_error() -> Value {
-    let with = |text: &str| {
-        json!({
-            "type": "object",
-            "required": ["type", text],
-            "properties": { "type": { "type": "string" }, text: { "type": "string" } },
-        })
+fn is_error(status: &str) -> bool {
+    status == "default" || status.starts_with(['4', '5'])
+}
+
+/// `2XX` for `201`.
+fn range(status: &str) -> String {
+    format!("{}XX", status.get(..1).unwrap_or_default())
+}
+
+fn place_of(status: &str) -> Place {
+    match status {
+        "200" => Place::new(["response"]),
+        _ => Place::new(["responses", status]),
+    }
+}
+
+/// One of the media types that we read has to be offered, and each that is has to fit.
+fn response(read: &Value, given: &Value, place: &Place) -> Vec<Difference> {
+    if entries(&read["content"]).next().is_none() {
+        return Vec::new();
+    }
+    let pairs = entries(&read["content"]).filter_map(|(media_type, read)| {
+        Some((read, of_media_type(&given["content"], media_type)?))
+    });
+    let pairs: Vec<_> = pairs.collect();
+    if pairs.is_empty() {
+        let text = "it has no media type that we read";
+        return vec![Difference::new(Code::MediaType, place, text)];
+    }
+    let of_pair = |(read, given): (&Value, &Value)| {
+        let given = in_role(&given["schema"], Role::ResponseSender);
+        let read = in_role(&read["schema"], Role::ResponseReader);
+        subset(&given, &read, place)
     };
-    json!({ "anyOf": [with("message"), with("description")] })
+    pairs.into_iter().flat_map(of_pair).collect()
+}
+
+/// What is wrong with the errors: the client reads them by a rule of its own, or as ours says.
+fn errors(ours: &Value, theirs: &Value, client: &Client) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let all = &theirs["responses"];
+    for (status, given) in entries(all).filter(|(status, _)| is_error(status)) {
+        // A `default` that repeats a success describes no error.
+        let repeats = entries(all).any(|(other, success)| !is_error(other) && success == given);
+        if status == "default" && repeats {
+            continue;
+        }
+        let place = Place::new(["responses", status]);
+        let mut report = |text: String| {
+            found.push(Difference::new(Code::ErrorUnreadable, &place, text));
+        };
+        if let Some(readable) = client.errors() {
+            for (media_type, content) in entries(&given["content"]) {
+                let is_json = media_type == "application/json" || media_type.ends_with("+json");
+                let schema = in_role(&content["schema"], Role::ResponseSender);
+                if !is_json || !subset(&schema, readable, &place).is_empty() {
+                    report(format!("{media_type} is no error that the client reads"));
+                }
+            }
+            continue;
+        }
+        let own = &ours["responses"];
+        let read = own.get(status).or(own.get(range(status))).or(own.get("default"));
+        let has_content = entries(&given["content"]).next().is_some();
+        if let (Some(read), true) = (read, has_content) {
+            let differences = response(read, given, &place);
+            found.extend(
+                differences
+                    .into_iter()
+                    .map(|difference| Difference { code: Code::ErrorUnreadable, ..difference }),
+            );
+        }
+    }
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const JSON: &str = "application/json";
 
     /// The smallest contracts that a rule finds a difference in.
     struct Case {
@@ -122,29 +281,53 @@ mod tests {
         theirs: Value,
     }
 
-    /// A contract with an empty body and an empty response, and this besides.
-    fn contract(more: Value) -> Value {
-        let empty = json!({ "content": { JSON: { "schema": {} } } });
-        let mut contract = json!({ "requestBody": empty, "responses": { "200": empty } });
-        for (name, part) in entries(&more) {
-            match (&mut contract[name], part) {
-                (Value::Object(kept), Value::Object(part)) => kept.extend(part.clone()),
-                (kept, part) => *kept = part.clone(),
-            }
-        }
-        contract
+    /// Contracts without a difference.
+    struct Pair {
+        ours: Value,
+        theirs: Value,
     }
 
-    fn codes(ours: &Value, theirs: &Value) -> Vec<Code> {
-        breaks(&contract(ours.clone()), &contract(theirs.clone())).iter().map(|d| d.code).collect()
+    fn codes(ours: &Value, theirs: &Value, client: &str) -> Vec<Code> {
+        let client = Client::parse(client).unwrap();
+        breaks(ours, theirs, &client).iter().map(|difference| difference.code).collect()
     }
+
+    fn header(parameter: Value) -> Value {
+        json!({ "parameters": { "header a": parameter } })
+    }
+
+    fn query(parameter: Value) -> Value {
+        json!({ "parameters": { "query a": parameter } })
+    }
+
+    fn body(media_type: &str, schema: Value) -> Value {
+        json!({ "requestBody": { "content": { media_type: { "schema": schema } } } })
+    }
+
+    fn response(status: &str, media_type: &str, schema: Value) -> Value {
+        json!({ "responses": { status: { "content": { media_type: { "schema": schema } } } } })
+    }
+
+    fn bearer() -> Value {
+        json!({ "type": "http", "scheme": "bearer" })
+    }
+
+    fn key(place: &str) -> Value {
+        json!({ "type": "apikey", "in": place, "name": "a" })
+    }
+
+    fn oauth(scopes: &[&str]) -> Value {
+        json!({ "type": "oauth2", "scopes": scopes })
+    }
+
+    const READS_MESSAGES: &str = "errors: { type: object, required: [message] }";
 
     #[test]
     fn each_rule_finds_its_smallest_case() {
-        let bearer = json!({ "type": "http", "scheme": "bearer" });
-        let key = json!({ "type": "apikey", "in": "header", "name": "key" });
-        let header = |parameter: Value| json!({ "parameters": { "header a": parameter } });
-        let response = |status: &str, media_type: &str, schema: Value| json!({ "responses": { status: { "content": { media_type: { "schema": schema } } } } });
+        let required = json!({ "required": true, "schema": {} });
+        let optional = json!({ "schema": {} });
+        let string = json!({ "type": "string" });
+        let number = json!({ "type": "number" });
         let cases = [
             Case {
                 code: Code::ServerMissing,
@@ -153,89 +336,225 @@ mod tests {
             },
             Case {
                 code: Code::SecurityUnmet,
-                ours: json!({ "security": [[bearer]] }),
-                theirs: json!({ "security": [[bearer, key]] }),
+                ours: json!({ "security": [[bearer()]] }),
+                theirs: json!({ "security": [[bearer(), key("header")]] }),
+            },
+            Case {
+                code: Code::SecurityUnmet,
+                ours: json!({ "security": [[bearer()], [key("header")]] }),
+                theirs: json!({ "security": [[bearer()]] }),
+            },
+            Case {
+                code: Code::SecurityUnmet,
+                ours: json!({}),
+                theirs: json!({ "security": [[bearer()]] }),
+            },
+            Case {
+                code: Code::SecurityUnmet,
+                ours: json!({ "security": [[oauth(&["read"])]] }),
+                theirs: json!({ "security": [[oauth(&["read", "write"])]] }),
             },
             Case {
                 code: Code::ParameterRequired,
                 ours: json!({}),
-                theirs: header(json!({ "required": true, "schema": {} })),
+                theirs: header(required.clone()),
             },
             Case {
                 code: Code::ParameterRequired,
-                ours: header(json!({ "schema": {} })),
-                theirs: header(json!({ "required": true, "schema": {} })),
+                ours: header(optional.clone()),
+                theirs: header(required.clone()),
             },
+            Case { code: Code::ParameterUnknown, ours: query(optional.clone()), theirs: json!({}) },
             Case {
                 code: Code::NotUnderstood,
-                ours: header(json!({ "schema": {} })),
+                ours: header(optional.clone()),
                 theirs: header(json!({ "style": "matrix", "schema": {} })),
             },
             Case {
+                code: Code::NotUnderstood,
+                ours: query(json!({ "allowReserved": true, "schema": {} })),
+                theirs: query(optional.clone()),
+            },
+            Case {
                 code: Code::Type,
-                ours: header(json!({ "schema": { "type": "string" } })),
-                theirs: header(json!({ "schema": { "type": "integer" } })),
+                ours: header(json!({ "schema": string })),
+                theirs: header(json!({ "schema": number })),
             },
             Case {
-                code: Code::SchemaMissing,
+                code: Code::Required,
                 ours: json!({}),
-                theirs: json!({ "requestBody": { "content": {} } }),
+                theirs: json!({ "requestBody": { "required": true } }),
             },
             Case {
-                code: Code::SchemaMissing,
-                ours: json!({}),
+                code: Code::Required,
+                ours: json!({ "requestBody": {} }),
+                theirs: json!({ "requestBody": { "required": true } }),
+            },
+            Case { code: Code::SchemaMissing, ours: body(JSON, json!({})), theirs: json!({}) },
+            Case {
+                code: Code::MediaType,
+                ours: body(JSON, json!({})),
+                theirs: body("text/plain", json!({})),
+            },
+            Case {
+                code: Code::NotUnderstood,
+                ours: body("multipart/form-data", json!({})),
+                theirs: json!({ "requestBody": { "content": {
+                    "multipart/form-data": { "schema": {}, "encoding": { "a": {} } },
+                } } }),
+            },
+            Case {
+                code: Code::Type,
+                ours: body(JSON, string.clone()),
+                theirs: body(JSON, number.clone()),
+            },
+            Case {
+                code: Code::Type,
+                ours: response("201", JSON, string.clone()),
+                theirs: response("201", JSON, number.clone()),
+            },
+            Case {
+                code: Code::MediaType,
+                ours: response("200", JSON, json!({})),
                 theirs: json!({ "responses": { "200": {} } }),
             },
             Case {
+                code: Code::SchemaMissing,
+                ours: response("200", JSON, json!({})),
+                theirs: json!({ "responses": { "404": {} } }),
+            },
+            Case {
                 code: Code::ResponseUnknown,
-                ours: json!({}),
-                theirs: json!({ "responses": { "202": {} } }),
+                ours: json!({ "responses": { "200": {} } }),
+                theirs: json!({ "responses": { "200": {}, "202": {} } }),
+            },
+            Case {
+                code: Code::ResponseUnknown,
+                ours: json!({
+                    "parameters": { "header if-none-match": optional },
+                    "responses": { "200": {} },
+                }),
+                theirs: json!({ "responses": { "200": {}, "304": {} } }),
             },
             Case {
                 code: Code::ErrorUnreadable,
-                ours: json!({}),
-                theirs: response("404", JSON, json!({ "type": "object" })),
-            },
-            Case {
-                code: Code::ErrorUnreadable,
-                ours: json!({}),
-                theirs: response("404", "text/html", readable_error()),
+                ours: response("4XX", JSON, string.clone()),
+                theirs: response("404", JSON, number.clone()),
             },
         ];
         for Case { code, ours, theirs } in cases {
-            assert_eq!(codes(&ours, &theirs), [code], "{ours} {theirs}");
+            assert_eq!(codes(&ours, &theirs, "{}"), [code], "{ours} {theirs}");
+        }
+        // A client that reads errors by a rule of its own.
+        for theirs in [
+            response("404", JSON, json!({ "type": "object" })),
+            response("default", "text/html", json!({ "type": "object", "required": ["message"] })),
+        ] {
+            let codes = codes(&json!({}), &theirs, READS_MESSAGES);
+            assert_eq!(codes, [Code::ErrorUnreadable], "{theirs}");
         }
     }
 
     #[test]
     fn contracts_that_agree_have_no_break() {
-        let bearer = json!({ "type": "http", "scheme": "bearer" });
-        let key = json!({ "type": "apikey", "in": "header", "name": "key" });
-        let header = |parameter: Value| json!({ "parameters": { "header a": parameter } });
-        let cases = [
-            (json!({}), json!({})),
-            (json!({ "servers": ["a"] }), json!({ "servers": ["a", "b"] })),
-            (json!({}), json!({ "security": [[bearer], [key]] })),
-            (json!({}), json!({ "security": [[], [key]] })),
-            (json!({}), header(json!({ "schema": {} }))),
-            (
-                header(json!({ "required": true, "schema": { "type": "string" } })),
-                header(json!({ "required": true, "schema": {}, "deprecated": true })),
-            ),
-            (json!({}), json!({ "responses": { "404": {} } })),
-            (
-                json!({}),
-                json!({ "responses": { "404": { "content": { "application/problem+json": {
-                    "schema": readable_error()
-                } } } } }),
-            ),
-            (
-                json!({}),
-                json!({ "responses": { "default": { "content": { JSON: { "schema": {} } } } } }),
-            ),
+        let required = json!({ "required": true, "schema": {} });
+        let string = json!({ "type": "string" });
+        let marked = |mark: &str| json!({ "type": "object", "required": ["a"], "properties": { "a": { mark: true } } });
+        let pairs = [
+            Pair { ours: json!({}), theirs: json!({}) },
+            Pair { ours: json!({ "servers": ["a"] }), theirs: json!({ "servers": ["a", "b"] }) },
+            Pair {
+                ours: json!({ "security": [[bearer()]] }),
+                theirs: json!({ "security": [[bearer()], [key("header")]] }),
+            },
+            Pair { ours: json!({}), theirs: json!({ "security": [[], [key("header")]] }) },
+            Pair {
+                ours: json!({ "security": [[oauth(&["read", "write"])]] }),
+                theirs: json!({ "security": [[oauth(&["read"])]] }),
+            },
+            Pair {
+                ours: header(required.clone()),
+                theirs: json!({ "security": [[key("header")]] }),
+            },
+            Pair { ours: query(required.clone()), theirs: json!({ "security": [[key("query")]] }) },
+            Pair { ours: header(required.clone()), theirs: json!({}) },
+            Pair { ours: json!({}), theirs: header(json!({ "schema": {} })) },
+            Pair {
+                ours: header(json!({ "required": true, "schema": string })),
+                theirs: header(json!({ "required": true, "schema": {}, "deprecated": true })),
+            },
+            Pair {
+                ours: query(json!({ "style": "deepObject", "schema": {} })),
+                theirs: query(json!({ "style": "deepObject", "schema": {} })),
+            },
+            Pair { ours: json!({}), theirs: body(JSON, json!({})) },
+            Pair { ours: body(JSON, json!({})), theirs: body("*/*", json!({})) },
+            Pair { ours: body(JSON, json!({})), theirs: body("application/*", json!({})) },
+            Pair { ours: body(JSON, marked("readOnly")), theirs: body(JSON, marked("readOnly")) },
+            Pair {
+                ours: body(JSON, json!({ "type": "object", "additionalProperties": false })),
+                theirs: body(JSON, marked("readOnly")),
+            },
+            Pair {
+                ours: response("200", JSON, marked("readOnly")),
+                theirs: response("200", JSON, marked("readOnly")),
+            },
+            Pair {
+                ours: response("200", JSON, marked("writeOnly")),
+                theirs: response("200", JSON, marked("writeOnly")),
+            },
+            Pair {
+                ours: json!({ "responses": { "204": {} } }),
+                theirs: response("204", JSON, string.clone()),
+            },
+            Pair {
+                ours: response("2XX", JSON, string.clone()),
+                theirs: response("201", JSON, string.clone()),
+            },
+            Pair { ours: json!({}), theirs: response("404", JSON, string.clone()) },
+            Pair {
+                ours: json!({ "responses": { "200": {} } }),
+                theirs: json!({ "responses": { "200": {}, "304": {} } }),
+            },
+            Pair {
+                ours: response("200", JSON, json!({})),
+                theirs: json!({ "responses": {
+                    "200": response("200", JSON, json!({}))["responses"]["200"],
+                    "default": response("200", JSON, json!({}))["responses"]["200"],
+                } }),
+            },
         ];
-        for (ours, theirs) in cases {
-            assert_eq!(codes(&ours, &theirs), [], "{ours} {theirs}");
+        for Pair { ours, theirs } in pairs {
+            assert_eq!(codes(&ours, &theirs, "{}"), [], "{ours} {theirs}");
+        }
+        let message = json!({ "type": "object", "required": ["message"] });
+        for theirs in [
+            json!({ "responses": { "404": {} } }),
+            response("404", "application/problem+json", message.clone()),
+            json!({ "responses": { "404": { "content": {} } } }),
+        ] {
+            assert_eq!(codes(&json!({}), &theirs, READS_MESSAGES), [], "{theirs}");
+        }
+        let sends = "sends: [{ in: header, name: A }]";
+        let theirs =
+            json!({ "security": [[key("header")]], "parameters": { "header a": required } });
+        assert_eq!(codes(&json!({}), &theirs, sends), []);
+    }
+
+    #[test]
+    fn what_is_never_sent_is_not_there() {
+        let open = json!({ "type": "object", "properties": { "a": {} } });
+        let read_only = json!({ "properties": { "a": { "readOnly": true } } });
+        assert_eq!(
+            codes(&body(JSON, open.clone()), &body(JSON, read_only), "{}"),
+            [Code::ReadOnly]
+        );
+        let ours = response("200", JSON, json!({ "required": ["a"] }));
+        for property in [json!({ "writeOnly": true }), json!({ "allOf": [{ "writeOnly": true }] })]
+        {
+            let theirs = json!({ "required": ["a"], "properties": { "a": property } });
+            let theirs = response("200", JSON, theirs);
+            assert_eq!(codes(&ours, &theirs, "{}"), [Code::Required], "{theirs}");
         }
     }
 }

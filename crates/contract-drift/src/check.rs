@@ -4,15 +4,17 @@ use serde_json::Value;
 
 use crate::agreement;
 use crate::changes::changes;
+use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::finding::{Code, Difference, Finding, Place, Verdict};
+use crate::finding::{Code, Difference, Finding, Location, Place, Verdict};
+use crate::locate;
 use crate::normal::{Document, Operation};
 use crate::pins::{Contracts, Pin, Pins};
 use crate::types;
 
 /// The operations of a hand-written OpenAPI document: what the client sends and reads.
 pub struct Spec {
-    operations: Vec<Operation>,
+    document: Document,
     contracts: Contracts,
 }
 
@@ -21,6 +23,8 @@ pub struct Spec {
 pub struct Options {
     /// The versions that are known. A document that differs from all of them gets notices.
     pub pins: Pins,
+    /// What the client does that its spec does not say.
+    pub client: Client,
     /// Whether the vendor's document was made from types, which say nothing of bounds, formats,
     /// servers, security and errors. These are left out of the comparison then.
     pub types: bool,
@@ -30,17 +34,32 @@ pub struct Options {
 type Theirs<'a> = Vec<(&'a str, std::result::Result<Value, Difference>)>;
 
 impl Spec {
-    /// Fails unless every operation can be read.
-    pub fn new(document: &Document) -> Result<Self> {
+    /// All operations. Fails unless each can be read.
+    pub fn new(document: Document) -> Result<Self> {
+        Self::only(document, &[])
+    }
+
+    /// Only the operations with these names; all of them, if there are none.
+    pub fn only(document: Document, names: &[String]) -> Result<Self> {
         let operations = document.operations()?;
-        let contracts = pin(document, None)?;
-        if operations.is_empty() {
+        let mut contracts = Contracts::new();
+        let is_named = |operation: &&Operation| names.is_empty() || names.contains(&operation.name);
+        for operation in operations.iter().filter(is_named) {
+            let name = &operation.name;
+            let Some(contract) = document.contract(operation).map_err(|e| e.in_(name))? else {
+                continue;
+            };
+            if contracts.insert(name.clone(), contract).is_some() {
+                return Err(format!("two operations are called {name}").into());
+            }
+        }
+        if let Some(name) = names.iter().find(|name| !contracts.contains_key(*name)) {
+            return Err(format!("it has no operation {name}").into());
+        }
+        if contracts.is_empty() {
             return Err("it has no operations".into());
         }
-        if contracts.len() < operations.len() {
-            return Err("two operations have the same `operationId`".into());
-        }
-        Ok(Self { operations, contracts })
+        Ok(Self { document, contracts })
     }
 
     /// The names of its operations.
@@ -53,19 +72,55 @@ impl Spec {
         &self.contracts
     }
 
-    fn in_document<'a>(&'a self, document: &Document) -> Theirs<'a> {
-        let mut all: Theirs =
-            self.operations.iter().map(|o| (&*o.name, contract(document, o))).collect();
-        all.sort_by_key(|(name, _)| *name);
-        all
+    /// The contracts of its operations in another document. With `partly`, only what matters to ours.
+    fn in_document<'a>(&'a self, document: &Document, partly: bool) -> Theirs<'a> {
+        let of_one = |(name, ours): (&'a String, &Value)| {
+            let difference = |code, text| Err(Difference::new(code, &Place::default(), text));
+            let contract = match document.matching(ours, partly) {
+                Ok(Some(contract)) => Ok(contract),
+                Ok(None) => {
+                    let [method, path] =
+                        ["method", "path"].map(|key| ours[key].as_str().unwrap_or_default());
+                    let text = format!("the document lacks {method} {path}");
+                    difference(Code::OperationMissing, text)
+                }
+                Err(Error(cause)) => difference(Code::OperationUnreadable, cause),
+            };
+            (name.as_str(), contract)
+        };
+        self.contracts.iter().map(of_one).collect()
     }
 }
 
 /// Where the client that `ours` describes does not work against `theirs`, and, if versions are pinned,
 /// what `theirs` has that no pinned version had.
 pub fn check(ours: &Spec, theirs: &Document, options: &Options) -> Vec<Finding> {
-    let fresh = ours.in_document(theirs);
-    let mut found = compare(&ours.contracts, &fresh, options, agreement::breaks, Verdict::Break);
+    let mut found = findings(ours, theirs, options);
+    for finding in &mut found {
+        let Some(contract) = ours.contracts.get(&finding.operation) else { continue };
+        let [method, path] =
+            ["method", "path"].map(|key| contract[key].as_str().unwrap_or_default());
+        let their_path = theirs.path_of(contract).ok().flatten().unwrap_or_default();
+        let locate = |document, path: &str| {
+            let pointer = locate::pointer(document, method, path, &finding.place);
+            Some(Location { pointer, line: None })
+        };
+        finding.ours = locate(&ours.document, path);
+        finding.theirs = locate(theirs, &their_path);
+    }
+    locate::add_lines(&ours.document, found.iter_mut().filter_map(|f| f.ours.as_mut()));
+    locate::add_lines(theirs, found.iter_mut().filter_map(|f| f.theirs.as_mut()));
+    found
+}
+
+fn findings(ours: &Spec, theirs: &Document, options: &Options) -> Vec<Finding> {
+    let breaks = |ours: &Value, theirs: &Value| agreement::breaks(ours, theirs, &options.client);
+    let partly = ours.in_document(theirs, true);
+    let mut found = compare(&ours.contracts, &partly, options, breaks, Verdict::Break);
+    if options.pins.newest().is_none() {
+        return found;
+    }
+    let fresh = ours.in_document(theirs, false);
     let differences = |pin: &Pin| {
         let mut found = compare(&pin.contracts, &fresh, options, changes, Verdict::Notice);
         found.dedup();
@@ -97,53 +152,31 @@ pub fn check(ours: &Spec, theirs: &Document, options: &Options) -> Vec<Finding> 
 
 /// Where the client that `ours` describes does not work against a pinned version. Operations that the
 /// version does not have are not compared.
-pub fn check_pin(ours: &Spec, pin: &Pin) -> Vec<Finding> {
+pub fn check_pin(ours: &Spec, pin: &Pin, client: &Client) -> Vec<Finding> {
     let theirs = pin.contracts.iter().filter(|(name, _)| ours.contracts.contains_key(*name));
     let theirs: Theirs = theirs.map(|(name, contract)| (&**name, Ok(contract.clone()))).collect();
-    compare(&ours.contracts, &theirs, &Options::default(), agreement::breaks, Verdict::Break)
+    let breaks = |ours: &Value, theirs: &Value| agreement::breaks(ours, theirs, client);
+    compare(&ours.contracts, &theirs, &Options::default(), breaks, Verdict::Break)
 }
 
 /// The pinned version whose contracts are those of the document.
 pub fn pinned<'a>(ours: &Spec, theirs: &Document, options: &'a Options) -> Option<&'a Pin> {
-    let fresh = ours.in_document(theirs);
+    let fresh = ours.in_document(theirs, false);
     let is_same =
         |pin: &&Pin| compare(&pin.contracts, &fresh, options, changes, Verdict::Notice).is_empty();
     options.pins.iter().rev().find(is_same)
 }
 
-/// The contracts of a document in normal form: those of the operations of `ours`, by the names that
-/// they have there, or of all operations. An operation of `ours` that it lacks is left out.
-pub fn pin(theirs: &Document, ours: Option<&Spec>) -> Result<Contracts> {
-    let all;
-    let operations = match ours {
-        Some(ours) => &ours.operations,
-        None => {
-            all = theirs.operations()?;
-            &all
-        }
-    };
+/// The contracts of the operations of `ours` in another document, in normal form, by the names that
+/// they have in `ours`. An operation that it lacks is left out.
+pub fn pin(theirs: &Document, ours: &Spec) -> Result<Contracts> {
     let mut contracts = Contracts::new();
-    for Operation { name, method, path } in operations {
-        if let Some(contract) = theirs.contract(method, path).map_err(|e| e.in_(name))? {
+    for (name, ours) in &ours.contracts {
+        if let Some(contract) = theirs.matching(ours, false).map_err(|e| e.in_(name))? {
             contracts.insert(name.clone(), contract);
         }
     }
     Ok(contracts)
-}
-
-fn contract(
-    document: &Document,
-    Operation { method, path, .. }: &Operation,
-) -> std::result::Result<Value, Difference> {
-    let difference = |code, text| Difference::new(code, &Place::default(), text);
-    match document.contract(method, path) {
-        Ok(Some(contract)) => Ok(contract),
-        Ok(None) => {
-            let text = format!("the document lacks {method} {path}");
-            Err(difference(Code::OperationMissing, text))
-        }
-        Err(Error(cause)) => Err(difference(Code::OperationUnreadable, cause)),
-    }
 }
 
 /// What is found between the contracts of each operation.
@@ -151,7 +184,7 @@ fn compare(
     ones: &Contracts,
     others: &Theirs,
     options: &Options,
-    find: fn(&Value, &Value) -> Vec<Difference>,
+    find: impl Fn(&Value, &Value) -> Vec<Difference>,
     verdict: Verdict,
 ) -> Vec<Finding> {
     let of_one = |(name, other): &(&str, std::result::Result<Value, Difference>)| {

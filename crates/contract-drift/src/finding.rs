@@ -14,6 +14,20 @@ pub struct Finding {
     pub place: Place,
     /// What the difference is.
     pub text: String,
+    /// Where it is in our document.
+    pub ours: Option<Location>,
+    /// Where it is in theirs.
+    pub theirs: Option<Location>,
+}
+
+/// Where in a document something is, or would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Location {
+    /// A JSON Pointer to it, or to what would contain it.
+    pub pointer: String,
+    /// Its line, if the text of the document is known.
+    pub line: Option<usize>,
 }
 
 /// How serious a finding is.
@@ -46,6 +60,10 @@ pub enum Code {
     SecurityUnmet,
     /// A parameter is required, and we need not send it.
     ParameterRequired,
+    /// We may send a parameter that their document does not have.
+    ParameterUnknown,
+    /// The body of a request or response has no media type in common.
+    MediaType,
     /// A success that we do not read.
     ResponseUnknown,
     /// An error that we do not read.
@@ -56,8 +74,6 @@ pub enum Code {
     SchemaMissing,
     /// We may send a property that is read-only there.
     ReadOnly,
-    /// We read a property that is write-only there.
-    WriteOnly,
     /// A value fits none of the alternatives of `anyOf`.
     AnyOf,
     /// A value does not fit exactly one of the alternatives of `oneOf`.
@@ -99,12 +115,13 @@ impl Code {
             Code::ServerMissing => "server-missing",
             Code::SecurityUnmet => "security-unmet",
             Code::ParameterRequired => "parameter-required",
+            Code::ParameterUnknown => "parameter-unknown",
+            Code::MediaType => "media-type",
             Code::ResponseUnknown => "response-unknown",
             Code::ErrorUnreadable => "error-unreadable",
             Code::NotUnderstood => "not-understood",
             Code::SchemaMissing => "schema-missing",
             Code::ReadOnly => "read-only",
-            Code::WriteOnly => "write-only",
             Code::AnyOf => "any-of",
             Code::OneOf => "one-of",
             Code::Null => "null",
@@ -134,6 +151,10 @@ impl Place {
         Self(self.0.split_last().map(|(_, above)| above.to_vec()).unwrap_or_default())
     }
 
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     pub(crate) fn last(&self) -> &str {
         self.0.last().map(String::as_str).unwrap_or_default()
     }
@@ -154,7 +175,8 @@ impl Difference {
 
     pub fn of(self, verdict: Verdict, operation: &str) -> Finding {
         let Self { code, place, text } = self;
-        Finding { verdict, code, operation: operation.to_owned(), place, text }
+        let operation = operation.to_owned();
+        Finding { verdict, code, operation, place, text, ours: None, theirs: None }
     }
 }
 

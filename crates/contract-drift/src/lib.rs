@@ -44,7 +44,7 @@
 //!             200: { content: { application/json: { schema: { type: object } } } }
 //!     "#,
 //! )?;
-//! let findings = check(&Spec::new(&ours)?, &theirs, &Options::default());
+//! let findings = check(&Spec::new(ours)?, &theirs, &Options::default());
 //!
 //! assert_eq!(findings.len(), 1);
 //! assert_eq!((findings[0].verdict, findings[0].code), (Verdict::Break, Code::Bound));
@@ -62,16 +62,24 @@
 mod agreement;
 mod changes;
 mod check;
+mod client;
 mod error;
 mod finding;
+mod ignore;
+mod locate;
+mod need;
 mod normal;
+mod openapi_3_1;
 mod parse;
 mod pins;
 mod schema;
 mod types;
+mod url;
 
 pub use check::{Options, Spec, check, check_pin, pin, pinned};
+pub use client::Client;
 pub use error::Error;
-pub use finding::{Code, Finding, Place, Verdict};
+pub use finding::{Code, Finding, Location, Place, Verdict};
+pub use ignore::Ignore;
 pub use normal::{Document, Operation};
 pub use pins::{Contracts, Doubt, Pin, Pins};

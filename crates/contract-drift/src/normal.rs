@@ -4,10 +4,15 @@
 //! inlined, and gone is what no call depends on: texts, examples, most extensions, names of
 //! components, order, and defaults spelled out.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
+use crate::need::{Need, Side};
+use crate::openapi_3_1::in_3_0;
 use crate::parse::parse;
+use crate::url::{names_in, plain_url, pointer_of, template};
 
 /// Extensions that announce something, and are kept.
 pub const ANNOUNCEMENTS: [&str; 3] = ["x-sunset", "x-stability-level", "x-extensible-enum"];
@@ -15,6 +20,8 @@ pub const ANNOUNCEMENTS: [&str; 3] = ["x-sunset", "x-stability-level", "x-extens
 /// An OpenAPI 3.0 or 3.1 document.
 pub struct Document {
     root: Value,
+    /// What it was read from.
+    text: Option<String>,
     is_3_1: bool,
 }
 
@@ -27,12 +34,24 @@ pub struct Operation {
     pub path: String,
 }
 
+const DIALECTS: [&str; 2] = [
+    "https://spec.openapis.org/oas/3.1/dialect/base",
+    "https://json-schema.org/draft/2020-12/schema",
+];
+
+/// No document describes more servers by one URL with variables.
+const MAX_SERVERS: usize = 100;
+
+/// The size of a schema, with all that it refers to, that is read as a whole.
+const MAX_SCHEMAS: usize = 200_000;
+
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 impl Document {
     /// Reads a JSON or YAML text.
     pub fn parse(text: &str) -> Result<Self> {
-        Self::new(parse(text)?)
+        let text = text.trim_start_matches('\u{feff}');
+        Ok(Self { text: Some(text.to_owned()), ..Self::new(parse(text)?)? })
     }
 
     pub fn new(root: Value) -> Result<Self> {
@@ -42,10 +61,26 @@ impl Document {
             Value::Null => return Err("not an OpenAPI document (it has no `openapi`)".into()),
             other => return Err(format!("not OpenAPI 3.0 or 3.1 (`openapi` is {other})").into()),
         };
-        if is_3_1 && root.get("jsonSchemaDialect").is_some() {
+        let dialect = root.get("jsonSchemaDialect");
+        if is_3_1 && dialect.is_some_and(|dialect| !DIALECTS.iter().any(|known| dialect == known)) {
             return Err("`jsonSchemaDialect` may change what its schemas mean".into());
         }
-        Ok(Self { root, is_3_1 })
+        Ok(Self { root, text: None, is_3_1 })
+    }
+
+    /// The normal form of a schema that stands alone.
+    pub(crate) fn schema_in_normal_form(schema: &Value) -> Result<Value> {
+        let document = Self { root: Value::Null, text: None, is_3_1: false };
+        let trail = Trail { references: Vec::new(), size: &Cell::new(0) };
+        document.schema(schema, &trail, Need::All)
+    }
+
+    pub(crate) fn root(&self) -> &Value {
+        &self.root
+    }
+
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.text.as_deref()
     }
 
     /// `info.title`, if there is one.
@@ -74,25 +109,108 @@ impl Document {
     }
 
     /// The contract of one operation in normal form, or `None` if there is no such operation.
-    pub fn contract(&self, method: &str, path: &str) -> Result<Option<Value>> {
+    pub fn contract(&self, operation: &Operation) -> Result<Option<Value>> {
+        let Operation { method, path, .. } = operation;
+        let Some((item, operation)) = self.operation(method, path)? else { return Ok(None) };
+        self.normal(method, path, item, operation, None).map(Some)
+    }
+
+    /// The contract of the operation that answers the requests of `ours`, a contract in normal form.
+    /// Its path and the names of its path parameters are those of `ours`. With `partly`, properties
+    /// that do not matter to `ours` have no schema.
+    pub(crate) fn matching(&self, ours: &Value, partly: bool) -> Result<Option<Value>> {
+        let [method, path] = ["method", "path"].map(|key| ours[key].as_str().unwrap_or_default());
+        let Some(their_path) = self.path_of(ours)? else { return Ok(None) };
+        let Some((item, operation)) = self.operation(method, &their_path)? else { return Ok(None) };
+        let needed = partly.then_some(ours);
+        let mut contract = self.normal(method, &their_path, item, operation, needed)?;
+        let renamed = names_in(&their_path).into_iter().zip(names_in(path));
+        let parameters = contract["parameters"].as_object_mut().map(std::mem::take);
+        let parameters = parameters.into_iter().flatten().map(|(key, parameter)| {
+            let new = renamed.clone().find(|(theirs, _)| key == format!("path {theirs}"));
+            (new.map_or(key, |(_, ours)| format!("path {ours}")), parameter)
+        });
+        contract["parameters"] = parameters.collect();
+        if template(path) != template(&their_path) {
+            let moved = |server: &Value| {
+                let server = server.as_str().unwrap_or_default();
+                let url = template(&format!("{server}{their_path}"));
+                url.strip_suffix(&template(path)).unwrap_or(server).to_owned()
+            };
+            contract["servers"] = list(&contract["servers"]).map(moved).collect();
+        }
+        contract["path"] = path.into();
+        Ok(Some(contract))
+    }
+
+    /// Their path for our operation. The names of parameters in it do not matter, nor whether a
+    /// server's URL contains its beginning.
+    pub(crate) fn path_of(&self, ours: &Value) -> Result<Option<String>> {
+        let [method, path] = ["method", "path"].map(|key| ours[key].as_str().unwrap_or_default());
+        if self.operation(method, path)?.is_some() {
+            return Ok(Some(path.into()));
+        }
+        let paths = self.root["paths"].as_object().into_iter().flatten().map(|(path, _)| path);
+        let mut moved = None;
+        for their_path in paths {
+            let same_template = template(their_path) == template(path);
+            let ends_alike = template(path).ends_with(&template(their_path))
+                || template(their_path).ends_with(&template(path));
+            if !same_template && !ends_alike {
+                continue;
+            }
+            let Some((item, operation)) = self.operation(method, their_path)? else { continue };
+            if same_template {
+                return Ok(Some(their_path.clone()));
+            }
+            let servers = self.servers(self.own("servers", item, operation))?;
+            let urls: Vec<_> =
+                servers.iter().map(|s| template(&format!("{s}{their_path}"))).collect();
+            let is_ours = |server: &Value| {
+                let url = template(&format!("{}{path}", server.as_str().unwrap_or_default()));
+                urls.contains(&url)
+            };
+            if list(&ours["servers"]).any(is_ours) {
+                moved = Some(their_path.clone());
+            }
+        }
+        Ok(moved)
+    }
+
+    /// An operation, after the path item that contains it.
+    fn operation(&self, method: &str, path: &str) -> Result<Option<(&Value, &Value)>> {
         let Some(item) = self.root["paths"].get(path) else { return Ok(None) };
         let item = self.follow(item)?;
-        let Some(operation) = item.get(method) else { return Ok(None) };
-        let root = &self.root;
-        let servers = operation.get("servers").or(item.get("servers")).or(root.get("servers"));
+        Ok(item.get(method).map(|operation| (item, operation)))
+    }
 
+    /// What an operation, its path or the document says about something.
+    fn own<'a>(&'a self, key: &str, item: &'a Value, operation: &'a Value) -> Option<&'a Value> {
+        operation.get(key).or(item.get(key)).or(self.root.get(key))
+    }
+
+    fn normal(
+        &self,
+        method: &str,
+        path: &str,
+        item: &Value,
+        operation: &Value,
+        ours: Option<&Value>,
+    ) -> Result<Value> {
         let mut contract = json!({
             "method": method,
             "path": path,
-            "servers": self.servers(servers)?,
+            "servers": self.servers(self.own("servers", item, operation))?,
             "parameters": self.parameters(&[item.get("parameters"), operation.get("parameters")])?,
-            "responses": self.responses(&operation["responses"])?,
+            "responses": self.responses(&operation["responses"], ours)?,
         });
-        if let Some(security) = operation.get("security").or(root.get("security")) {
+        if let Some(security) = operation.get("security").or(self.root.get("security")) {
             contract["security"] = self.security(security)?;
         }
         if let Some(body) = operation.get("requestBody") {
-            contract["requestBody"] = self.part(body)?;
+            let need =
+                ours.map_or(Need::All, |ours| Need::Part(&ours["requestBody"], Side::Request));
+            contract["requestBody"] = self.part(body, need)?;
         }
         let announced = object(item)?.iter().filter(|(name, _)| name.starts_with("x-"));
         for (name, value) in object(operation)?.iter().chain(announced) {
@@ -100,11 +218,11 @@ impl Document {
                 keep(&mut contract, name, value.clone());
             }
         }
-        Ok(Some(contract))
+        Ok(contract)
     }
 
     /// What a chain of references leads to.
-    fn follow<'a>(&'a self, mut value: &'a Value) -> Result<&'a Value> {
+    pub(crate) fn follow<'a>(&'a self, mut value: &'a Value) -> Result<&'a Value> {
         let mut trail = Vec::new();
         while let Some(reference) = value.get("$ref") {
             value = self.target(reference, &mut trail)?;
@@ -119,26 +237,51 @@ impl Document {
             return Err(format!("circular reference {reference}").into());
         }
         trail.push(reference);
-        let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
+        let target = pointer_of(reference).and_then(|pointer| self.root.pointer(&pointer));
         Ok(target.ok_or_else(|| format!("dangling reference {reference}"))?)
     }
 
-    fn responses(&self, responses: &Value) -> Result<Value> {
-        let responses = object(responses)?.iter().filter(|(status, _)| !status.starts_with("x-"));
-        responses.map(|(status, response)| Ok((status.clone(), self.part(response)?))).collect()
+    fn responses(&self, responses: &Value, ours: Option<&Value>) -> Result<Value> {
+        let all = object(responses)?;
+        let mut kept = json!({});
+        for (status, response) in all.iter().filter(|(status, _)| !status.starts_with("x-")) {
+            let response = self.follow(response)?;
+            // A `default` may repeat a success. Other errors are read as a whole.
+            let read_as = match status.as_str() {
+                "default" => all.iter().find(|(_, other)| self.follow(other) == Ok(response)),
+                status if status.starts_with(['4', '5']) => None,
+                _ => Some((status, response)),
+            };
+            let ours = ours
+                .zip(read_as)
+                .and_then(|(ours, (as_status, _))| ours["responses"].get(as_status));
+            let need = ours.map_or(Need::All, |ours| Need::Part(ours, Side::Response));
+            kept[status] = self.part(response, need)?;
+        }
+        Ok(kept)
     }
 
+    /// The URLs, with every known value of their variables.
     fn servers(&self, servers: Option<&Value>) -> Result<Vec<String>> {
         let mut urls = Vec::new();
         for server in servers.and_then(Value::as_array).into_iter().flatten() {
-            let mut url = server["url"].as_str().ok_or("a server without url")?.to_owned();
-            for (name, variable) in server["variables"].as_object().into_iter().flatten() {
-                url = url.replace(
-                    &format!("{{{name}}}"),
-                    variable["default"].as_str().unwrap_or_default(),
-                );
+            let url = server["url"].as_str().ok_or("a server without url")?;
+            let mut expanded = vec![url.to_owned()];
+            for (name, variable) in entries(&server["variables"]) {
+                let values = list(&variable["enum"]).chain([&variable["default"]]);
+                let mut values: Vec<_> = values.filter_map(Value::as_str).collect();
+                values.sort();
+                values.dedup();
+                if expanded.len() * values.len() > MAX_SERVERS {
+                    values = vec![variable["default"].as_str().unwrap_or_default()];
+                }
+                let place = format!("{{{name}}}");
+                let with = |url: &String| -> Vec<_> {
+                    values.iter().map(|value| url.replace(&place, value)).collect()
+                };
+                expanded = expanded.iter().flat_map(with).collect();
             }
-            urls.push(url.trim_end_matches('/').to_owned());
+            urls.extend(expanded.iter().map(|url| plain_url(url)));
         }
         urls.sort();
         urls.dedup();
@@ -156,9 +299,9 @@ impl Document {
                     self.follow(scheme.ok_or(format!("dangling security scheme {name}"))?)?;
                 let mut kept = json!({ "scopes": sorted(scopes) });
                 for key in ["type", "scheme", "in", "name"] {
-                    if let Some(text) = scheme[key].as_str() {
-                        kept[key] = json!(text.to_lowercase());
-                    }
+                    let Some(text) = scheme[key].as_str() else { continue };
+                    let has_case = key == "name" && scheme["in"] != "header";
+                    kept[key] = if has_case { text.into() } else { text.to_lowercase().into() };
                 }
                 schemes.push(kept);
             }
@@ -183,7 +326,9 @@ impl Document {
                 if place != "header"
                     || !["accept", "authorization", "content-type"].contains(&&*name)
                 {
-                    insert(&mut own, format!("{place} {name}"), self.part(parameter)?)?;
+                    let mut parameter = self.part(parameter, Need::All)?;
+                    without_default_style(place, &mut parameter);
+                    insert(&mut own, format!("{place} {name}"), parameter)?;
                 }
             }
             parameters.extend(object(&own)?.clone());
@@ -192,17 +337,24 @@ impl Document {
     }
 
     /// A parameter, a request body, a response, or what these consist of.
-    fn part(&self, part: &Value) -> Result<Value> {
+    fn part(&self, part: &Value, need: Need) -> Result<Value> {
         let mut kept = json!({});
         for (key, value) in object(self.follow(part)?)? {
             match key.as_str() {
                 "in" | "name" => {}
-                "schema" => kept["schema"] = self.schema(value, &[])?,
+                "schema" => {
+                    let trail = Trail { references: Vec::new(), size: &Cell::new(0) };
+                    kept["schema"] = self.schema(value, &trail, need.of_part("schema"))?;
+                }
                 "content" | "headers" => {
                     for (name, value) in object(value)? {
                         // A media type is the same one with any parameters (`charset`).
                         let name = name.split(';').next().unwrap_or_default().trim().to_lowercase();
-                        insert(&mut kept[key], name, self.part(value)?)?;
+                        let need = match key.as_str() {
+                            "content" => need.of_part("content").of_part(&name),
+                            _ => Need::All,
+                        };
+                        insert(&mut kept[key], name, self.part(value, need)?)?;
                     }
                 }
                 _ => keep(&mut kept, key, value.clone()),
@@ -211,48 +363,96 @@ impl Document {
         Ok(kept)
     }
 
-    /// A schema with everything that it refers to; `outer` are the references that led to it.
-    fn schema<'a>(&'a self, schema: &'a Value, outer: &[&'a str]) -> Result<Value> {
-        let Some(reference) = schema.get("$ref") else {
-            return self.rules(object(schema)?.iter(), outer);
-        };
-        let mut trail = outer.to_vec();
-        let target = self.schema(self.target(reference, &mut trail)?, &trail)?;
-        if !self.is_3_1 {
-            return Ok(target); // whatever stands beside a reference is ignored
+    /// A schema with everything that it refers to; `outer` are the references that led to it. A
+    /// reference to one of them stays.
+    fn schema<'a>(&'a self, schema: &'a Value, outer: &Trail<'a, '_>, need: Need) -> Result<Value> {
+        outer.size.set(outer.size.get() + 1);
+        if outer.size.get() > MAX_SCHEMAS {
+            return Err("a schema that is too large to read as a whole".into());
         }
-        let beside = object(schema)?.iter().filter(|(name, _)| *name != "$ref");
-        let beside = self.rules(beside, outer)?;
+        match schema {
+            Value::Bool(allows) if self.is_3_1 => {
+                return Ok(if *allows { json!({}) } else { schema.clone() });
+            }
+            _ if matches!(need, Need::Nothing) => return Ok(self.marks(schema)),
+            _ => {}
+        }
+        let Some(reference) = schema.get("$ref") else {
+            let keywords = object(schema).map_err(|e| e.in_("a schema"))?;
+            return self.rules(keywords.iter(), outer, need);
+        };
+        let text = reference.as_str().ok_or("a $ref is not a string")?;
+        self.follow(schema)?;
+        let target = if outer.references.contains(&text) {
+            json!({ "$ref": text })
+        } else {
+            let mut references = outer.references.clone();
+            let target = self.target(reference, &mut references)?;
+            self.schema(target, &Trail { references, size: outer.size }, need)?
+        };
+        if !self.is_3_1 {
+            return Ok(target); // whatever is beside a reference is ignored
+        }
+        // Beside a reference, it is about the properties of the target too.
+        const UNEVALUATED: &str = "unevaluatedProperties";
+        let keywords = object(schema)?.iter();
+        let beside = keywords.filter(|(name, _)| !["$ref", UNEVALUATED].contains(&name.as_str()));
+        let mut beside = self.rules(beside, outer, need)?;
+        if let Some(value) = schema.get(UNEVALUATED) {
+            beside[UNEVALUATED] = value.clone();
+        }
         if beside == json!({}) {
             return Ok(target);
         }
         Ok(json!({ "allOf": sorted(&json!([target, beside])) }))
     }
 
+    /// Of a schema that nobody needs, whether it is of a property that is never sent.
+    fn marks(&self, schema: &Value) -> Value {
+        let schema = self.follow(schema).unwrap_or(&Value::Null);
+        let marks = ["readOnly", "writeOnly"].into_iter().filter(|mark| schema[*mark] == true);
+        marks.map(|mark| (mark.to_owned(), Value::Bool(true))).collect()
+    }
+
     /// The same for a schema's keywords, without a reference.
     fn rules<'a>(
         &'a self,
         keywords: impl Iterator<Item = (&'a String, &'a Value)>,
-        trail: &[&'a str],
+        trail: &Trail<'a, '_>,
+        need: Need,
     ) -> Result<Value> {
         let list = |value: &'a Value| -> Result<Vec<Value>> {
             let members = value.as_array().ok_or("a list of schemas is not a list")?;
-            let members = members.iter().map(|member| self.schema(member, trail));
+            let members = members.iter().map(|member| self.schema(member, trail, need));
             let mut members = members.collect::<Result<Vec<_>>>()?;
             members.sort_by_key(Value::to_string);
             Ok(members)
         };
+        let is_schema = |value: &Value| value.is_object() || (value.is_boolean() && self.is_3_1);
         let mut kept = json!({});
+        let mut evaluates_all = false;
         for (name, value) in keywords {
+            evaluates_all |= name == "additionalProperties";
             let value = match name.as_str() {
+                // Definitions are inlined where they are used.
+                "$comment" | "$defs" | "definitions" if self.is_3_1 => continue,
+                "$schema" if self.is_3_1 && DIALECTS.iter().any(|known| value == known) => continue,
                 "properties" => {
-                    let properties = object(value)?.iter();
-                    properties
-                        .map(|(name, property)| Ok((name.clone(), self.schema(property, trail)?)))
-                        .collect::<Result<Value>>()?
+                    let properties = object(value)?.iter().map(|(name, property)| {
+                        Ok((name.clone(), self.schema(property, trail, need.of_property(name))?))
+                    });
+                    properties.collect::<Result<Value>>()?
                 }
-                "items" => self.schema(value, trail)?,
-                "additionalProperties" if value.is_object() => self.schema(value, trail)?,
+                "patternProperties" if self.is_3_1 => {
+                    let patterns = object(value)?.iter().map(|(pattern, property)| {
+                        Ok((pattern.clone(), self.schema(property, trail, Need::All)?))
+                    });
+                    patterns.collect::<Result<Value>>()?
+                }
+                "items" if is_schema(value) => self.schema(value, trail, need.of_items())?,
+                "additionalProperties" if is_schema(value) => {
+                    self.schema(value, trail, need.of_rest())?
+                }
                 // A member that says nothing is one too many only here.
                 "allOf" => without_repetition(list(value)?.into_iter().filter(|m| *m != json!({}))),
                 "anyOf" => without_repetition(list(value)?),
@@ -263,6 +463,9 @@ impl Document {
             keep(&mut kept, name, value);
         }
         if let (true, Value::Object(kept)) = (self.is_3_1, &mut kept) {
+            if evaluates_all {
+                kept.remove("unevaluatedProperties");
+            }
             in_3_0(kept);
         }
         let texts =
@@ -284,62 +487,30 @@ impl Document {
     }
 }
 
-/// Brings the keywords of an OpenAPI 3.1 schema to the form that 3.0 has for them. What has none
-/// stays, and the rules do not understand it.
-fn in_3_0(schema: &mut Map<String, Value>) {
-    // These forms mean something in 3.0 alone.
-    for keyword in ["nullable", "exclusiveMinimum", "exclusiveMaximum"] {
-        if schema.get(keyword) == Some(&json!(true)) {
-            schema.insert(keyword.into(), json!("not of OpenAPI 3.1"));
-        }
+/// The references that led to a schema, and the number of schemas so far.
+struct Trail<'a, 'c> {
+    references: Vec<&'a str>,
+    size: &'c Cell<usize>,
+}
+
+/// Without the style that a parameter has anyway at its place.
+fn without_default_style(place: &str, parameter: &mut Value) {
+    let is_form = ["query", "cookie"].contains(&place);
+    let style = if is_form { "form" } else { "simple" };
+    let Some(keys) = parameter.as_object_mut() else { return };
+    if keys.get("style").is_some_and(|value| value == style) {
+        keys.remove("style");
     }
-    if !schema.contains_key("enum")
-        && let Some(value) = schema.remove("const")
-    {
-        schema.insert("enum".into(), json!([value]));
+    // It matters to lists and objects, and in the style `simple` to objects only.
+    let kind = keys.get("schema").and_then(|schema| schema["type"].as_str()).unwrap_or_default();
+    let is_simple = keys.get("style").is_none() && !is_form;
+    let has_parts = ["", "object"].contains(&kind) || (kind == "array" && !is_simple);
+    if !has_parts || keys.get("explode").is_some_and(|value| *value == is_form) {
+        keys.remove("explode");
     }
-    if let Some(Value::Array(types)) = schema.get("type") {
-        let (null, others): (Vec<_>, Vec<_>) = types.iter().partition(|kind| **kind == "null");
-        if let ([only], is_nullable) = (others.as_slice(), !null.is_empty()) {
-            let only = (*only).clone();
-            schema.insert("type".into(), only);
-            if is_nullable {
-                schema.insert("nullable".into(), json!(true));
-            }
-        }
-    }
-    if schema.get("type") == Some(&json!("null")) && !schema.contains_key("enum") {
-        schema.remove("type");
-        schema.insert("enum".into(), json!([null]));
-    }
-    for (keyword, exclusive, sign) in
-        [("minimum", "exclusiveMinimum", 1.0), ("maximum", "exclusiveMaximum", -1.0)]
-    {
-        let Some(strict) = schema.get(exclusive).and_then(Value::as_f64) else { continue };
-        let tighter = |loose: &Value| loose.as_f64().is_some_and(|n| sign * strict >= sign * n);
-        if schema.get(keyword).is_none_or(tighter) {
-            let bound = schema.insert(exclusive.into(), json!(true)).unwrap_or_default();
-            schema.insert(keyword.into(), bound);
-        } else {
-            schema.remove(exclusive);
-        }
-    }
-    // What is of one schema or null is that schema, nullable.
-    for wrapper in ["anyOf", "oneOf"] {
-        let Some(Value::Array(members)) = schema.get(wrapper) else { continue };
-        let null = json!({ "enum": [null] });
-        let others: Vec<_> = members.iter().filter(|member| **member != null).collect();
-        if let ([Value::Object(only)], 1, 2) = (others.as_slice(), schema.len(), members.len())
-            && only.get("type").is_some_and(Value::is_string)
-            && !["allOf", "anyOf", "oneOf", "nullable"].iter().any(|key| only.contains_key(*key))
-        {
-            let mut whole = only.clone();
-            whole.insert("nullable".into(), json!(true));
-            if let Some(Value::Array(values)) = whole.get_mut("enum") {
-                values.push(Value::Null);
-                values.sort_by_key(Value::to_string);
-            }
-            *schema = whole;
+    for key in ["allowReserved", "allowEmptyValue"] {
+        if keys.get(key).is_some_and(|value| value == false) {
+            keys.remove(key);
         }
     }
 }
@@ -351,13 +522,13 @@ fn keep(kept: &mut Value, name: &str, value: Value) {
         | "operationId" | "tags" => true,
         "additionalProperties" => value == json!(true) || value == json!({}),
         "nullable" | "deprecated" | "readOnly" | "writeOnly" | "uniqueItems"
-        | "exclusiveMinimum" | "exclusiveMaximum" | "explode" | "allowReserved"
-        | "allowEmptyValue" => value == json!(false),
+        | "exclusiveMinimum" | "exclusiveMaximum" => value == json!(false),
         "required" => value == json!(false) || value == json!([]),
         "minLength" | "minItems" | "minProperties" => value.as_f64() == Some(0.0),
-        "properties" | "headers" | "links" | "callbacks" | "encoding" => value == json!({}),
+        "properties" | "patternProperties" | "headers" | "links" | "callbacks" | "encoding" => {
+            value == json!({})
+        }
         "allOf" => value == json!([]),
-        "style" => value == "simple",
         _ => name.starts_with("x-") && !ANNOUNCEMENTS.contains(&name),
     };
     if !says_nothing {
@@ -384,7 +555,7 @@ fn object(value: &Value) -> Result<&Map<String, Value>> {
 }
 
 /// A list without order and repetition; anything else as it is.
-fn sorted(list: &Value) -> Value {
+pub fn sorted(list: &Value) -> Value {
     let Value::Array(items) = list else { return list.clone() };
     let mut items = items.clone();
     items.sort_by_key(Value::to_string);
@@ -403,4 +574,258 @@ pub fn list(value: &Value) -> impl Iterator<Item = &Value> {
 
 pub fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(version: &str, more: Value) -> Document {
+        let mut root = json!({ "openapi": version });
+        root.as_object_mut().unwrap().extend(object(&more).unwrap().clone());
+        Document::new(root).unwrap()
+    }
+
+    fn schema_of(version: &str, schema: Value, definitions: Value) -> Result<Value> {
+        let document = document(version, json!({ "definitions": definitions }));
+        let trail = Trail { references: Vec::new(), size: &Cell::new(0) };
+        document.schema(&schema, &trail, Need::All)
+    }
+
+    #[test]
+    fn schemas_have_a_normal_form() {
+        struct Case {
+            schema: Value,
+            normal: Value,
+        }
+        let cases = [
+            Case { schema: json!({ "description": "x", "x-note": 1 }), normal: json!({}) },
+            Case {
+                schema: json!({ "$ref": "#/definitions/a%20b" }),
+                normal: json!({ "type": "string" }),
+            },
+            Case {
+                schema: json!({ "$ref": "#/definitions/a%20b", "maxLength": 1 }),
+                normal: json!({ "allOf": [{ "maxLength": 1 }, { "type": "string" }] }),
+            },
+            Case {
+                schema: json!({ "$ref": "#/definitions/tree" }),
+                normal: json!({ "items": { "$ref": "#/definitions/tree" } }),
+            },
+            Case { schema: json!(true), normal: json!({}) },
+            Case { schema: json!(false), normal: json!(false) },
+            Case { schema: json!({ "const": 1 }), normal: json!({ "enum": [1] }) },
+            Case {
+                schema: json!({ "type": ["string", "null"] }),
+                normal: json!({ "type": "string", "nullable": true }),
+            },
+            Case {
+                schema: json!({ "type": ["string", "number"], "maxLength": 1 }),
+                normal: json!({ "anyOf": [
+                    { "type": "number", "maxLength": 1 },
+                    { "type": "string", "maxLength": 1 },
+                ] }),
+            },
+            Case {
+                schema: json!({ "unevaluatedProperties": false }),
+                normal: json!({ "additionalProperties": false }),
+            },
+            Case {
+                schema: json!({ "unevaluatedProperties": false, "additionalProperties": true }),
+                normal: json!({}),
+            },
+            Case {
+                schema: json!({ "unevaluatedProperties": false, "allOf": [{ "if": {} }] }),
+                normal: json!({ "unevaluatedProperties": false, "allOf": [{ "if": {} }] }),
+            },
+            Case {
+                schema: json!({
+                    "$ref": "#/definitions/tree",
+                    "unevaluatedProperties": false,
+                }),
+                normal: json!({ "allOf": [
+                    { "items": { "$ref": "#/definitions/tree" } },
+                    { "unevaluatedProperties": false },
+                ] }),
+            },
+            Case {
+                schema: json!({ "$comment": "x", "$defs": { "a": { "$ref": "#/nowhere" } } }),
+                normal: json!({}),
+            },
+        ];
+        let definitions = json!({
+            "a b": { "type": "string" },
+            "tree": { "items": { "$ref": "#/definitions/tree" } },
+        });
+        for Case { schema, normal } in cases {
+            assert_eq!(
+                schema_of("3.1.0", schema.clone(), definitions.clone()),
+                Ok(normal),
+                "{schema}"
+            );
+        }
+    }
+
+    #[test]
+    fn reference_that_leads_nowhere_is_an_error() {
+        let definitions = json!({
+            "a": { "$ref": "#/definitions/b" },
+            "b": { "$ref": "#/definitions/a" },
+        });
+        for name in ["a", "c"] {
+            let schema = json!({ "$ref": format!("#/definitions/{name}") });
+            assert!(schema_of("3.0.0", schema, definitions.clone()).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn schema_that_refers_to_everything_is_too_large() {
+        let names: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+        let all: Map<_, _> = names
+            .iter()
+            .map(|name| (name.clone(), json!({ "$ref": format!("#/definitions/{name}") })))
+            .collect();
+        let definitions = names.iter().map(|name| (name.clone(), json!({ "properties": all })));
+        let schema = json!({ "$ref": "#/definitions/0" });
+        let error = schema_of("3.0.0", schema, definitions.collect()).unwrap_err();
+        assert!(error.to_string().contains("too large"), "{error}");
+    }
+
+    #[test]
+    fn servers_have_every_known_value_of_their_variables() {
+        let servers = json!([{
+            "url": "https://{host}.example/{path}",
+            "variables": {
+                "host": { "default": "b", "enum": ["b", "a"] },
+                "path": { "default": "v1" },
+            },
+        }]);
+        let urls = document("3.0.0", json!({})).servers(Some(&servers));
+        assert_eq!(urls, Ok(vec!["https://a.example/v1".into(), "https://b.example/v1".into()]));
+    }
+
+    #[test]
+    fn style_that_a_parameter_has_anyway_is_left_out() {
+        struct Case {
+            place: &'static str,
+            parameter: Value,
+            kept: &'static [&'static str],
+        }
+        let list = json!({ "type": "array" });
+        let object = json!({ "type": "object" });
+        let cases = [
+            Case { place: "header", parameter: json!({ "style": "simple" }), kept: &[] },
+            Case { place: "query", parameter: json!({ "style": "form" }), kept: &[] },
+            Case { place: "query", parameter: json!({ "style": "simple" }), kept: &["style"] },
+            Case {
+                place: "header",
+                parameter: json!({ "explode": true, "schema": list }),
+                kept: &["schema"],
+            },
+            Case {
+                place: "header",
+                parameter: json!({ "explode": true, "schema": object }),
+                kept: &["explode", "schema"],
+            },
+            Case {
+                place: "query",
+                parameter: json!({ "explode": true, "schema": list }),
+                kept: &["schema"],
+            },
+            Case {
+                place: "query",
+                parameter: json!({ "explode": false, "schema": list }),
+                kept: &["explode", "schema"],
+            },
+        ];
+        for Case { place, mut parameter, kept } in cases {
+            without_default_style(place, &mut parameter);
+            let keys: Vec<_> = entries(&parameter).map(|(key, _)| key.as_str()).collect();
+            assert_eq!(keys, kept, "{place} {parameter}");
+        }
+    }
+
+    #[test]
+    fn operation_is_found_under_another_path() {
+        let ours = json!({
+            "method": "get",
+            "path": "/v1/users/{id}",
+            "servers": ["https://a.example"],
+        });
+        let operation = |server: &str, path: &str| {
+            let parameter = json!({ "in": "path", "name": "user", "required": true, "schema": {} });
+            let get = json!({ "parameters": [parameter], "responses": {} });
+            document(
+                "3.0.0",
+                json!({ "servers": [{ "url": server }], "paths": { path: { "get": get } } }),
+            )
+        };
+        for (server, path) in
+            [("https://a.example", "/v1/users/{user}"), ("https://a.example/v1", "/users/{user}")]
+        {
+            let contract = operation(server, path).matching(&ours, false).unwrap().unwrap();
+            assert_eq!(contract["path"], ours["path"], "{server}");
+            assert_eq!(contract["servers"], ours["servers"], "{server}");
+            assert!(contract["parameters"].get("path id").is_some(), "{contract}");
+        }
+        for (server, path) in [
+            ("https://b.example/v1", "/users/{user}"),
+            ("https://a.example/v2", "/users/{user}"),
+            ("https://a.example", "/v1/users/{user}/name"),
+        ] {
+            let contract = operation(server, path).matching(&ours, false);
+            assert_eq!(contract, Ok(None), "{server} {path}");
+        }
+    }
+
+    #[test]
+    fn schema_of_other_properties_matters_to_those_with_a_name() {
+        let schema = json!({ "additionalProperties": { "type": "number" } });
+        let given = json!({ "content": { "application/json": { "schema": schema } } });
+        let post = json!({ "requestBody": given, "responses": {} });
+        let document = document("3.0.0", json!({ "paths": { "/a": { "post": post } } }));
+        let sent = json!({ "properties": { "a": {} }, "additionalProperties": false });
+        let ours = json!({
+            "method": "post",
+            "path": "/a",
+            "requestBody": { "content": { "application/json": { "schema": sent } } },
+        });
+        let contract = document.matching(&ours, true).unwrap().unwrap();
+        assert_eq!(contract["requestBody"], given);
+    }
+
+    #[test]
+    fn properties_that_do_not_matter_have_no_schema() {
+        let schema = json!({ "properties": {
+            "a": { "properties": { "b": { "type": "string" }, "c": { "type": "string" } } },
+            "d": { "type": "string", "writeOnly": true },
+        } });
+        let given = json!({ "content": { "application/json": { "schema": schema } } });
+        let post = json!({ "requestBody": given, "responses": { "200": given } });
+        let document = document("3.0.0", json!({ "paths": { "/a": { "post": post } } }));
+        let read = |more: &str| {
+            let schema = json!({
+                more: false,
+                "properties": { "a": { more: false, "properties": { "b": {} } } },
+            });
+            json!({ "content": { "application/json": { "schema": schema } } })
+        };
+        let kept = json!({ "properties": {
+            "a": { "properties": { "b": { "type": "string" }, "c": {} } },
+            "d": { "writeOnly": true },
+        } });
+        let whole = json!({ "content": { "application/json": { "schema": schema } } });
+        let part = json!({ "content": { "application/json": { "schema": kept } } });
+        for (more, request) in [("additionalProperties", &part), ("default", &whole)] {
+            let ours = json!({
+                "method": "post",
+                "path": "/a",
+                "requestBody": read(more),
+                "responses": { "200": read(more) },
+            });
+            let contract = document.matching(&ours, true).unwrap().unwrap();
+            assert_eq!(contract["requestBody"], *request, "{more}");
+            assert_eq!(contract["responses"]["200"], part, "{more}");
+        }
+    }
 }

@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 
 /// What a JSON or YAML text contains. Merge keys (`<<`) are applied.
 pub fn parse(text: &str) -> Result<Value> {
-    let text = text.trim_start_matches('\u{feff}');
     let looks_like_json = text.trim_start().starts_with(['{', '[']);
     let as_json = || serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"));
     match looks_like_json.then(as_json) {
@@ -66,7 +65,7 @@ mod tests {
         let value = json!({ "responses": { "200": { "b": 1.5 }, "404": { "a": -1, "b": 1.5 } } });
         let texts = [
             r#"{ "responses": { "200": { "b": 1.5 }, "404": { "a": -1, "b": 1.5 } } }"#,
-            "\u{feff}responses:\n  200: &ok { b: 1.5 }\n  404:\n    <<: *ok\n    a: -1\n",
+            "responses:\n  200: &ok { b: 1.5 }\n  404:\n    <<: *ok\n    a: -1\n",
             "{responses: {200: {b: 1.5}, 404: {a: -1, b: 1.5}}}",
         ];
         for text in texts {

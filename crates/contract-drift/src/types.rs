@@ -41,11 +41,14 @@ pub fn view(contract: &Value, types: &Value) -> Value {
         parameter["schema"] = shape(&parameter["schema"]);
         (name.clone(), parameter)
     });
-    json!({
+    let mut view = json!({
         "parameters": parameters.collect::<Value>(),
-        "requestBody": json(&contract["requestBody"]),
         "responses": { "200": json(&contract["responses"]["200"]) },
-    })
+    });
+    if !contract["requestBody"].is_null() {
+        view["requestBody"] = json(&contract["requestBody"]);
+    }
+    view
 }
 
 fn shape(schema: &Value) -> Value {

@@ -1,14 +1,18 @@
 //! A server that follows a script, and the recorded cases.
+
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::{env, fs};
+use std::time::Duration;
+use std::{env, fs, thread};
 
 use botpress_messages::{Builder, Client, NewMessage, Retry, content::Text};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
+use tokio::runtime::{Handle, Runtime};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::sleep;
 
 pub const CONVERSATION: &str = "conv_01KDF2QM9Z2CK5XYT0RD4E7J5K";
 pub const USER: &str = "user_010NFASW4XK2YJ5RVY7B6JMC28";
@@ -23,11 +27,36 @@ pub fn builder(url: &str) -> Builder {
     quick(Client::builder().base_url(url).token(TOKEN).bot_id("bot").no_integration())
 }
 
-/// Without the system's certificates: reading them takes longer than most tests.
+/// Without the system's certificates, because reading them takes longer than most tests; and with
+/// [`time_for_sockets`].
 pub fn quick(builder: Builder) -> Builder {
+    time_for_sockets();
     #[cfg(feature = "tls")]
     let builder = builder.http(|http| http.tls_certs_only([]));
     builder
+}
+
+/// Slows a paused clock down, to a quarter of a second for each real millisecond.
+///
+/// A paused clock jumps to the next timer as soon as every task waits. On a busy machine that can be while a
+/// socket has yet to report what arrived, and a call would run into its timeout.
+pub fn time_for_sockets() {
+    thread_local!(static DONE: Cell<bool> = const { Cell::new(false) });
+    let Ok(runtime) = Handle::try_current() else { return };
+    // Once for a test, which has a thread of its own.
+    if DONE.replace(true) {
+        return;
+    }
+    runtime.spawn(async {
+        loop {
+            // A paused clock stands still as long as this runs.
+            let wait = spawn_blocking(|| thread::sleep(Duration::from_millis(1)));
+            if wait.await.is_err() {
+                return;
+            }
+            sleep(Duration::from_millis(250)).await;
+        }
+    });
 }
 
 pub fn client(url: &str) -> Client {

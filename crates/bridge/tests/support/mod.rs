@@ -8,18 +8,17 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use botpress_channels::{SigningSecret, slack};
 use botpress_sandbox::Sandbox;
-use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
-use sha2::Sha256;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
 pub const KEY: &str = "the key of the bridge";
 pub const SLACK_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 
-/// A NATS server with its files in a folder of its own.
+/// A NATS server with its own folder.
 pub struct Nats {
     folder: TempDir,
     port: u16,
@@ -28,7 +27,7 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// `None` if it is not installed, which is told where nobody overhears it.
+    /// `None` if it is not installed, with a message on the standard error.
     pub async fn start() -> Option<Self> {
         Self::start_with(&[]).await
     }
@@ -128,7 +127,7 @@ impl Setup {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bridge"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_botpress-bridge"));
         command.args(arguments).env_clear().envs(self.variables.iter().cloned());
         command
     }
@@ -251,7 +250,7 @@ impl Receiver {
     }
 }
 
-/// Waits until something is true; by then it has to be.
+/// Waits until something is true, and fails after the given time.
 pub async fn eventually(what: &str, within: Duration, mut is: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + within;
     while !is().await {
@@ -274,16 +273,14 @@ pub async fn figure(address: &str, name: &str) -> Option<f64> {
     line.rsplit_once(' ')?.1.parse().ok()
 }
 
-/// The headers of a webhook that Slack signed so many seconds ago.
+/// The headers of a webhook that Slack signed this number of seconds ago.
 pub fn signed(body: &str, age: u64) -> HeaderMap {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-    let timestamp = now - age;
-    let mut mac = Hmac::<Sha256>::new_from_slice(SLACK_SECRET.as_bytes()).unwrap();
-    mac.update(format!("v0:{timestamp}:{body}").as_bytes());
-    let signature: String =
-        mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect();
+    let timestamp = (now - age).to_string();
+    let secret = SigningSecret::new(SLACK_SECRET).unwrap();
+    let signature = slack::sign(&secret, &timestamp, body.as_bytes());
     let mut headers = HeaderMap::new();
-    headers.insert("x-slack-request-timestamp", timestamp.into());
-    headers.insert("x-slack-signature", format!("v0={signature}").parse().unwrap());
+    headers.insert("x-slack-request-timestamp", timestamp.parse().unwrap());
+    headers.insert("x-slack-signature", signature.parse().unwrap());
     headers
 }

@@ -1,0 +1,563 @@
+//! Slack's Events API.
+//!
+//! | Slack sends | becomes |
+//! | --- | --- |
+//! | a text, also a `me_message` or a `thread_broadcast` | a text |
+//! | files, with or without a text | a bloc of the text and each file |
+//! | a file without a URL, such as one of another workspace | a file with a link that opens it in Slack, `slack://file?team=...&id=...` |
+//! | a forwarded message | a text with its author in front, and its files |
+//! | an edit | the same tags with the new content |
+//! | a deletion, a link preview, what a bot wrote, someone who joins | [`Event::Ignored`] |
+//! | anything else that a person wrote | [`Event::Unsupported`], never an empty message |
+//!
+//! URLs of files need the token of the Slack app.
+//!
+//! **Identity.** A message has the tags `ts` and `channelId`, and only these two are looked up. The user
+//! has the tag `id`. The conversation has the tag `id`, and in a thread also `thread`. Names are not among
+//! the tags: a changed name would create a second user.
+//!
+//! **Edits.** From version 1.80 on, the API updates the payload of a message that it finds; before that,
+//! the message stays as it was. The type of a stored message never changes, so a bloc stays a bloc when
+//! only its text is left. If an edit overtakes the message itself, as it can when Slack repeats the
+//! message after a failure, the old content comes last.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use botpress_messages::content::{Audio, Bloc, BlocItem, Content, File, Image, Text, Video};
+use botpress_messages::{NewConversation, NewMessage, NewUser};
+use hmac::{Hmac, Mac};
+use http::HeaderMap;
+use serde_json::Value;
+use sha2::Sha256;
+
+use crate::{Rejected, SigningSecret};
+
+const TIMESTAMP: &str = "x-slack-request-timestamp";
+const SIGNATURE: &str = "x-slack-signature";
+const VERSION: &str = "v0";
+
+/// How far a signature may be from the present, in seconds.
+const SIGNATURE_LASTS: u64 = 5 * 60;
+
+/// The kinds of messages that people write. Slack has many others, such as `channel_join`.
+const BY_PEOPLE: [&str; 3] = ["file_share", "me_message", "thread_broadcast"];
+
+/// What a webhook contains. Slack sends a webhook again unless the status is 200, so answer 200 to all
+/// but a message that was not stored.
+#[derive(Debug, PartialEq)]
+pub enum Event {
+    /// Slack checks the URL. Answer with this text.
+    Challenge(String),
+    /// A person wrote a message, or edited one.
+    Message {
+        /// What identifies the webhook, for a queue that stores each webhook once: Slack repeats it
+        /// with the same id, and an edit has another one. Slack always sends it.
+        id: Option<String>,
+        /// The channel's id, for the log.
+        channel: String,
+        /// What identifies the message within the channel, for the log.
+        ts: String,
+        /// What to deliver.
+        message: NewMessage,
+    },
+    /// Nothing that a person wrote, or nothing new.
+    Ignored {
+        /// The cause, for the log.
+        why: String,
+    },
+    /// A person wrote something that no message can represent. Nobody sends it again, so log it.
+    Unsupported {
+        /// The channel's id.
+        channel: String,
+        /// What identifies the message within the channel.
+        ts: String,
+        /// What is missing.
+        why: String,
+    },
+    /// Not the JSON that Slack documents. Sent again, it would be no better, so log it.
+    Unreadable {
+        /// The cause. It names what is wrong, and quotes nothing that a person wrote.
+        why: String,
+    },
+}
+
+/// Checks that Slack sent a webhook, and within five minutes of `now`.
+///
+/// # Errors
+///
+/// [`Rejected`] with the cause. [`Rejected::ClockOff`] only if the signature is right.
+pub fn verify(
+    secret: &SigningSecret,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: SystemTime,
+) -> Result<(), Rejected> {
+    let timestamp = header(headers, TIMESTAMP)?;
+    let signed: i64 = timestamp.parse().map_err(|_| Rejected::MalformedHeader(TIMESTAMP))?;
+    let signature = header(headers, SIGNATURE)?;
+    let signature = signature.strip_prefix(VERSION).and_then(|rest| rest.strip_prefix('='));
+    let signature = signature.and_then(|digits| hex::decode(digits).ok());
+    let signature = signature.ok_or(Rejected::MalformedHeader(SIGNATURE))?;
+    let expected = mac(secret, timestamp, body);
+    expected.verify_slice(&signature).map_err(|_| Rejected::SignatureMismatch)?;
+
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(signed);
+    if seconds.unsigned_abs() > SIGNATURE_LASTS {
+        return Err(Rejected::ClockOff { seconds });
+    }
+    Ok(())
+}
+
+/// The signature that Slack puts into `X-Slack-Signature`, for tests and for webhooks by hand. The
+/// timestamp is the one in `X-Slack-Request-Timestamp`: seconds since 1970.
+pub fn sign(secret: &SigningSecret, timestamp: &str, body: &[u8]) -> String {
+    let digest = mac(secret, timestamp, body).finalize().into_bytes();
+    format!("{VERSION}={}", hex::encode(digest))
+}
+
+/// Parses the body of a webhook that [`verify`] accepted.
+pub fn parse(body: &[u8]) -> Event {
+    read(body).unwrap_or_else(|why| Event::Unreadable { why })
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Rejected> {
+    let value = headers.get(name).ok_or(Rejected::MissingHeader(name))?;
+    value.to_str().map_err(|_| Rejected::MalformedHeader(name))
+}
+
+fn mac(secret: &SigningSecret, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
+    secret.0.clone().chain_update(format!("{VERSION}:{timestamp}:")).chain_update(body)
+}
+
+// Fields are read one by one. A decoder of whole structs would quote what people wrote in its errors.
+fn read(body: &[u8]) -> Result<Event, String> {
+    let webhook: Value =
+        serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+    match string(&webhook, "", "type")? {
+        "url_verification" => Ok(Event::Challenge(string(&webhook, "", "challenge")?.to_owned())),
+        "event_callback" => read_event(&webhook),
+        other => Ok(ignored(format!("a webhook of type {other}"))),
+    }
+}
+
+fn read_event(webhook: &Value) -> Result<Event, String> {
+    let event = &webhook["event"];
+    let kind = string(event, "event.", "type")?;
+    if kind != "message" {
+        return Ok(ignored(format!("an event of type {kind}")));
+    }
+    // An edit contains the message as it is now, and as it was.
+    let is_edit = event["subtype"] == "message_changed";
+    let (path, message) =
+        if is_edit { ("event.message.", &event["message"]) } else { ("event.", event) };
+    if !message["bot_id"].is_null() {
+        return Ok(ignored("a bot wrote it"));
+    }
+    if let Some(subtype) = message["subtype"].as_str().filter(|kind| !BY_PEOPLE.contains(kind)) {
+        return Ok(ignored(format!("a message of subtype {subtype}")));
+    }
+    let channel = string(event, "event.", "channel")?;
+    let ts = string(message, path, "ts")?;
+    let user = string(message, path, "user")?;
+
+    let team = webhook["team_id"].as_str();
+    let before = if is_edit { items(&event["previous_message"], team) } else { Vec::new() };
+    let now = items(message, team);
+    let content = match content(&before, now) {
+        Ok(content) => content,
+        Err(Lack::Change) => return Ok(ignored("an edit that leaves what is written as it was")),
+        Err(Lack::Representation(why)) => {
+            let (channel, ts, why) = (channel.to_owned(), ts.to_owned(), why.to_owned());
+            return Ok(Event::Unsupported { channel, ts, why });
+        }
+    };
+
+    let thread = message["thread_ts"].as_str().filter(|start| *start != ts);
+    let conversation = match (thread, event["channel_type"].as_str()) {
+        (Some(start), _) => NewConversation::new("thread").tag("thread", start),
+        (None, Some("im")) => NewConversation::new("dm"),
+        (None, _) => NewConversation::new("channel"),
+    };
+    let message =
+        NewMessage::new(conversation.tag("id", channel), NewUser::new().tag("id", user), content)
+            .tag("ts", ts)
+            .tag("channelId", channel)
+            .discriminate_by(["ts", "channelId"]);
+    let id = non_empty(&webhook["event_id"]).map(str::to_owned);
+    Ok(Event::Message { id, channel: channel.to_owned(), ts: ts.to_owned(), message })
+}
+
+/// Why there is no content to deliver.
+enum Lack {
+    Change,
+    Representation(&'static str),
+}
+
+/// What a message says, if it is new beside what it said before an edit.
+fn content(before: &[BlocItem], now: Vec<BlocItem>) -> Result<Content, Lack> {
+    let was_text = matches!(before, [BlocItem::Text(_)]);
+    match now.as_slice() {
+        [] => Err(Lack::Representation("it has no text, file or forwarded message")),
+        now if now == before => Err(Lack::Change),
+        [BlocItem::Text(text)] if was_text || before.is_empty() => Ok(text.clone().into()),
+        _ if was_text => {
+            Err(Lack::Representation("the edit adds to a text, and a text cannot become a bloc"))
+        }
+        _ => Ok(Bloc::new(now).into()),
+    }
+}
+
+/// What people see of a message, in order.
+fn items(message: &Value, team: Option<&str>) -> Vec<BlocItem> {
+    let files = |of: &Value| list(&of["files"]).filter_map(|file| item(file, team)).collect();
+    let mut items: Vec<BlocItem> = files(message);
+    if let Some(text) = written(&message["text"]) {
+        items.insert(0, Text::new(text).into());
+    }
+    for shared in list(&message["attachments"]).filter(|shared| shared["is_share"] == true) {
+        let mut files: Vec<BlocItem> = files(shared);
+        let text = match (written(&shared["text"]), written(&shared["author_name"])) {
+            (Some(text), Some(author)) => Some(format!("{author}: {text}")),
+            (Some(text), None) => Some(text.to_owned()),
+            // What Slack shows in place of a text, with the author in it.
+            (None, _) if files.is_empty() => written(&shared["fallback"]).map(str::to_owned),
+            (None, _) => None,
+        };
+        items.extend(text.map(|text| Text::new(text).into()));
+        items.append(&mut files);
+    }
+    items
+}
+
+/// A file, by its URL or else by its id. `None` for one that was deleted.
+fn item(file: &Value, team: Option<&str>) -> Option<BlocItem> {
+    if file["mode"] == "tombstone" {
+        return None;
+    }
+    let id = non_empty(&file["id"]);
+    let title = non_empty(&file["name"]).or(non_empty(&file["title"])).or(id).unwrap_or_default();
+    let Some(url) = non_empty(&file["url_private"]) else {
+        let team = team.map(|team| format!("team={team}&")).unwrap_or_default();
+        return Some(File::new(format!("slack://file?{team}id={}", id?)).title(title).into());
+    };
+    let mimetype = file["mimetype"].as_str().unwrap_or_default();
+    Some(match mimetype.split('/').next() {
+        Some("image") => Image::new(url).title(title).into(),
+        Some("audio") => Audio::new(url).title(title).into(),
+        Some("video") => Video::new(url).title(title).into(),
+        _ => File::new(url).title(title).into(),
+    })
+}
+
+fn ignored(why: impl Into<String>) -> Event {
+    Event::Ignored { why: why.into() }
+}
+
+/// A string that has to be there; `path` is where `value` is, for the error.
+fn string<'a>(value: &'a Value, path: &str, key: &str) -> Result<&'a str, String> {
+    non_empty(&value[key]).ok_or_else(|| format!("{path}{key} is missing or not a string"))
+}
+
+fn non_empty(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| !text.is_empty())
+}
+
+/// A text that people can see.
+fn written(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| !text.trim().is_empty())
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use http::HeaderValue;
+    use serde_json::json;
+
+    use super::*;
+
+    const SECRET: &str = "5lack_5igning_5ecret";
+    const NOW: i64 = 1_722_441_123;
+    const BODY: &[u8] = b"{}";
+    /// `printf 'v0:1722441123:{}' | openssl dgst -sha256 -hmac 5lack_5igning_5ecret`
+    const SIGNATURE_NOW: &str =
+        "v0=173079aff6fe1368b836ac903a38289ed889fc1a16f7a76e7592bd29dc61f373";
+
+    fn secret() -> SigningSecret {
+        SigningSecret::new(SECRET).unwrap()
+    }
+
+    fn signed_at(time: i64) -> String {
+        sign(&secret(), &time.to_string(), BODY)
+    }
+
+    #[test]
+    fn signatures_are_those_of_another_implementation() {
+        assert_eq!(signed_at(NOW), SIGNATURE_NOW);
+    }
+
+    #[test]
+    fn only_fresh_signatures_of_slack_are_accepted() {
+        struct Case {
+            name: &'static str,
+            timestamp: Option<String>,
+            signature: Option<String>,
+            expected: Result<(), Rejected>,
+        }
+        let case = |name, time: i64, expected| Case {
+            name,
+            timestamp: Some(time.to_string()),
+            signature: Some(signed_at(time)),
+            expected,
+        };
+        let wrong = |name, signature: &str, rejected| Case {
+            signature: Some(signature.to_owned()),
+            ..case(name, NOW, Err(rejected))
+        };
+        let malformed = Rejected::MalformedHeader;
+        let off = |seconds| Err(Rejected::ClockOff { seconds });
+        let (digits, others) = (&SIGNATURE_NOW[3..], signed_at(NOW - 1));
+        let cases = [
+            case("now", NOW, Ok(())),
+            case("five minutes ago", NOW - 300, Ok(())),
+            case("in five minutes", NOW + 300, Ok(())),
+            case("a clock ahead", NOW - 301, off(301)),
+            case("a clock behind", NOW + 301, off(-301)),
+            case("before 1970", i64::MIN, off(i64::MAX)),
+            case("far too late", i64::MAX, off(NOW - i64::MAX)),
+            wrong("of another time", &others, Rejected::SignatureMismatch),
+            wrong("too short", &SIGNATURE_NOW[..35], Rejected::SignatureMismatch),
+            wrong("of no digits", "v0=", Rejected::SignatureMismatch),
+            wrong("without a version", digits, malformed(SIGNATURE)),
+            wrong("of another version", &format!("v1={digits}"), malformed(SIGNATURE)),
+            wrong("not hexadecimal", "v0=signature", malformed(SIGNATURE)),
+            wrong("not ASCII", "v0=é", malformed(SIGNATURE)),
+            wrong("empty", "", malformed(SIGNATURE)),
+            Case {
+                signature: None,
+                ..case("no signature", NOW, Err(Rejected::MissingHeader(SIGNATURE)))
+            },
+            Case {
+                timestamp: None,
+                ..case("no timestamp", NOW, Err(Rejected::MissingHeader(TIMESTAMP)))
+            },
+            Case {
+                timestamp: Some("now".into()),
+                ..case("no time", NOW, Err(malformed(TIMESTAMP)))
+            },
+            Case {
+                timestamp: Some("".into()),
+                ..case("an empty time", NOW, Err(malformed(TIMESTAMP)))
+            },
+        ];
+        let now = UNIX_EPOCH + Duration::from_secs(NOW as u64);
+        for Case { name, timestamp, signature, expected } in cases {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(TIMESTAMP, timestamp), (SIGNATURE, signature)] {
+                if let Some(value) = value {
+                    headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+                }
+            }
+            assert_eq!(verify(&secret(), &headers, BODY, now), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_rejection_says_whether_the_clock_or_the_secret_is_wrong() {
+        struct Case {
+            rejected: Rejected,
+            text: &'static str,
+        }
+        let cases = [
+            Case {
+                rejected: Rejected::ClockOff { seconds: 310 },
+                text: "clock off by 310 seconds: this machine is ahead of the signature",
+            },
+            Case {
+                rejected: Rejected::ClockOff { seconds: -310 },
+                text: "clock off by 310 seconds: this machine is behind the signature",
+            },
+            Case {
+                rejected: Rejected::SignatureMismatch,
+                text: "signature mismatch: it is not of this body, or not by this secret",
+            },
+            Case {
+                rejected: Rejected::MissingHeader(SIGNATURE),
+                text: "the header x-slack-signature is missing",
+            },
+            Case {
+                rejected: Rejected::MalformedHeader(TIMESTAMP),
+                text: "the header x-slack-request-timestamp is malformed",
+            },
+        ];
+        for Case { rejected, text } in cases {
+            assert_eq!(rejected.to_string(), text);
+        }
+    }
+
+    /// Each recorded event says what becomes of it: a message that is stored, or one that is updated, or
+    /// a cause.
+    #[test]
+    fn recorded_events_become_what_is_recorded() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/cases/slack-events.ndjson");
+        for line in fs::read_to_string(path).unwrap().lines() {
+            let case: Value = serde_json::from_str(line).unwrap();
+            let event = &case["event"]["event"];
+            let message = if event["message"].is_null() { event } else { &event["message"] };
+            let (name, why) = (&case["name"], |key: &str| case[key].as_str().map(str::to_owned));
+            match parse(case["event"].to_string().as_bytes()) {
+                Event::Message { id, channel, ts, message: parsed } => {
+                    assert_eq!(id.as_deref(), case["event"]["event_id"].as_str(), "{name}");
+                    assert_eq!((&event["channel"], &message["ts"]), (&json!(channel), &json!(ts)));
+                    let expected = case.get("stored").or(case.get("updated"));
+                    assert_eq!(expected, Some(&stored(parsed)), "{name}");
+                }
+                Event::Unsupported { channel, ts, why: cause } => {
+                    assert_eq!((&event["channel"], &message["ts"]), (&json!(channel), &json!(ts)));
+                    assert_eq!(why("unsupported"), Some(cause), "{name}");
+                }
+                Event::Ignored { why: cause } => assert_eq!(why("ignored"), Some(cause), "{name}"),
+                event => panic!("{name}: {event:?}"),
+            }
+        }
+    }
+
+    /// A message as the recorded events have it.
+    fn stored(message: NewMessage) -> Value {
+        assert!(message.validate().is_ok() && message.is_identified());
+        assert_eq!(Vec::from_iter(message.discriminators()), ["ts", "channelId"]);
+        let message = Value::try_from(message).unwrap();
+        json!({
+            "channel": message["conversation"]["channel"],
+            "conversation": message["conversation"]["tags"],
+            "user": message["user"]["tags"],
+            "type": message["type"],
+            "payload": message["payload"],
+            "tags": message["tags"],
+        })
+    }
+
+    #[test]
+    fn a_challenge_is_given_back() {
+        let body = json!({ "type": "url_verification", "challenge": "c-41d8cd98", "token": "" });
+        assert_eq!(parse(body.to_string().as_bytes()), Event::Challenge("c-41d8cd98".to_owned()));
+    }
+
+    #[test]
+    fn unreadable_bodies_name_what_is_wrong_and_quote_nothing() {
+        struct Case {
+            body: Value,
+            why: &'static str,
+        }
+        let event = |event: Value| json!({ "type": "event_callback", "event": event });
+        let cases = [
+            Case { body: json!([]), why: "type is missing or not a string" },
+            Case {
+                body: json!({ "type": "url_verification" }),
+                why: "challenge is missing or not a string",
+            },
+            Case {
+                body: json!({ "type": "event_callback" }),
+                why: "event.type is missing or not a string",
+            },
+            Case {
+                body: event(json!({ "type": "message", "text": "private" })),
+                why: "event.channel is missing or not a string",
+            },
+            Case {
+                body: event(
+                    json!({ "type": "message", "channel": "C", "ts": 1, "text": "private" }),
+                ),
+                why: "event.ts is missing or not a string",
+            },
+            Case {
+                body: event(json!({ "type": "message", "channel": "C", "ts": "1", "user": "" })),
+                why: "event.user is missing or not a string",
+            },
+            Case {
+                body: event(
+                    json!({ "type": "message", "subtype": "message_changed", "channel": "C" }),
+                ),
+                why: "event.message.ts is missing or not a string",
+            },
+        ];
+        for Case { body, why } in cases {
+            let expected = Event::Unreadable { why: why.to_owned() };
+            assert_eq!(parse(body.to_string().as_bytes()), expected, "{body}");
+        }
+        let why = "the body is not JSON: EOF while parsing an object at line 1 column 1";
+        assert_eq!(parse(b"{"), Event::Unreadable { why: why.to_owned() });
+        assert!(matches!(parse(b""), Event::Unreadable { .. }));
+        assert!(matches!(parse(b"\"\xff\""), Event::Unreadable { .. }));
+    }
+
+    /// What is not as Slack documents it, but says enough.
+    #[test]
+    fn unusual_messages_are_read() {
+        struct Case {
+            name: &'static str,
+            event: Value,
+            payload: Option<Value>,
+        }
+        let file = |url: &str| json!({ "id": "F1", "url_private": url });
+        let cases = [
+            Case {
+                name: "no id of the event or the team",
+                event: json!({ "files": [file("")] }),
+                payload: Some(json!({ "items": [{
+                    "type": "file", "payload": { "fileUrl": "slack://file?id=F1", "title": "F1" },
+                }] })),
+            },
+            Case {
+                name: "a URL alone",
+                event: json!({ "files": [file("https://files.slack.example/a")] }),
+                payload: Some(json!({ "items": [{
+                    "type": "file",
+                    "payload": { "fileUrl": "https://files.slack.example/a", "title": "F1" },
+                }] })),
+            },
+            Case {
+                name: "two forwarded messages, one of which cannot be previewed",
+                event: json!({ "attachments": [
+                    { "is_share": true, "text": "without an author" },
+                    { "is_share": true, "text": "", "fallback": "[no preview available]" },
+                    { "text": "a link's preview" },
+                ] }),
+                payload: Some(json!({ "items": [
+                    { "type": "text", "payload": { "text": "without an author" } },
+                    { "type": "text", "payload": { "text": "[no preview available]" } },
+                ] })),
+            },
+            Case { name: "blank", event: json!({ "text": " \n" }), payload: None },
+            Case {
+                name: "of other types",
+                event: json!({ "text": 1, "files": {} }),
+                payload: None,
+            },
+            Case { name: "an empty file", event: json!({ "files": [{}, null, 1] }), payload: None },
+        ];
+        for Case { name, mut event, payload } in cases {
+            for (key, value) in [("type", "message"), ("channel", "C"), ("user", "U"), ("ts", "1")]
+            {
+                event[key] = json!(value);
+            }
+            let parsed =
+                parse(json!({ "type": "event_callback", "event": event }).to_string().as_bytes());
+            match payload {
+                Some(payload) => {
+                    let Event::Message { id: None, message, .. } = parsed else {
+                        panic!("{name}: {parsed:?}")
+                    };
+                    assert_eq!(stored(message)["payload"], payload, "{name}");
+                }
+                None => assert!(matches!(parsed, Event::Unsupported { .. }), "{name}: {parsed:?}"),
+            }
+        }
+    }
+}
