@@ -1,5 +1,7 @@
 //! The operations of the spec: what each takes and answers, and the Rust that says so.
 
+use std::collections::BTreeSet;
+
 use heck::ToShoutySnakeCase;
 use openapiv3::{
     ObjectType, OpenAPI, Operation, Parameter, PathItem, ReferenceOr, Schema, SchemaKind,
@@ -179,6 +181,28 @@ fn within(body: &Schema, at: &str) -> Result<Vec<String>> {
         names.as_array().map(|names| names.iter().map(|name| name.as_str().map(str::to_owned)));
     let names = names.and_then(Iterator::collect::<Option<Vec<_>>>);
     names.ok_or(format!("{at}.x-within: has to be a list of strings"))
+}
+
+/// The names of the schemas that errors consist of: that of the responses which are errors, and what it is one of.
+pub fn errors(spec: &OpenAPI, schemas: &Schemas) -> BTreeSet<String> {
+    let of_operations = spec.operations().flat_map(|(_, _, operation)| {
+        let responses = operation.responses.responses.iter();
+        responses
+            .filter(|(status, _)| **status != StatusCode::Code(200))
+            .map(|(_, response)| response)
+    });
+    let mut errors = BTreeSet::new();
+    for response in of_operations.filter_map(ReferenceOr::as_item) {
+        let schema = response.content.get(JSON).and_then(|content| content.schema.as_ref());
+        let Ok(name) = named(schema, "") else { continue };
+        errors.insert(name.to_owned());
+        if let SchemaKind::OneOf { one_of } = &schemas[name].schema_kind {
+            errors.extend(
+                one_of.iter().filter_map(|one| named(Some(one), "").ok()).map(str::to_owned),
+            );
+        }
+    }
+    errors
 }
 
 /// The names of the headers that say who calls, by those of the parameters in the spec: `BOT_ID`.

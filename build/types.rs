@@ -12,7 +12,11 @@ use crate::spec::{Result, Schemas, description, resolve, rust_name};
 
 /// Puts the generated items right for those who use them: they may grow, have every trait that is true of
 /// them, document each field, and show nothing private.
-pub fn refine(items: &mut [syn::Item], schemas: &Schemas) -> Result<TokenStream> {
+pub fn refine(
+    items: &mut [syn::Item],
+    schemas: &Schemas,
+    errors: &BTreeSet<String>,
+) -> Result<TokenStream> {
     let floating = floating(items);
     let date: syn::Type = syn::parse_quote!(::chrono::DateTime<::chrono::offset::Utc>);
     let mut debugs = Vec::new();
@@ -54,6 +58,14 @@ pub fn refine(items: &mut [syn::Item], schemas: &Schemas) -> Result<TokenStream>
         }
         let syn::Item::Struct(item) = item else { continue };
         for field in &mut item.fields {
+            if errors.contains(&name) && serde_says(field, "skip_serializing_if") {
+                if !serde_says(field, "default") {
+                    field.attrs.push(syn::parse_quote!(#[serde(default)]));
+                }
+                let or_default =
+                    syn::parse_quote!(#[serde(deserialize_with = "crate::decode::or_default")]);
+                field.attrs.push(or_default);
+            }
             if field.ty == date {
                 field
                     .attrs
@@ -70,6 +82,13 @@ pub fn refine(items: &mut [syn::Item], schemas: &Schemas) -> Result<TokenStream>
         }
     }
     Ok(debugs.into_iter().collect())
+}
+
+/// Whether one of serde's attributes of a field has this word. A field that need not be there has
+/// `skip_serializing_if`.
+fn serde_says(field: &syn::Field, word: &str) -> bool {
+    let mut attributes = field.attrs.iter().filter(|attribute| attribute.path().is_ident("serde"));
+    attributes.any(|attribute| attribute.to_token_stream().to_string().contains(word))
 }
 
 /// The names of the items that hold a floating-point number: two of these may not be equal to themselves.

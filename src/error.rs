@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::api::types::ErrorType;
+use crate::api::types::{ErrorAnswer, ErrorType};
 use crate::headers::requested_wait;
 use crate::redaction::{OneLine, Secrets, without_values};
 use crate::validate::Violation;
@@ -523,18 +524,16 @@ impl ApiError {
         Self { status, type_, message: message.into(), id, metadata, retry_after }
     }
 
-    /// Reads either form of the API's errors. Only type and text make one: an odd `metadata`, say,
-    /// must not hide that the API refused the request.
+    /// Reads either form of the API's errors, as the spec has them.
     fn read(status: StatusCode, headers: &HeaderMap, error: &Value) -> Option<Self> {
-        let text = |key: &str| error.get(key).and_then(Value::as_str).map(str::to_owned);
-        Some(Self {
-            status,
-            type_: text("type")?.as_str().into(),
-            message: text("message").or_else(|| text("description"))?,
-            id: text("id"),
-            metadata: error.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default(),
-            retry_after: requested_wait(status, headers),
-        })
+        let (type_, message, id, metadata) = match ErrorAnswer::deserialize(error).ok()? {
+            ErrorAnswer::Error(error) => (error.type_, error.message, error.id, error.metadata),
+            ErrorAnswer::DocumentedError(error) => {
+                (error.type_, error.description, None, Map::new())
+            }
+        };
+        let retry_after = requested_wait(status, headers);
+        Some(Self { status, type_, message, id, metadata, retry_after })
     }
 }
 

@@ -325,7 +325,7 @@ pub mod types {
         pub channel: ::std::string::String,
         ///When it was created.
         #[serde(rename = "createdAt")]
-        #[serde(deserialize_with = "crate::date::date")]
+        #[serde(deserialize_with = "crate::decode::date")]
         pub created_at: ::chrono::DateTime<::chrono::offset::Utc>,
         ///Its current task; deprecated by Botpress from version 1.80 on.
         #[serde(
@@ -359,7 +359,7 @@ pub mod types {
         >,
         ///When it was last changed.
         #[serde(rename = "updatedAt")]
-        #[serde(deserialize_with = "crate::date::date")]
+        #[serde(deserialize_with = "crate::decode::date")]
         pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
     }
     ///A conversation: `conv_` and 26 characters, or a UUID.
@@ -465,6 +465,8 @@ pub mod types {
         pub description: ::std::string::String,
         ///The HTTP status again.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        #[serde(default)]
+        #[serde(deserialize_with = "crate::decode::or_default")]
         pub status: ::std::option::Option<i64>,
         #[serde(rename = "type")]
         pub type_: ErrorType,
@@ -495,14 +497,19 @@ pub mod types {
     pub struct Error {
         ///The HTTP status again.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        #[serde(default)]
+        #[serde(deserialize_with = "crate::decode::or_default")]
         pub code: ::std::option::Option<i64>,
         ///The id of this error, which Botpress support can look up.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        #[serde(default)]
+        #[serde(deserialize_with = "crate::decode::or_default")]
         pub id: ::std::option::Option<::std::string::String>,
         ///What went wrong, for a person.
         pub message: ::std::string::String,
         ///Further facts about the error.
         #[serde(default, skip_serializing_if = "::serde_json::Map::is_empty")]
+        #[serde(deserialize_with = "crate::decode::or_default")]
         pub metadata: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
         #[serde(rename = "type")]
         pub type_: ErrorType,
@@ -693,7 +700,7 @@ pub mod types {
         pub conversation_id: ::std::string::String,
         ///When it was created.
         #[serde(rename = "createdAt")]
-        #[serde(deserialize_with = "crate::date::date")]
+        #[serde(deserialize_with = "crate::decode::date")]
         pub created_at: ::chrono::DateTime<::chrono::offset::Utc>,
         ///Which way it goes, seen from the bot.
         pub direction: Direction,
@@ -714,7 +721,7 @@ pub mod types {
         pub type_: ::std::string::String,
         ///When it was last changed.
         #[serde(rename = "updatedAt")]
-        #[serde(deserialize_with = "crate::date::date")]
+        #[serde(deserialize_with = "crate::decode::date")]
         pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
         ///The user who wrote it, or the bot.
         #[serde(rename = "userId")]
@@ -1157,7 +1164,7 @@ pub mod types {
         pub attributes: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
         ///When it was created.
         #[serde(rename = "createdAt")]
-        #[serde(deserialize_with = "crate::date::date")]
+        #[serde(deserialize_with = "crate::decode::date")]
         pub created_at: ::chrono::DateTime<::chrono::offset::Utc>,
         ///The id of the user.
         pub id: ::std::string::String,
@@ -1180,7 +1187,7 @@ pub mod types {
         >,
         ///When it was last changed.
         #[serde(rename = "updatedAt")]
-        #[serde(deserialize_with = "crate::date::date")]
+        #[serde(deserialize_with = "crate::decode::date")]
         pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
     }
     ///A user: `user_` and 26 characters, or a UUID (the bot itself).
@@ -1353,7 +1360,7 @@ pub mod types {
         ///`say`: it sends its value to the bot as the person's words.
         Say,
         /// A value that this version of the crate does not know.
-        Other(String),
+        Other(::std::string::String),
     }
     impl CardActionKind {
         /// The value as the API writes it.
@@ -1366,7 +1373,7 @@ pub mod types {
             }
         }
     }
-    impl From<&str> for CardActionKind {
+    impl ::std::convert::From<&str> for CardActionKind {
         fn from(value: &str) -> Self {
             match value {
                 "postback" => Self::Postback,
@@ -1379,28 +1386,15 @@ pub mod types {
     impl<'de> ::serde::Deserialize<'de> for CardActionKind {
         fn deserialize<D: ::serde::Deserializer<'de>>(
             deserializer: D,
-        ) -> Result<Self, D::Error> {
-            struct Visitor;
-            impl ::serde::de::Visitor<'_> for Visitor {
-                type Value = CardActionKind;
-                fn expecting(
-                    &self,
-                    f: &mut ::std::fmt::Formatter<'_>,
-                ) -> ::std::fmt::Result {
-                    f.write_str("a string")
-                }
-                fn visit_str<E>(self, value: &str) -> Result<CardActionKind, E> {
-                    Ok(value.into())
-                }
-            }
-            deserializer.deserialize_str(Visitor)
+        ) -> ::std::result::Result<Self, D::Error> {
+            crate::decode::open_enum(deserializer)
         }
     }
     impl ::serde::Serialize for CardActionKind {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
+        ) -> ::std::result::Result<S::Ok, S::Error> {
             serializer.serialize_str(self.as_str())
         }
     }
@@ -1418,7 +1412,7 @@ pub mod types {
         ///`outgoing`: from the bot to a person.
         Outgoing,
         /// A value that this version of the crate does not know.
-        Other(String),
+        Other(::std::string::String),
     }
     impl Direction {
         /// The value as the API writes it.
@@ -1430,7 +1424,7 @@ pub mod types {
             }
         }
     }
-    impl From<&str> for Direction {
+    impl ::std::convert::From<&str> for Direction {
         fn from(value: &str) -> Self {
             match value {
                 "incoming" => Self::Incoming,
@@ -1442,28 +1436,15 @@ pub mod types {
     impl<'de> ::serde::Deserialize<'de> for Direction {
         fn deserialize<D: ::serde::Deserializer<'de>>(
             deserializer: D,
-        ) -> Result<Self, D::Error> {
-            struct Visitor;
-            impl ::serde::de::Visitor<'_> for Visitor {
-                type Value = Direction;
-                fn expecting(
-                    &self,
-                    f: &mut ::std::fmt::Formatter<'_>,
-                ) -> ::std::fmt::Result {
-                    f.write_str("a string")
-                }
-                fn visit_str<E>(self, value: &str) -> Result<Direction, E> {
-                    Ok(value.into())
-                }
-            }
-            deserializer.deserialize_str(Visitor)
+        ) -> ::std::result::Result<Self, D::Error> {
+            crate::decode::open_enum(deserializer)
         }
     }
     impl ::serde::Serialize for Direction {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
+        ) -> ::std::result::Result<S::Ok, S::Error> {
             serializer.serialize_str(self.as_str())
         }
     }
@@ -1529,7 +1510,7 @@ pub mod types {
         ///`OperationTimeout`: the API took too long and may have stored the record; repeat the call.
         OperationTimeout,
         /// A value that this version of the crate does not know.
-        Other(String),
+        Other(::std::string::String),
     }
     impl ErrorType {
         /// The value as the API writes it.
@@ -1565,7 +1546,7 @@ pub mod types {
             }
         }
     }
-    impl From<&str> for ErrorType {
+    impl ::std::convert::From<&str> for ErrorType {
         fn from(value: &str) -> Self {
             match value {
                 "InvalidPayload" => Self::InvalidPayload,
@@ -1601,28 +1582,15 @@ pub mod types {
     impl<'de> ::serde::Deserialize<'de> for ErrorType {
         fn deserialize<D: ::serde::Deserializer<'de>>(
             deserializer: D,
-        ) -> Result<Self, D::Error> {
-            struct Visitor;
-            impl ::serde::de::Visitor<'_> for Visitor {
-                type Value = ErrorType;
-                fn expecting(
-                    &self,
-                    f: &mut ::std::fmt::Formatter<'_>,
-                ) -> ::std::fmt::Result {
-                    f.write_str("a string")
-                }
-                fn visit_str<E>(self, value: &str) -> Result<ErrorType, E> {
-                    Ok(value.into())
-                }
-            }
-            deserializer.deserialize_str(Visitor)
+        ) -> ::std::result::Result<Self, D::Error> {
+            crate::decode::open_enum(deserializer)
         }
     }
     impl ::serde::Serialize for ErrorType {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
+        ) -> ::std::result::Result<S::Ok, S::Error> {
             serializer.serialize_str(self.as_str())
         }
     }
@@ -1638,7 +1606,7 @@ pub mod types {
         ///`synthetic`: a program wrote it.
         Synthetic,
         /// A value that this version of the crate does not know.
-        Other(String),
+        Other(::std::string::String),
     }
     impl Origin {
         /// The value as the API writes it.
@@ -1649,7 +1617,7 @@ pub mod types {
             }
         }
     }
-    impl From<&str> for Origin {
+    impl ::std::convert::From<&str> for Origin {
         fn from(value: &str) -> Self {
             match value {
                 "synthetic" => Self::Synthetic,
@@ -1660,28 +1628,15 @@ pub mod types {
     impl<'de> ::serde::Deserialize<'de> for Origin {
         fn deserialize<D: ::serde::Deserializer<'de>>(
             deserializer: D,
-        ) -> Result<Self, D::Error> {
-            struct Visitor;
-            impl ::serde::de::Visitor<'_> for Visitor {
-                type Value = Origin;
-                fn expecting(
-                    &self,
-                    f: &mut ::std::fmt::Formatter<'_>,
-                ) -> ::std::fmt::Result {
-                    f.write_str("a string")
-                }
-                fn visit_str<E>(self, value: &str) -> Result<Origin, E> {
-                    Ok(value.into())
-                }
-            }
-            deserializer.deserialize_str(Visitor)
+        ) -> ::std::result::Result<Self, D::Error> {
+            crate::decode::open_enum(deserializer)
         }
     }
     impl ::serde::Serialize for Origin {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
+        ) -> ::std::result::Result<S::Ok, S::Error> {
             serializer.serialize_str(self.as_str())
         }
     }
@@ -1694,14 +1649,14 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("audioUrl") {
                 map.serialize_entry("audioUrl", &self.audio_url)?;
             }
             if !self.extra.contains_key("title") {
-                if let Some(value) = &self.title {
+                if let ::std::option::Option::Some(value) = &self.title {
                     map.serialize_entry("title", value)?;
                 }
             }
@@ -1714,25 +1669,28 @@ pub mod types {
     impl Audio {
         ///A sound recording.
         #[must_use]
-        pub fn new(audio_url: impl Into<String>) -> Self {
+        pub fn new(audio_url: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
                 audio_url: audio_url.into(),
-                title: None,
-                extra: Default::default(),
+                title: ::std::default::Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         ///What it is.
         #[must_use]
-        pub fn title(mut self, title: impl Into<String>) -> Self {
-            self.title = Some(title.into());
+        pub fn title(
+            mut self,
+            title: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.title = ::std::option::Option::Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -1742,9 +1700,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("items") {
                 map.serialize_entry("items", &self.items)?;
             }
@@ -1757,18 +1715,22 @@ pub mod types {
     impl Bloc {
         ///Several contents in one message.
         #[must_use]
-        pub fn new(items: impl IntoIterator<Item = impl Into<BlocItem>>) -> Self {
+        pub fn new(
+            items: impl ::std::iter::IntoIterator<
+                Item = impl ::std::convert::Into<BlocItem>,
+            >,
+        ) -> Self {
             Self {
-                items: items.into_iter().map(Into::into).collect(),
-                extra: Default::default(),
+                items: items.into_iter().map(::std::convert::Into::into).collect(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -1778,9 +1740,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("title") {
                 map.serialize_entry("title", &self.title)?;
             }
@@ -1788,12 +1750,12 @@ pub mod types {
                 map.serialize_entry("actions", &self.actions)?;
             }
             if !self.extra.contains_key("subtitle") {
-                if let Some(value) = &self.subtitle {
+                if let ::std::option::Option::Some(value) = &self.subtitle {
                     map.serialize_entry("subtitle", value)?;
                 }
             }
             if !self.extra.contains_key("imageUrl") {
-                if let Some(value) = &self.image_url {
+                if let ::std::option::Option::Some(value) = &self.image_url {
                     map.serialize_entry("imageUrl", value)?;
                 }
             }
@@ -1807,35 +1769,41 @@ pub mod types {
         ///A card with buttons.
         #[must_use]
         pub fn new(
-            title: impl Into<String>,
-            actions: impl IntoIterator<Item = CardAction>,
+            title: impl ::std::convert::Into<::std::string::String>,
+            actions: impl ::std::iter::IntoIterator<Item = CardAction>,
         ) -> Self {
             Self {
                 title: title.into(),
                 actions: actions.into_iter().collect(),
-                subtitle: None,
-                image_url: None,
-                extra: Default::default(),
+                subtitle: ::std::default::Default::default(),
+                image_url: ::std::default::Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         ///The line below the heading.
         #[must_use]
-        pub fn subtitle(mut self, subtitle: impl Into<String>) -> Self {
-            self.subtitle = Some(subtitle.into());
+        pub fn subtitle(
+            mut self,
+            subtitle: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.subtitle = ::std::option::Option::Some(subtitle.into());
             self
         }
         ///Where the picture on the card is.
         #[must_use]
-        pub fn image_url(mut self, image_url: impl Into<String>) -> Self {
-            self.image_url = Some(image_url.into());
+        pub fn image_url(
+            mut self,
+            image_url: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.image_url = ::std::option::Option::Some(image_url.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -1845,9 +1813,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("action") {
                 map.serialize_entry("action", &self.action)?;
             }
@@ -1867,23 +1835,23 @@ pub mod types {
         ///A button of a card.
         #[must_use]
         pub fn new(
-            action: impl Into<CardActionKind>,
-            label: impl Into<String>,
-            value: impl Into<String>,
+            action: impl ::std::convert::Into<CardActionKind>,
+            label: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::std::string::String>,
         ) -> Self {
             Self {
                 action: action.into(),
                 label: label.into(),
                 value: value.into(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -1893,9 +1861,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("items") {
                 map.serialize_entry("items", &self.items)?;
             }
@@ -1908,18 +1876,18 @@ pub mod types {
     impl Carousel {
         ///Several cards side by side.
         #[must_use]
-        pub fn new(items: impl IntoIterator<Item = Card>) -> Self {
+        pub fn new(items: impl ::std::iter::IntoIterator<Item = Card>) -> Self {
             Self {
                 items: items.into_iter().collect(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -1929,9 +1897,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("text") {
                 map.serialize_entry("text", &self.text)?;
             }
@@ -1948,21 +1916,21 @@ pub mod types {
         ///A question with a few answers, as buttons.
         #[must_use]
         pub fn new(
-            text: impl Into<String>,
-            options: impl IntoIterator<Item = ChoiceOption>,
+            text: impl ::std::convert::Into<::std::string::String>,
+            options: impl ::std::iter::IntoIterator<Item = ChoiceOption>,
         ) -> Self {
             Self {
                 text: text.into(),
                 options: options.into_iter().collect(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -1972,9 +1940,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("label") {
                 map.serialize_entry("label", &self.label)?;
             }
@@ -1990,19 +1958,22 @@ pub mod types {
     impl ChoiceOption {
         ///An answer to choose.
         #[must_use]
-        pub fn new(label: impl Into<String>, value: impl Into<String>) -> Self {
+        pub fn new(
+            label: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
             Self {
                 label: label.into(),
                 value: value.into(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2012,9 +1983,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("text") {
                 map.serialize_entry("text", &self.text)?;
             }
@@ -2031,21 +2002,21 @@ pub mod types {
         ///A question with many answers, as a list.
         #[must_use]
         pub fn new(
-            text: impl Into<String>,
-            options: impl IntoIterator<Item = ChoiceOption>,
+            text: impl ::std::convert::Into<::std::string::String>,
+            options: impl ::std::iter::IntoIterator<Item = ChoiceOption>,
         ) -> Self {
             Self {
                 text: text.into(),
                 options: options.into_iter().collect(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2055,14 +2026,14 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("fileUrl") {
                 map.serialize_entry("fileUrl", &self.file_url)?;
             }
             if !self.extra.contains_key("title") {
-                if let Some(value) = &self.title {
+                if let ::std::option::Option::Some(value) = &self.title {
                     map.serialize_entry("title", value)?;
                 }
             }
@@ -2075,25 +2046,28 @@ pub mod types {
     impl File {
         ///Any other file.
         #[must_use]
-        pub fn new(file_url: impl Into<String>) -> Self {
+        pub fn new(file_url: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
                 file_url: file_url.into(),
-                title: None,
-                extra: Default::default(),
+                title: ::std::default::Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         ///What it is.
         #[must_use]
-        pub fn title(mut self, title: impl Into<String>) -> Self {
-            self.title = Some(title.into());
+        pub fn title(
+            mut self,
+            title: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.title = ::std::option::Option::Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2103,14 +2077,14 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("imageUrl") {
                 map.serialize_entry("imageUrl", &self.image_url)?;
             }
             if !self.extra.contains_key("title") {
-                if let Some(value) = &self.title {
+                if let ::std::option::Option::Some(value) = &self.title {
                     map.serialize_entry("title", value)?;
                 }
             }
@@ -2123,25 +2097,28 @@ pub mod types {
     impl Image {
         ///A picture.
         #[must_use]
-        pub fn new(image_url: impl Into<String>) -> Self {
+        pub fn new(image_url: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
                 image_url: image_url.into(),
-                title: None,
-                extra: Default::default(),
+                title: ::std::default::Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         ///What it shows.
         #[must_use]
-        pub fn title(mut self, title: impl Into<String>) -> Self {
-            self.title = Some(title.into());
+        pub fn title(
+            mut self,
+            title: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.title = ::std::option::Option::Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2151,9 +2128,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("latitude") {
                 map.serialize_entry("latitude", &self.latitude)?;
             }
@@ -2161,12 +2138,12 @@ pub mod types {
                 map.serialize_entry("longitude", &self.longitude)?;
             }
             if !self.extra.contains_key("address") {
-                if let Some(value) = &self.address {
+                if let ::std::option::Option::Some(value) = &self.address {
                     map.serialize_entry("address", value)?;
                 }
             }
             if !self.extra.contains_key("title") {
-                if let Some(value) = &self.title {
+                if let ::std::option::Option::Some(value) = &self.title {
                     map.serialize_entry("title", value)?;
                 }
             }
@@ -2183,29 +2160,35 @@ pub mod types {
             Self {
                 latitude: latitude,
                 longitude: longitude,
-                address: None,
-                title: None,
-                extra: Default::default(),
+                address: ::std::default::Default::default(),
+                title: ::std::default::Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         ///Its postal address.
         #[must_use]
-        pub fn address(mut self, address: impl Into<String>) -> Self {
-            self.address = Some(address.into());
+        pub fn address(
+            mut self,
+            address: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.address = ::std::option::Option::Some(address.into());
             self
         }
         ///Its name.
         #[must_use]
-        pub fn title(mut self, title: impl Into<String>) -> Self {
-            self.title = Some(title.into());
+        pub fn title(
+            mut self,
+            title: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.title = ::std::option::Option::Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2215,9 +2198,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("markdown") {
                 map.serialize_entry("markdown", &self.markdown)?;
             }
@@ -2230,18 +2213,18 @@ pub mod types {
     impl Markdown {
         ///Text in Markdown; deprecated by Botpress.
         #[must_use]
-        pub fn new(markdown: impl Into<String>) -> Self {
+        pub fn new(markdown: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
                 markdown: markdown.into(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2251,9 +2234,9 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("text") {
                 map.serialize_entry("text", &self.text)?;
             }
@@ -2266,18 +2249,18 @@ pub mod types {
     impl Text {
         ///Plain text.
         #[must_use]
-        pub fn new(text: impl Into<String>) -> Self {
+        pub fn new(text: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
                 text: text.into(),
-                extra: Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2287,14 +2270,14 @@ pub mod types {
         fn serialize<S: ::serde::Serializer>(
             &self,
             serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            use ::serde::ser::SerializeMap;
-            let mut map = serializer.serialize_map(None)?;
+        ) -> ::std::result::Result<S::Ok, S::Error> {
+            use ::serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(::std::option::Option::None)?;
             if !self.extra.contains_key("videoUrl") {
                 map.serialize_entry("videoUrl", &self.video_url)?;
             }
             if !self.extra.contains_key("title") {
-                if let Some(value) = &self.title {
+                if let ::std::option::Option::Some(value) = &self.title {
                     map.serialize_entry("title", value)?;
                 }
             }
@@ -2307,25 +2290,28 @@ pub mod types {
     impl Video {
         ///A video.
         #[must_use]
-        pub fn new(video_url: impl Into<String>) -> Self {
+        pub fn new(video_url: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
                 video_url: video_url.into(),
-                title: None,
-                extra: Default::default(),
+                title: ::std::default::Default::default(),
+                extra: ::std::default::Default::default(),
             }
         }
         ///What it shows.
         #[must_use]
-        pub fn title(mut self, title: impl Into<String>) -> Self {
-            self.title = Some(title.into());
+        pub fn title(
+            mut self,
+            title: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.title = ::std::option::Option::Some(title.into());
             self
         }
         /// Adds a key that the contract does not name. One that it names is replaced.
         #[must_use]
         pub fn extra(
             mut self,
-            key: impl Into<String>,
-            value: impl Into<::serde_json::Value>,
+            key: impl ::std::convert::Into<::std::string::String>,
+            value: impl ::std::convert::Into<::serde_json::Value>,
         ) -> Self {
             self.extra.insert(key.into(), value.into());
             self
@@ -2339,7 +2325,7 @@ pub mod types {
                 .field("direction", &self.direction)
                 .field("id", &self.id)
                 .field("origin", &self.origin)
-                .field("payload", &format_args!("_"))
+                .field("payload", &::std::format_args!("_"))
                 .field("tags", &self.tags)
                 .field("type_", &self.type_)
                 .field("updated_at", &self.updated_at)

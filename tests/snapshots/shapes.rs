@@ -1,47 +1,10 @@
-fn read_open_enum<'de, T, D>(deserializer: D) -> Result<T, D::Error>
-where
-    T: for<'a> From<&'a str>,
-    D: ::serde::Deserializer<'de>,
-{
-    struct Visitor<T>(::std::marker::PhantomData<T>);
-    impl<T: for<'a> From<&'a str>> ::serde::de::Visitor<'_> for Visitor<T> {
-        type Value = T;
-        fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-            f.write_str("a string")
-        }
-        fn visit_str<E>(self, value: &str) -> Result<T, E> {
-            Ok(value.into())
-        }
-    }
-    deserializer.deserialize_str(Visitor(::std::marker::PhantomData))
-}
+#[allow(unused_imports)]
+pub use progenitor_client::{ByteStream, ClientInfo, Error, ResponseValue};
+#[allow(unused_imports)]
+use progenitor_client::{encode_path, ClientHooks, OperationInfo, RequestBuilderExt};
 /// Types used as operation parameters and responses.
 #[allow(clippy::all)]
 pub mod types {
-    ///A thing to find or create.
-    #[derive(
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash
-    )]
-    #[serde(deny_unknown_fields)]
-    #[non_exhaustive]
-    pub struct Body {
-        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub amount: ::std::option::Option<::serde_json::Number>,
-        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
-        pub due: ::std::option::Option<::chrono::DateTime<::chrono::offset::Utc>>,
-        #[serde(default, skip_serializing_if = "::std::vec::Vec::is_empty")]
-        pub names: ::std::vec::Vec<::std::string::String>,
-        pub tags: ::std::collections::BTreeMap<
-            ::std::string::String,
-            ::std::string::String,
-        >,
-    }
     ///A time with a name.
     #[derive(
         ::serde::Deserialize,
@@ -55,7 +18,7 @@ pub mod types {
     #[serde(transparent)]
     #[non_exhaustive]
     pub struct Box(
-        #[serde(deserialize_with = "crate::attempt::date")]
+        #[serde(deserialize_with = "crate::decode::date")]
         pub ::chrono::DateTime<::chrono::offset::Utc>,
     );
     impl ::std::ops::Deref for Box {
@@ -196,6 +159,8 @@ pub mod types {
     #[non_exhaustive]
     pub struct Error {
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        #[serde(default)]
+        #[serde(deserialize_with = "crate::decode::or_default")]
         pub message: ::std::option::Option<::std::string::String>,
     }
     ///`Meta`
@@ -289,7 +254,7 @@ pub mod types {
         #[serde(rename = "self")]
         pub self_: ::std::string::String,
         ///At some time.
-        #[serde(deserialize_with = "crate::attempt::date")]
+        #[serde(deserialize_with = "crate::decode::date")]
         pub when: ::chrono::DateTime<::chrono::offset::Utc>,
         #[serde(flatten)]
         ///Keys that the contract does not name.
@@ -317,7 +282,7 @@ pub mod types {
         pub crate_: ::std::option::Option<Default>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub day: ::std::option::Option<::chrono::naive::NaiveDate>,
-        #[serde(deserialize_with = "crate::attempt::date")]
+        #[serde(deserialize_with = "crate::decode::date")]
         pub due: ::chrono::DateTime<::chrono::offset::Utc>,
         pub id: ::std::string::String,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
@@ -487,7 +452,7 @@ pub mod types {
         fn deserialize<D: ::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::std::result::Result<Self, D::Error> {
-            super::read_open_enum(deserializer)
+            crate::decode::open_enum(deserializer)
         }
     }
     impl ::serde::Serialize for From {
@@ -674,4 +639,115 @@ pub mod types {
                 .finish()
         }
     }
+    ///The body of `type`.
+    pub type Body = crate::record::New<Thing>;
+}
+#[derive(Clone, Debug)]
+/**Client for Shapes
+
+Version: 1*/
+pub struct Client {
+    pub(crate) baseurl: String,
+    pub(crate) client: reqwest::Client,
+    pub(crate) inner: crate::attempt::Hooks,
+}
+impl Client {
+    /// Create a new client.
+    ///
+    /// `baseurl` is the base URL provided to the internal
+    /// `reqwest::Client`, and should include a scheme and hostname,
+    /// as well as port and a path stem if applicable.
+    pub fn new(baseurl: &str, inner: crate::attempt::Hooks) -> Self {
+        #[cfg(not(target_arch = "wasm32"))]
+        let client = {
+            let dur = ::std::time::Duration::from_secs(15u64);
+            reqwest::ClientBuilder::new().connect_timeout(dur).timeout(dur)
+        };
+        #[cfg(target_arch = "wasm32")]
+        let client = reqwest::ClientBuilder::new();
+        Self::new_with_client(baseurl, client.build().unwrap(), inner)
+    }
+    /// Construct a new client with an existing `reqwest::Client`,
+    /// allowing more control over its configuration.
+    ///
+    /// `baseurl` is the base URL provided to the internal
+    /// `reqwest::Client`, and should include a scheme and hostname,
+    /// as well as port and a path stem if applicable.
+    pub fn new_with_client(
+        baseurl: &str,
+        client: reqwest::Client,
+        inner: crate::attempt::Hooks,
+    ) -> Self {
+        Self {
+            baseurl: baseurl.to_string(),
+            client,
+            inner,
+        }
+    }
+}
+impl ClientInfo<crate::attempt::Hooks> for Client {
+    fn api_version() -> &'static str {
+        "1"
+    }
+    fn baseurl(&self) -> &str {
+        self.baseurl.as_str()
+    }
+    fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+    fn inner(&self) -> &crate::attempt::Hooks {
+        &self.inner
+    }
+}
+const _: () = {
+    #[allow(dead_code)]
+    fn assert_client_hooks()
+    where
+        Client: ClientHooks<crate::attempt::Hooks>,
+    {}
+};
+#[allow(clippy::all)]
+impl Client {
+    /**Sends a `POST` request to `/v1/things`
+
+*/
+    pub async fn type_<'a>(
+        &'a self,
+        body: &'a crate::api::types::Body,
+    ) -> Result<ResponseValue<types::Response>, Error<()>> {
+        let url = format!("{}/v1/things", self.baseurl,);
+        let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
+        header_map
+            .append(
+                ::reqwest::header::HeaderName::from_static("api-version"),
+                ::reqwest::header::HeaderValue::from_static(Self::api_version()),
+            );
+        #[allow(unused_mut)]
+        let mut request = self
+            .client
+            .post(url)
+            .header(
+                ::reqwest::header::ACCEPT,
+                ::reqwest::header::HeaderValue::from_static("application/json"),
+            )
+            .json(&body)
+            .headers(header_map)
+            .build()?;
+        let info = OperationInfo {
+            operation_id: "type_",
+        };
+        self.pre(&mut request, &info).await?;
+        let result = self.exec(request, &info).await;
+        self.post(&result, &info).await?;
+        let response = result?;
+        match response.status().as_u16() {
+            200u16 => ResponseValue::from_response(response).await,
+            _ => Err(Error::UnexpectedResponse(response)),
+        }
+    }
+}
+/// Items consumers will typically use such as the Client.
+pub mod prelude {
+    #[allow(unused_imports)]
+    pub use super::Client;
 }
