@@ -15,7 +15,7 @@ use proc_macro2::TokenStream;
 use progenitor::{GenerationSettings, Generator, HooksMode};
 use quote::quote;
 
-use operations::{GetOrCreate, bodies, errors, headers, operations, records, table};
+use operations::{GetOrCreate, bodies, errors, headers, operations, records, sent, table};
 use serde_yaml::Value;
 use spec::{Result, parse, read, schemas};
 use types::{constructors, open_enums, refine};
@@ -75,6 +75,7 @@ fn generate(yaml: &str) -> Result<[(&'static str, String); 3]> {
     let base_url = spec.servers.first().map(|server| server.url.clone());
     let base_url = base_url.ok_or("servers: at least one is needed, the default base URL")?;
     let errors = errors(&spec, &schemas);
+    let sent = sent(&spec, &schemas);
     let operations = operations(&mut spec, &schemas)?;
 
     let headers = headers(&spec)?;
@@ -83,7 +84,7 @@ fn generate(yaml: &str) -> Result<[(&'static str, String); 3]> {
     let mut api = file(progenitor(&spec, &document, &operations, open_enums.keys())?)?;
 
     let types = types(&mut api)?;
-    let constructors = constructors(types, &schemas)?;
+    let constructors = constructors(types, &schemas, &sent)?;
     let debugs = refine(types, &schemas, &errors)?;
     let bodies = bodies(&operations)?;
     let additions = open_enums.values().chain(&constructors).chain([&debugs, &bodies]);

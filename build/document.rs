@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_yaml::Value;
 
 use crate::names;
-use crate::schema::{Schemas, dangling};
+use crate::schema::{Schemas, dangling, property};
 use crate::spec::Result;
-use crate::strict::Kind::{Bool, List, Mapping, String as Str, Text, True};
+use crate::strict::Kind::{Bool, List, Mapping, String as Str, Strings, Text, True};
 use crate::strict::{Keyword, Node, nearest};
 
 const JSON: &str = "application/json";
@@ -41,8 +41,6 @@ struct Document<'a> {
     schemas: Schemas<'a>,
     /// The schema of errors, as the first response of an error has it.
     error: Option<&'a str>,
-    /// The schemas of bodies.
-    bodies: Vec<&'a str>,
 }
 
 /// Has the spec hold nothing that the generator does not use.
@@ -69,17 +67,11 @@ pub fn check(value: &Value) -> Result<()> {
     ])?;
     let schemas = Schemas::new(&document)?;
     let section = components.node("schemas")?;
-    let mut checked = Document { components, schemas, error: None, bodies: Vec::new() };
+    let mut checked = Document { components, schemas, error: None };
     checked.parameters()?;
     checked.paths(&document.node("paths")?)?;
     checked.unused(value)?;
-    checked.schemas.check(&section)?;
-    for (name, schema, at) in section.entries() {
-        if schema.get("x-within").is_some() && !checked.bodies.contains(&name) {
-            return Err(format!("{at}.x-within: has an effect only on the body of a request"));
-        }
-    }
-    Ok(())
+    checked.schemas.check(&section)
 }
 
 fn info(info: &Node<'_>) -> Result<()> {
@@ -270,7 +262,9 @@ impl<'a> Document<'a> {
             }
         }
         node.need("schema")?;
-        self.schemas.plain(node.need("schema")?, &node.place("schema"), &["string"])?;
+        let types: &[_] =
+            if kind == "header" { &["string"] } else { &["string", "integer", "boolean"] };
+        self.schemas.plain(node.need("schema")?, &node.place("schema"), types)?;
         Ok(Parameter { name, kind, required, shared: None, at: at.to_owned() })
     }
 
@@ -328,6 +322,7 @@ impl<'a> Document<'a> {
             Keyword("summary", Text),
             Keyword("description", Text),
             Keyword("deprecated", True),
+            Keyword("x-get-or-create", Mapping),
             Keyword("parameters", List),
             Keyword("requestBody", Mapping),
             Keyword("responses", Mapping),
@@ -346,9 +341,17 @@ impl<'a> Document<'a> {
         let parameters = parameters.map(|(value, at)| self.parameter(value, &at));
         let parameters = parameters.collect::<Result<Vec<_>>>()?;
         self.check_parameters(operation, &parameters, in_path)?;
-        self.supported(method, operation, &parameters)?;
-        self.body(&operation.node("requestBody").map_err(|_| no_body(operation))?)?;
-        self.responses(&operation.node("responses")?)?;
+        if !["get", "put", "post", "delete"].contains(&method) {
+            return Err(format!("{}: only get, put, post and delete are supported", operation.at));
+        }
+        let success = self.responses(&operation.node("responses")?)?;
+        let body = match operation.get("requestBody") {
+            Some(_) => Some(self.body(&operation.node("requestBody")?)?),
+            None => None,
+        };
+        if operation.get("x-get-or-create").is_some() {
+            self.get_or_create(method, operation, &parameters, body, success)?;
+        }
         Ok(id)
     }
 
@@ -383,17 +386,21 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// What the rest of the generator supports today: `post`, with the headers that say who calls, a body
-    /// and one successful response, 200.
-    fn supported(
+    /// An operation that gets or creates a record: `post`, with the headers that say who calls and no other
+    /// parameter, a body, and 200.
+    fn get_or_create(
         &self,
         method: &str,
         operation: &Node<'_>,
         parameters: &[Parameter<'_>],
+        body: Option<&str>,
+        (status, response): (&str, Option<&str>),
     ) -> Result<()> {
-        let at = &operation.at;
+        let node = operation.node("x-get-or-create")?;
+        node.check(&[Keyword("record", Str), Keyword("within", Strings)])?;
+        let at = &node.at;
         if method != "post" {
-            return Err(format!("{at}: only `post` is supported"));
+            return Err(format!("{at}: such an operation is a `post`; remove this"));
         }
         for (caller, _) in CALLER {
             if parameters.iter().all(|parameter| parameter.shared != Some(caller)) {
@@ -405,21 +412,31 @@ impl<'a> Document<'a> {
         }
         if let Some(parameter) = parameters.iter().find(|parameter| parameter.shared.is_none()) {
             let Parameter { at, kind, .. } = parameter;
-            return Err(format!("{at}: a parameter of the {kind} is not supported; remove it"));
+            return Err(format!(
+                "{at}: a record is found by its body, not by a parameter of the {kind}; remove it"
+            ));
         }
-        if operation.get("requestBody").is_none() {
-            return Err(no_body(operation));
+        let Some(body) = body else { return Err(no_body(operation)) };
+        let (Some(response), "200") = (response, status) else {
+            return Err(format!(
+                "{}.{status}: a record is returned with 200",
+                operation.place("responses")
+            ));
+        };
+        let properties = |schema| {
+            self.schemas.get(schema).and_then(|schema| schema.get("properties")?.as_mapping())
+        };
+        let record = node.need("record")?.as_str().unwrap_or_default();
+        property(properties(response), record, &node.place("record"))?;
+        node.need("within")?;
+        for (index, name) in node.strings("within").into_iter().enumerate() {
+            property(properties(body), name, &format!("{}.{index}", node.place("within")))?;
         }
-        let responses = operation.node("responses")?;
-        match responses.entries().find(|(status, ..)| status.starts_with('2') && *status != "200") {
-            Some((.., at)) => {
-                Err(format!("{at}: only 200 is supported as the response of success"))
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 
-    fn body(&mut self, body: &Node<'_>) -> Result<()> {
+    /// The name of the body's schema.
+    fn body(&self, body: &Node<'_>) -> Result<&'a str> {
         if body.get("$ref").is_some() {
             return Err(format!("{}: has to be written out, not referred to", body.at));
         }
@@ -430,9 +447,7 @@ impl<'a> Document<'a> {
                 body.at
             ));
         }
-        let schema = self.content(&body.node("content")?)?;
-        self.bodies.push(schema);
-        Ok(())
+        self.content(&body.node("content")?)
     }
 
     /// The schema of JSON, the one type of content.
@@ -445,24 +460,30 @@ impl<'a> Document<'a> {
         self.schemas.named(json.need("schema")?, &json.place("schema"))
     }
 
-    fn responses(&mut self, responses: &Node<'a>) -> Result<()> {
-        let known = ["200", "4XX", "5XX"];
+    /// The status of success, and the name of its schema, if it has content.
+    fn responses(&mut self, responses: &Node<'a>) -> Result<(&'a str, Option<&'a str>)> {
+        const SUCCESS: [&str; 3] = ["200", "201", "204"];
+        let mut success = None;
         for (status, response, at) in responses.entries() {
-            if !known.contains(&status) {
+            if SUCCESS.contains(&status) {
+                if let Some((other, _)) = success {
+                    return Err(format!("{at}: {other} is the response of success; remove one"));
+                }
+                success = Some((status, self.response(response, &at, status == "204")?));
+                continue;
+            }
+            if !["4XX", "5XX"].contains(&status) {
                 let use_instead = match status.chars().next() {
                     Some('4') => "write `4XX`, which the client treats alike",
                     Some('5') => "write `5XX`, which the client treats alike",
                     _ => "remove it",
                 };
                 return Err(format!(
-                    "{at}: only {} are supported; {use_instead}",
-                    known.join(", ")
+                    "{at}: only {}, 4XX, 5XX are supported; {use_instead}",
+                    SUCCESS.join(", ")
                 ));
             }
-            let schema = self.response(response, &at)?;
-            if status == "200" {
-                continue;
-            }
+            let Some(schema) = self.response(response, &at, false)? else { continue };
             match (*self.error.get_or_insert(schema), schema) {
                 (error, schema) if error == schema => {}
                 (error, schema) => {
@@ -472,17 +493,20 @@ impl<'a> Document<'a> {
                 }
             }
         }
-        match known.iter().find(|status| responses.get(status).is_none()) {
-            Some(status) => Err(format!("{}: {status} is missing", responses.at)),
-            None => Ok(()),
+        for status in ["4XX", "5XX"] {
+            if responses.get(status).is_none() {
+                return Err(format!("{}: {status} is missing", responses.at));
+            }
         }
+        success.ok_or(format!("{}: 200 is missing, or 201 or 204", responses.at))
     }
 
-    fn response(&self, response: &'a Value, at: &str) -> Result<&'a str> {
+    /// The name of a response's schema. One that is empty has none.
+    fn response(&self, response: &'a Value, at: &str, empty: bool) -> Result<Option<&'a str>> {
         let node = Node::new(response, at)?;
         if node.get("$ref").is_some() {
             let (name, response) = self.reference(&node, "responses")?;
-            return self.response(response, &format!("components.responses.{name}"));
+            return self.response(response, &format!("components.responses.{name}"), empty);
         }
         node.check(&[
             Keyword("description", Text),
@@ -501,7 +525,13 @@ impl<'a> Document<'a> {
                 self.header(header, &at)?;
             }
         }
-        self.content(&node.node("content")?)
+        if empty {
+            return match node.get("content") {
+                None => Ok(None),
+                Some(_) => Err(format!("{}: 204 has no content; remove it", node.place("content"))),
+            };
+        }
+        self.content(&node.node("content")?).map(Some)
     }
 
     fn header(&self, header: &'a Value, at: &str) -> Result<()> {

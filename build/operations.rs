@@ -26,39 +26,57 @@ pub struct GetOrCreate {
     /// The property of the answer that holds the record, and the name of its schema.
     property: String,
     record: String,
+    /// Whether the answer can say that the call created the record.
+    says_created: bool,
     /// Within which properties of the body the record is looked up, besides its tags.
     within: Vec<String>,
     properties: Vec<String>,
 }
 
-/// Takes the operations from the spec. Leaves each the one answer that progenitor decodes, so that any
-/// other reaches the caller with status, headers and body intact, and no parameters: they are the same for
-/// every call of a client, which has them ready as headers.
+/// What makes an operation one that gets or creates a record.
+const EXTENSION: &str = "x-get-or-create";
+
+/// Takes the operations that get or create a record from the spec. Leaves each operation the one response that
+/// progenitor decodes, so that any other reaches the caller with status, headers and body intact; and not the
+/// parameters of the components, which are headers that are the same for every call of a client.
 pub fn operations(spec: &mut OpenAPI, schemas: &Schemas) -> Result<Vec<GetOrCreate>> {
     let mut operations: Vec<GetOrCreate> = Vec::new();
     for (path, item) in &mut spec.paths.paths {
-        let at = format!("paths.{path}");
-        let operation = match item {
-            ReferenceOr::Item(PathItem { post: Some(operation), .. }) => operation,
-            _ => return Err(format!("{at}: has no `post` of its own")),
+        let ReferenceOr::Item(item) = item else {
+            return Err(format!("paths.{path}: has to be written out"));
         };
-        operation.parameters.clear();
-        operation.responses.default = None;
-        operation.responses.responses.retain(|status, _| *status == StatusCode::Code(200));
-        let at = format!("{at}.post");
-        let found = get_or_create(path, operation, schemas, &at)?;
-        for other in &operations {
-            if other.record == found.record || other.property == found.property {
-                return Err(format!(
-                    "{at}.responses.200: its record `{}`, {}, is that of {} already; an operation needs \
-                     its own",
-                    found.property, found.record, other.id
-                ));
+        for (method, operation) in of_item(item) {
+            operation.parameters.retain(|parameter| parameter.as_item().is_some());
+            operation.responses.default = None;
+            operation.responses.responses.retain(|status, _| is_success(status));
+            if !operation.extensions.contains_key(EXTENSION) {
+                continue;
             }
+            let at = format!("paths.{path}.{method}");
+            let found = get_or_create(path, operation, schemas, &at)?;
+            for other in &operations {
+                if other.record == found.record || other.property == found.property {
+                    return Err(format!(
+                        "{at}.responses.200: its record `{}`, {}, is that of {} already; an operation \
+                         needs its own",
+                        found.property, found.record, other.id
+                    ));
+                }
+            }
+            operations.push(found);
         }
-        operations.push(found);
     }
-    if operations.is_empty() { Err("paths: there are none".into()) } else { Ok(operations) }
+    Ok(operations)
+}
+
+fn of_item(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let PathItem { get, put, post, delete, .. } = item;
+    let operations = [("get", get), ("put", put), ("post", post), ("delete", delete)];
+    operations.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+fn is_success(status: &StatusCode) -> bool {
+    matches!(status, StatusCode::Code(200..300))
 }
 
 fn get_or_create(
@@ -74,26 +92,27 @@ fn get_or_create(
     let answer = operation.responses.responses.values().next().and_then(ReferenceOr::as_item);
     let answer = answer.and_then(|answer| answer.content.get(JSON)?.schema.as_ref());
     let answer = named(answer, &format!("{at}.responses.200"))?;
-    let (property, record) = record(schemas, answer)?;
-    let (body, answer) = (body.to_owned(), answer.to_owned());
-    let schema = &schemas[&body];
-    let within = within(schema, &format!("components.schemas.{body}"))?;
-    let properties = object(schema, &format!("components.schemas.{body}"))?;
+    let extension = &operation.extensions[EXTENSION];
+    let property = extension["record"].as_str().unwrap_or_default();
+    let (record, says_created) = record(schemas, answer, property)?;
+    let within = extension["within"].as_array().into_iter().flatten();
+    let within = within.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    let properties = object(&schemas[body], &format!("components.schemas.{body}"))?;
     if !properties.properties.contains_key("tags") {
         return Err(format!(
             "components.schemas.{body}: has no property `tags`, by which the record is found"
         ));
     }
-    let properties = properties.properties.keys().cloned().collect();
     Ok(GetOrCreate {
         id,
         path: path.to_owned(),
-        body,
-        answer,
-        property,
+        body: body.to_owned(),
+        answer: answer.to_owned(),
+        property: property.to_owned(),
         record,
+        says_created,
         within,
-        properties,
+        properties: properties.properties.keys().cloned().collect(),
     })
 }
 
@@ -112,12 +131,12 @@ fn object<'a>(schema: &'a Schema, at: &str) -> Result<&'a ObjectType> {
     }
 }
 
-/// The property of an answer that holds the record, and the record's schema: the one beside `meta`.
-fn record(schemas: &Schemas, answer: &str) -> Result<(String, String)> {
+/// The schema of a response's record, and whether `meta` says that it was created.
+fn record(schemas: &Schemas, answer: &str, record: &str) -> Result<(String, bool)> {
     let at = format!("components.schemas.{answer}");
     let object = object(&schemas[answer], &at)?;
     let mut meta = None;
-    let mut record = None;
+    let mut found = None;
     for (property, schema) in &object.properties {
         let at = format!("{at}.properties.{property}");
         let required = object.required.contains(property);
@@ -125,29 +144,39 @@ fn record(schemas: &Schemas, answer: &str) -> Result<(String, String)> {
             return Err(format!("{at}: has to refer to one of components.schemas"));
         };
         let schema = name(reference, &at)?;
-        if property == "meta" {
+        if property == record {
+            if !required {
+                return Err(format!("{at}: has to be required, since it is the record"));
+            }
+            found = Some(schema.to_owned());
+        } else if property == "meta" {
             if required {
                 return Err(format!(
                     "{at}: has to be optional: older versions of the API have none"
                 ));
             }
             meta = Some(schema);
-        } else if record.replace((property.clone(), schema.to_owned())).is_some() {
+        } else {
             return Err(format!("{at}: an answer has one record, and `meta`; remove this"));
-        } else if !required {
-            return Err(format!("{at}: has to be required, since it is the record"));
         }
     }
-    let meta = meta.ok_or(format!("{at}: has no property `meta`, which says what was created"))?;
-    let (property, record) =
-        record.ok_or(format!("{at}: has no record, a required property that is a reference"))?;
-    has(schemas, meta, "created", |kind| matches!(kind, Type::Boolean(_)), "a boolean, not null")?;
+    let record =
+        found.ok_or(format!("{at}: has no record, a required property that is a reference"))?;
+    if let Some(meta) = meta {
+        has(
+            schemas,
+            meta,
+            "created",
+            |kind| matches!(kind, Type::Boolean(_)),
+            "a boolean, not null",
+        )?;
+    }
     let text = |kind: &Type| {
         matches!(kind, Type::String(string) if string.enumeration.is_empty()
         && string.format == VariantOrUnknownOrEmpty::Empty)
     };
     has(schemas, &record, "id", text, "a string, not null")?;
-    Ok((property, record))
+    Ok((record, meta.is_some()))
 }
 
 /// Has a schema require a property of a type.
@@ -173,14 +202,41 @@ fn has(
     }
 }
 
-fn within(body: &Schema, at: &str) -> Result<Vec<String>> {
-    let Some(names) = body.schema_data.extensions.get("x-within") else {
-        return Err(format!("{at}: `x-within` is missing; a record that only tags find has `[]`"));
-    };
-    let names =
-        names.as_array().map(|names| names.iter().map(|name| name.as_str().map(str::to_owned)));
-    let names = names.and_then(Iterator::collect::<Option<Vec<_>>>);
-    names.ok_or(format!("{at}.x-within: has to be a list of strings"))
+/// The names of the schemas that requests consist of, except those of get-or-create operations.
+pub fn sent(spec: &OpenAPI, schemas: &Schemas) -> BTreeSet<String> {
+    let mut sent = BTreeSet::new();
+    for (_, _, operation) in spec.operations() {
+        let body = operation.request_body.as_ref().and_then(ReferenceOr::as_item);
+        let body = body.and_then(|body| body.content.get(JSON)?.schema.as_ref());
+        if !operation.extensions.contains_key(EXTENSION)
+            && let Ok(name) = named(body, "")
+        {
+            add_with_parts(name, schemas, &mut sent);
+        }
+    }
+    sent
+}
+
+/// Adds a schema, and those of its properties.
+fn add_with_parts(name: &str, schemas: &Schemas, found: &mut BTreeSet<String>) {
+    if !found.insert(name.to_owned()) {
+        return;
+    }
+    let Ok(object) = object(&schemas[name], "") else { return };
+    for property in object.properties.values() {
+        let property = property.clone().unbox();
+        let items = match property.as_item().map(|schema| &schema.schema_kind) {
+            Some(SchemaKind::Type(Type::Array(array))) => {
+                array.items.clone().map(ReferenceOr::unbox)
+            }
+            _ => None,
+        };
+        for schema in [Some(property), items].into_iter().flatten() {
+            if let Ok(name) = named(Some(&schema), "") {
+                add_with_parts(name, schemas, found);
+            }
+        }
+    }
 }
 
 /// The names of the schemas that errors consist of: that of the responses which are errors, and what it is one of.
@@ -278,6 +334,11 @@ pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
         let names = [&operation.body, &operation.record, &operation.answer];
         let [body, record, answer] = names.map(|name| rust_name(name, at));
         let (body, record, answer) = (body?, record?, answer?);
+        let created = if operation.says_created {
+            quote!(answer.meta.map(|meta| meta.created))
+        } else {
+            quote!(::std::option::Option::None)
+        };
         Ok(quote! {
             impl crate::record::Record for crate::api::types::#record {
                 const OPERATION: &'static crate::generated::Operation =
@@ -295,7 +356,7 @@ pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
                 }
 
                 fn read(answer: Self::Answer) -> (Self, ::std::option::Option<bool>) {
-                    (answer.#property, answer.meta.map(|meta| meta.created))
+                    (answer.#property, #created)
                 }
 
                 fn id(&self) -> &str {

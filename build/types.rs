@@ -258,10 +258,21 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
 
 /// Constructors for every open object: `new` takes what is required, a method of its name sets
 /// what is optional, and `extra` adds a key that the contract does not name.
-pub fn constructors(items: &[syn::Item], schemas: &Schemas) -> Result<Vec<TokenStream>> {
+///
+/// The objects in `sent`, which requests consist of, have the same without `extra`.
+pub fn constructors(
+    items: &[syn::Item],
+    schemas: &Schemas,
+    sent: &BTreeSet<String>,
+) -> Result<Vec<TokenStream>> {
     let mut constructors = Vec::new();
     for (name, schema) in schemas {
-        let Some(object) = open_object(schema) else { continue };
+        let open = open_object(schema);
+        let object = match &schema.schema_kind {
+            SchemaKind::Type(Type::Object(object)) if sent.contains(name) => Some(object),
+            _ => open,
+        };
+        let Some(object) = object.filter(|object| !object.properties.is_empty()) else { continue };
         let at = format!("components.schemas.{name}");
         let item = items.iter().find_map(|item| match item {
             syn::Item::Struct(item) if item.ident == name => Some(item),
@@ -274,6 +285,9 @@ pub fn constructors(items: &[syn::Item], schemas: &Schemas) -> Result<Vec<TokenS
         let look_up = |property: &str| -> Result<_> {
             let at = format!("{at}.properties.{property}");
             let field = rust_name(&names::snake(property), &at)?;
+            if field == "new" {
+                return Err(format!("{at}: the constructor is called `new`; rename it"));
+            }
             let found = item.fields.iter().find(|found| found.ident.as_ref() == Some(&field));
             let found = found.ok_or(format!("{at}: progenitor generated no field of it"))?;
             Ok((at, field, &found.ty))
@@ -327,6 +341,19 @@ pub fn constructors(items: &[syn::Item], schemas: &Schemas) -> Result<Vec<TokenS
         let entries = entries
             .iter()
             .map(|(name, entry)| quote!(if !self.extra.contains_key(#name) { #entry }));
+        if open.is_none() {
+            constructors.push(quote! {
+                impl #ident {
+                    #[doc = #doc]
+                    #[must_use]
+                    pub fn new(#(#params),*) -> Self {
+                        Self { #(#fields),* }
+                    }
+                    #(#setters)*
+                }
+            });
+            continue;
+        }
         constructors.push(quote! {
             impl ::serde::Serialize for #ident {
                 fn serialize<S: ::serde::Serializer>(

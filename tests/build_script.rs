@@ -345,7 +345,7 @@ fn yaml_that_is_broken_is_rejected() {
     assert_rejected(&[
         Rejected {
             edit: replaced("openapi: 3.0.3", "openapi: [3.0.3"),
-            place: "line 12 column 5",
+            place: "line 13 column 5",
             words: "not YAML",
         },
         Rejected {
@@ -455,8 +455,11 @@ fn keywords_without_a_rule_are_rejected() {
             words: "no effect next to `format`",
         },
         Rejected {
-            edit: replaced("      x-within: []\n", "      x-within: []\n      minProperties: 1\n"),
-            place: "components.schemas.NewMessage.minProperties",
+            edit: replaced(
+                "      description: A user to find or create.\n",
+                "      description: A user to find or create.\n      minProperties: 1\n",
+            ),
+            place: "components.schemas.NewUser.minProperties",
             words: "no rule",
         },
         Rejected {
@@ -741,7 +744,7 @@ fn parts_that_the_client_ignores_are_rejected() {
                 "        - { name: x-trace, in: header, required: true, schema: { type: string } }\n",
             ),
             place: "paths./v1/chat/messages/get-or-create.post.parameters.0",
-            words: "not supported",
+            words: "found by its body",
         },
         Rejected {
             edit: after(
@@ -749,7 +752,7 @@ fn parts_that_the_client_ignores_are_rejected() {
                 "        - { name: page, in: query, required: true, schema: { type: string } }\n",
             ),
             place: "paths./v1/chat/messages/get-or-create.post.parameters.0",
-            words: "not supported",
+            words: "found by its body",
         },
         Rejected {
             edit: replaced("        - $ref: \"#/components/parameters/IntegrationId\"\n", ""),
@@ -782,7 +785,7 @@ fn parts_that_the_client_ignores_are_rejected() {
         Rejected {
             edit: replaced("        \"200\":", "        \"201\":"),
             place: "paths./v1/chat/messages/get-or-create.post.responses.201",
-            words: "only 200",
+            words: "is returned with 200",
         },
         Rejected {
             edit: replaced(
@@ -790,7 +793,7 @@ fn parts_that_the_client_ignores_are_rejected() {
                 "        \"204\": { description: Nothing. }\n        4XX: {",
             ),
             place: "paths./v1/chat/messages/get-or-create.post.responses.204",
-            words: "only 200",
+            words: "remove one",
         },
         Rejected {
             edit: replaced(
@@ -867,8 +870,13 @@ fn paths_that_cannot_be_called_are_rejected() {
         },
         Rejected {
             edit: replaced("    post:\n", "    put:\n"),
-            place: "paths./v1/chat/messages/get-or-create.put",
-            words: "only `post`",
+            place: "paths./v1/chat/messages/get-or-create.put.x-get-or-create",
+            words: "is a `post`",
+        },
+        Rejected {
+            edit: replaced("    post:\n", "    patch:\n"),
+            place: "paths./v1/chat/messages/get-or-create.patch",
+            words: "only get, put, post and delete",
         },
         Rejected {
             edit: replaced("    post:\n", "    pots:\n"),
@@ -934,9 +942,19 @@ fn records_that_cannot_be_read_are_rejected() {
             words: "has to be required",
         },
         Rejected {
-            edit: replaced("        meta:\n          $ref: \"#/components/schemas/Meta\"\n", ""),
-            place: "components.schemas.GetOrCreateMessageResponse",
-            words: "no property `meta`",
+            edit: replaced("record: message", "record: mesage"),
+            place: "paths./v1/chat/messages/get-or-create.post.x-get-or-create.record",
+            words: "did you mean `message`?",
+        },
+        Rejected {
+            edit: replaced("record: message, ", ""),
+            place: "paths./v1/chat/messages/get-or-create.post.x-get-or-create",
+            words: "record",
+        },
+        Rejected {
+            edit: replaced("{ record: message, within: [] }", "true"),
+            place: "paths./v1/chat/messages/get-or-create.post.x-get-or-create",
+            words: "mapping",
         },
         Rejected {
             edit: replaced("      required: [user]\n", ""),
@@ -952,35 +970,19 @@ fn records_that_cannot_be_read_are_rejected() {
             words: "one record",
         },
         Rejected {
-            edit: replaced("x-within: [channel]", "x-within: [chanel]"),
-            place: "components.schemas.NewConversation.x-within.0",
+            edit: replaced("within: [channel]", "within: [chanel]"),
+            place: "paths./v1/chat/conversations/get-or-create.post.x-get-or-create.within.0",
             words: "did you mean `channel`?",
         },
         Rejected {
-            edit: replaced(
-                "      description: The tags by which to look",
-                "      x-within: []\n      description: The tags by which to look",
-            ),
-            place: "components.schemas.DiscriminateByTags.x-within",
-            words: "`type: object`",
-        },
-        Rejected {
-            edit: replaced(
-                "      type: object\n      additionalProperties:\n        $ref: \"#/components/schemas/TagValue\"",
-                "      type: object\n      x-within: []\n      additionalProperties:\n        $ref: \"#/components/schemas/TagValue\"",
-            ),
-            place: "components.schemas.Tags.x-within",
-            words: "only on the body of a request",
-        },
-        Rejected {
-            edit: replaced("x-within: [channel]", "x-within: channel"),
-            place: "components.schemas.NewConversation.x-within",
+            edit: replaced("within: [channel]", "within: channel"),
+            place: "paths./v1/chat/conversations/get-or-create.post.x-get-or-create.within",
             words: "a list of strings",
         },
         Rejected {
-            edit: replaced("      x-within: [channel]\n", ""),
-            place: "components.schemas.NewConversation",
-            words: "`x-within` is missing",
+            edit: replaced(", within: [channel]", ""),
+            place: "paths./v1/chat/conversations/get-or-create.post.x-get-or-create",
+            words: "within",
         },
     ]);
 }
@@ -1186,7 +1188,7 @@ fn edits_change_what_is_generated() {
             generated: "date: Some(Date::Rfc3339)",
         },
         Followed {
-            edit: replaced("x-within: [channel]", "x-within: [channel, tags]"),
+            edit: replaced("within: [channel]", "within: [channel, tags]"),
             generated: "within: &[\"channel\", \"tags\"]",
         },
         Followed {
@@ -1255,18 +1257,22 @@ fn edits_change_what_is_generated() {
     ]);
 }
 
-/// `tests/shapes.rs` compiles and uses it.
+/// `tests/shapes.rs` and `tests/ordinary.rs` compile these clients and use them.
 #[test]
-fn awkward_names_and_types_generate_what_was_reviewed() {
-    const SNAPSHOT: &str = "tests/snapshots/shapes.rs";
-    let (printed, generated) = build(Some(include_str!("specs/shapes.yaml")));
-    let generated = generated.unwrap_or_else(|| panic!("{printed}"));
-    let start = generated.find("#[allow(unused_imports)]\npub use progenitor_client").unwrap();
-    if env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        fs::write(SNAPSHOT, &generated[start..]).unwrap();
+fn other_specs_generate_what_was_reviewed() {
+    for (spec, snapshot) in [
+        (include_str!("specs/shapes.yaml"), "tests/snapshots/shapes.rs"),
+        (include_str!("specs/ordinary.yaml"), "tests/snapshots/ordinary.rs"),
+    ] {
+        let (printed, generated) = build(Some(spec));
+        let generated = generated.unwrap_or_else(|| panic!("{printed}"));
+        let start = generated.find("#[allow(unused_imports)]\npub use progenitor_client").unwrap();
+        if env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            fs::write(snapshot, &generated[start..]).unwrap();
+        }
+        let reviewed = fs::read_to_string(snapshot).unwrap().replace("\r\n", "\n");
+        assert!(reviewed == generated[start..], "{snapshot} differs from what is generated");
     }
-    let reviewed = fs::read_to_string(SNAPSHOT).unwrap().replace("\r\n", "\n");
-    assert!(reviewed == generated[start..], "{SNAPSHOT} differs from what is generated");
 }
 
 /// A status may be written as a number, too.
