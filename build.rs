@@ -24,6 +24,8 @@ use types::{constructors, open_enums, refine};
 mod blame;
 #[path = "build/document.rs"]
 mod document;
+#[path = "build/documentation.rs"]
+mod documentation;
 #[path = "build/input.rs"]
 mod input;
 #[path = "build/names.rs"]
@@ -69,6 +71,7 @@ fn run() -> Result<()> {
 fn generate(yaml: &str) -> Result<[(&'static str, String); 3]> {
     let mut document = read(yaml)?;
     document::check(&document)?;
+    documentation::prepare(&mut document);
     let schemas = schemas(&parse(&document)?)?;
     input::prepare(&mut document);
     let mut spec = parse(&document)?;
@@ -86,7 +89,7 @@ fn generate(yaml: &str) -> Result<[(&'static str, String); 3]> {
     let types = types(&mut api)?;
     let constructors = constructors(types, &schemas, &sent)?;
     let debugs = refine(types, &schemas, &errors)?;
-    let bodies = bodies(&operations)?;
+    let bodies = bodies(&operations, &schemas)?;
     let additions = open_enums.values().chain(&constructors).chain([&debugs, &bodies]);
     types.extend(file(quote!(#(#additions)*))?.items);
     let rules = file(quote! {

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use heck::ToShoutySnakeCase;
 use openapiv3::{
-    ObjectType, OpenAPI, Operation, Parameter, PathItem, ReferenceOr, Schema, SchemaKind,
-    StatusCode, Type, VariantOrUnknownOrEmpty,
+    AdditionalProperties, ObjectType, OpenAPI, Operation, Parameter, PathItem, ReferenceOr, Schema,
+    SchemaKind, StatusCode, Type, VariantOrUnknownOrEmpty,
 };
 use proc_macro2::TokenStream;
 use quote::quote;
 
 use crate::names;
 use crate::rules::rules;
-use crate::spec::{Result, Schemas, name, rust_name};
+use crate::spec::{Result, Schemas, name, resolve, rust_name};
 
 const JSON: &str = "application/json";
 
@@ -311,18 +311,90 @@ pub fn table(operations: &[GetOrCreate], schemas: &Schemas) -> Result<TokenStrea
     })
 }
 
-/// The bodies, which are records to get or create.
-pub fn bodies(operations: &[GetOrCreate]) -> Result<TokenStream> {
-    let bodies = operations.iter().map(|GetOrCreate { id, body, record, .. }| {
-        let doc = format!("The body of `{id}`.");
+/// The bodies, which are records to get or create: each with its bounds in the documentation, and a method for each
+/// text that need not be there.
+pub fn bodies(operations: &[GetOrCreate], schemas: &Schemas) -> Result<TokenStream> {
+    let mut code = TokenStream::new();
+    for GetOrCreate { id, body, record, .. } in operations {
+        let at = format!("components.schemas.{body}");
+        let object = object(&schemas[body], &at)?;
+        let mut doc = format!("The body of `{}`:\n", names::snake(id));
+        let mut setters = TokenStream::new();
+        for (name, property) in &object.properties {
+            let at = format!("{at}.properties.{name}");
+            let schema = match &property.clone().unbox() {
+                ReferenceOr::Item(schema) => schema.clone(),
+                ReferenceOr::Reference { reference } => resolve(schemas, reference, &at)?.clone(),
+            };
+            let required = object.required.contains(name);
+            let bounds = bounds(&schema, schemas);
+            let facts = [required.then_some("required"), bounds.as_deref()];
+            let facts: Vec<_> = facts.into_iter().flatten().collect();
+            let facts = match facts[..] {
+                [] => String::new(),
+                _ => format!(" ({})", facts.join(", ")),
+            };
+            let description = schema.schema_data.description.as_deref().unwrap_or_default();
+            let text = if description.is_empty() { "" } else { ": " };
+            doc += &format!("\n- `{name}`{facts}{text}{description}");
+            let is_text = matches!(&schema.schema_kind,
+                SchemaKind::Type(Type::String(string)) if string.enumeration.is_empty());
+            if !required && is_text && !schema.schema_data.deprecated {
+                let method = rust_name(&names::snake(name), &at)?;
+                let doc = match &bounds {
+                    Some(bounds) => format!("{description} It has {bounds}."),
+                    None => description.to_owned(),
+                };
+                setters.extend(quote! {
+                    #[doc = #doc]
+                    pub fn #method(
+                        mut self,
+                        #method: impl ::std::convert::Into<::std::string::String>,
+                    ) -> Self {
+                        self.set(#name, #method.into());
+                        self
+                    }
+                });
+            }
+        }
         let [body, record] = [body, record].map(|name| rust_name(name, id));
         let (body, record) = (body?, record?);
-        Ok(quote! {
+        code.extend(quote! {
             #[doc = #doc]
             pub type #body = crate::record::New<#record>;
-        })
-    });
-    bodies.collect()
+        });
+        if !setters.is_empty() {
+            code.extend(quote!(impl crate::record::New<#record> { #setters }));
+        }
+    }
+    Ok(code)
+}
+
+/// The bounds of a text, or of the texts in a list or a map, in words.
+fn bounds(schema: &Schema, schemas: &Schemas) -> Option<String> {
+    let part = |schema: &ReferenceOr<Schema>| match schema {
+        ReferenceOr::Item(schema) => Some(schema.clone()),
+        ReferenceOr::Reference { reference } => resolve(schemas, reference, "").ok().cloned(),
+    };
+    match &schema.schema_kind {
+        SchemaKind::Type(Type::String(string)) => match (string.min_length, string.max_length) {
+            (Some(min), Some(max)) => Some(format!("{min} to {max} characters")),
+            (Some(min), None) => Some(format!("at least {min} characters")),
+            (None, Some(max)) => Some(format!("at most {max} characters")),
+            (None, None) => None,
+        },
+        SchemaKind::Type(Type::Array(array)) => {
+            let items = part(&array.items.clone()?.unbox())?;
+            Some(format!("each with {}", bounds(&items, schemas)?))
+        }
+        SchemaKind::Type(Type::Object(object)) => match &object.additional_properties {
+            Some(AdditionalProperties::Schema(values)) => {
+                Some(format!("each with {}", bounds(&part(values)?, schemas)?))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// `Record` for each, which makes its call by the generated method.

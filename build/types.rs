@@ -206,7 +206,7 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
         let docs = docs.collect::<Result<Vec<_>>>()?;
         let code = quote! {
             #[doc = #doc]
-            #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+            #[derive(Clone, Debug)]
             #[non_exhaustive]
             pub enum #ident {
                 #(#[doc = #docs] #variants,)*
@@ -228,6 +228,29 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
                         #(#values => Self::#variants,)*
                         other => Self::Other(other.to_owned()),
                     }
+                }
+            }
+            impl ::std::convert::From<::std::string::String> for #ident {
+                fn from(value: ::std::string::String) -> Self {
+                    value.as_str().into()
+                }
+            }
+            impl ::std::str::FromStr for #ident {
+                type Err = ::std::convert::Infallible;
+                fn from_str(value: &str) -> ::std::result::Result<Self, Self::Err> {
+                    ::std::result::Result::Ok(value.into())
+                }
+            }
+            /// By the values as the API writes them.
+            impl ::std::cmp::PartialEq for #ident {
+                fn eq(&self, other: &Self) -> bool {
+                    self.as_str() == other.as_str()
+                }
+            }
+            impl ::std::cmp::Eq for #ident {}
+            impl ::std::hash::Hash for #ident {
+                fn hash<H: ::std::hash::Hasher>(&self, state: &mut H) {
+                    ::std::hash::Hash::hash(self.as_str(), state);
                 }
             }
             impl<'de> ::serde::Deserialize<'de> for #ident {

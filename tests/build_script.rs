@@ -801,7 +801,7 @@ fn parts_that_the_client_ignores_are_rejected() {
                 "        default: { $ref: \"#/components/responses/Failed\" }\n        4XX: {",
             ),
             place: "paths./v1/chat/messages/get-or-create.post.responses.default",
-            words: "only 200, 4XX, 5XX",
+            words: "only 200, 201, 204, 4XX, 5XX",
         },
         Rejected {
             edit: replaced("        5XX: { $ref: \"#/components/responses/Failed\" }\n", ""),
@@ -1186,6 +1186,13 @@ fn edits_change_what_is_generated() {
                 "          description: The name.\n          type: string\n          format: date-time\n",
             ),
             generated: "date: Some(Date::Rfc3339)",
+        },
+        Followed {
+            edit: replaced(
+                "description: What it shows.",
+                "description: \"See [Image] at https://example.com, a <b>, or `[x]`.\\n\\n    let x = 1;\"",
+            ),
+            generated: r"/**See \[Image\] at <https://example.com>, a \<b>, or `[x]`. let x = 1;*/",
         },
         Followed {
             edit: replaced("within: [channel]", "within: [channel, tags]"),

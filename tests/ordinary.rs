@@ -9,7 +9,7 @@ mod attempt {
     impl progenitor_client::ClientHooks<Hooks> for crate::api::Client {}
 }
 
-#[allow(clippy::all)]
+#[allow(clippy::all, dead_code)]
 mod api {
     // `tests/build_script.rs` compares it with what is generated.
     include!("snapshots/ordinary.rs");

@@ -411,7 +411,7 @@ pub mod types {
         }
     }
     ///An open enumeration that is called like a trait.
-    #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+    #[derive(Clone, Debug)]
     #[non_exhaustive]
     pub enum From {
         ///`self`: A keyword.
@@ -446,6 +446,29 @@ pub mod types {
                 "post-back" => Self::PostBack,
                 other => Self::Other(other.to_owned()),
             }
+        }
+    }
+    impl ::std::convert::From<::std::string::String> for From {
+        fn from(value: ::std::string::String) -> Self {
+            value.as_str().into()
+        }
+    }
+    impl ::std::str::FromStr for From {
+        type Err = ::std::convert::Infallible;
+        fn from_str(value: &str) -> ::std::result::Result<Self, Self::Err> {
+            ::std::result::Result::Ok(value.into())
+        }
+    }
+    /// By the values as the API writes them.
+    impl ::std::cmp::PartialEq for From {
+        fn eq(&self, other: &Self) -> bool {
+            self.as_str() == other.as_str()
+        }
+    }
+    impl ::std::cmp::Eq for From {}
+    impl ::std::hash::Hash for From {
+        fn hash<H: ::std::hash::Hasher>(&self, state: &mut H) {
+            ::std::hash::Hash::hash(self.as_str(), state);
         }
     }
     impl<'de> ::serde::Deserialize<'de> for From {
@@ -639,8 +662,23 @@ pub mod types {
                 .finish()
         }
     }
-    ///The body of `type`.
+    /**The body of `type_`:
+
+- `tags` (required, each with at most 5 characters)
+- `due`
+- `names` (each with at least 1 characters)
+- `amount`: As a number.*/
     pub type Body = crate::record::New<Thing>;
+    impl crate::record::New<Thing> {
+        ///
+        pub fn due(
+            mut self,
+            due: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.set("due", due.into());
+            self
+        }
+    }
 }
 #[derive(Clone, Debug)]
 /**Client for Shapes

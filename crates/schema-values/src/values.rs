@@ -33,6 +33,12 @@ fn plain(schema: &Value) -> BoxedStrategy<Value> {
         Some("string") if schema["format"] == "date-time" => {
             date_time().prop_map(Value::from).boxed()
         }
+        // The one pattern of the spec is that of a date and time, of 24 to 28 characters.
+        Some("string") if schema["pattern"].is_string() => {
+            "[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9][.][0-9]{3,7}Z"
+                .prop_map(Value::from)
+                .boxed()
+        }
         Some("string") if schema["format"] == "date" => Just(json!("2027-01-01")).boxed(),
         Some("string") => text(sizes("minLength", "maxLength", 700)).prop_map(Value::from).boxed(),
         Some("integer") => any::<i32>().prop_map(|n| json!(n)).boxed(),
