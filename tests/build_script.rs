@@ -1,7 +1,9 @@
 //! build.rs on other specs: what it understands is followed, and of anything else there is one readable error,
 //! with file, place and cause.
 
+use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{env, fs};
 
 const SPEC: &str = include_str!("../spec/botpress.yaml");
@@ -48,14 +50,17 @@ fn after(from: &'static str, line: &str) -> Edit {
 
 /// What the build script prints for this spec, and what it generates.
 fn build(spec: Option<&str>) -> (String, Option<String>) {
-    let folder = tempfile::tempdir().unwrap();
+    static BUILDS: AtomicUsize = AtomicUsize::new(0);
+    let number = BUILDS.fetch_add(1, Ordering::Relaxed);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("build-script-{number}"));
+    let _ = fs::remove_dir_all(&folder); // of an earlier run
+    fs::create_dir_all(folder.join("spec")).unwrap();
     if let Some(spec) = spec {
-        fs::create_dir(folder.path().join("spec")).unwrap();
-        fs::write(folder.path().join("spec/botpress.yaml"), spec).unwrap();
+        fs::write(folder.join("spec/botpress.yaml"), spec).unwrap();
     }
     let output = Command::new(env!("BUILD_SCRIPT"))
-        .current_dir(folder.path())
-        .env("OUT_DIR", folder.path())
+        .current_dir(&folder)
+        .env("OUT_DIR", &folder)
         .output()
         .unwrap();
     assert!(
@@ -63,7 +68,7 @@ fn build(spec: Option<&str>) -> (String, Option<String>) {
         "no panic, no backtrace: {output:?}"
     );
     let printed = String::from_utf8(output.stdout).unwrap();
-    let read = |name| fs::read_to_string(folder.path().join(name)).ok();
+    let read = |name| fs::read_to_string(folder.join(name)).ok();
     (printed, read("rules.rs").map(|rules| rules + &read("api.rs").unwrap()))
 }
 

@@ -849,7 +849,7 @@ pub mod types {
             value.parse()
         }
     }
-    ///Where a picture of a user is; a data URI will do.
+    ///Where a picture of a user is, or the picture itself as a data URI.
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
     #[serde(transparent)]
     #[non_exhaustive]
@@ -1248,7 +1248,7 @@ pub mod types {
                 })
         }
     }
-    ///The name of a user, for people to read.
+    ///The name of a user, for people to read. It identifies nothing; a user who is found is given it, from version 1.80 on.
     #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
     #[serde(transparent)]
     #[non_exhaustive]
@@ -1350,7 +1350,7 @@ pub mod types {
         }
     }
     ///What a button of a card does.
-    #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+    #[derive(Clone, Debug)]
     #[non_exhaustive]
     pub enum CardActionKind {
         ///`postback`: it sends its value to the bot, unseen.
@@ -1383,6 +1383,29 @@ pub mod types {
             }
         }
     }
+    impl ::std::convert::From<::std::string::String> for CardActionKind {
+        fn from(value: ::std::string::String) -> Self {
+            value.as_str().into()
+        }
+    }
+    impl ::std::str::FromStr for CardActionKind {
+        type Err = ::std::convert::Infallible;
+        fn from_str(value: &str) -> ::std::result::Result<Self, Self::Err> {
+            ::std::result::Result::Ok(value.into())
+        }
+    }
+    /// By the values as the API writes them.
+    impl ::std::cmp::PartialEq for CardActionKind {
+        fn eq(&self, other: &Self) -> bool {
+            self.as_str() == other.as_str()
+        }
+    }
+    impl ::std::cmp::Eq for CardActionKind {}
+    impl ::std::hash::Hash for CardActionKind {
+        fn hash<H: ::std::hash::Hasher>(&self, state: &mut H) {
+            ::std::hash::Hash::hash(self.as_str(), state);
+        }
+    }
     impl<'de> ::serde::Deserialize<'de> for CardActionKind {
         fn deserialize<D: ::serde::Deserializer<'de>>(
             deserializer: D,
@@ -1404,7 +1427,7 @@ pub mod types {
         }
     }
     ///Which way a message goes, seen from the bot.
-    #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+    #[derive(Clone, Debug)]
     #[non_exhaustive]
     pub enum Direction {
         ///`incoming`: from a person to the bot.
@@ -1433,6 +1456,29 @@ pub mod types {
             }
         }
     }
+    impl ::std::convert::From<::std::string::String> for Direction {
+        fn from(value: ::std::string::String) -> Self {
+            value.as_str().into()
+        }
+    }
+    impl ::std::str::FromStr for Direction {
+        type Err = ::std::convert::Infallible;
+        fn from_str(value: &str) -> ::std::result::Result<Self, Self::Err> {
+            ::std::result::Result::Ok(value.into())
+        }
+    }
+    /// By the values as the API writes them.
+    impl ::std::cmp::PartialEq for Direction {
+        fn eq(&self, other: &Self) -> bool {
+            self.as_str() == other.as_str()
+        }
+    }
+    impl ::std::cmp::Eq for Direction {}
+    impl ::std::hash::Hash for Direction {
+        fn hash<H: ::std::hash::Hasher>(&self, state: &mut H) {
+            ::std::hash::Hash::hash(self.as_str(), state);
+        }
+    }
     impl<'de> ::serde::Deserialize<'de> for Direction {
         fn deserialize<D: ::serde::Deserializer<'de>>(
             deserializer: D,
@@ -1454,7 +1500,7 @@ pub mod types {
         }
     }
     ///The kind of an error of the API.
-    #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+    #[derive(Clone, Debug)]
     #[non_exhaustive]
     pub enum ErrorType {
         ///`InvalidPayload`: the body is not what the API expects; correct it.
@@ -1579,6 +1625,29 @@ pub mod types {
             }
         }
     }
+    impl ::std::convert::From<::std::string::String> for ErrorType {
+        fn from(value: ::std::string::String) -> Self {
+            value.as_str().into()
+        }
+    }
+    impl ::std::str::FromStr for ErrorType {
+        type Err = ::std::convert::Infallible;
+        fn from_str(value: &str) -> ::std::result::Result<Self, Self::Err> {
+            ::std::result::Result::Ok(value.into())
+        }
+    }
+    /// By the values as the API writes them.
+    impl ::std::cmp::PartialEq for ErrorType {
+        fn eq(&self, other: &Self) -> bool {
+            self.as_str() == other.as_str()
+        }
+    }
+    impl ::std::cmp::Eq for ErrorType {}
+    impl ::std::hash::Hash for ErrorType {
+        fn hash<H: ::std::hash::Hasher>(&self, state: &mut H) {
+            ::std::hash::Hash::hash(self.as_str(), state);
+        }
+    }
     impl<'de> ::serde::Deserialize<'de> for ErrorType {
         fn deserialize<D: ::serde::Deserializer<'de>>(
             deserializer: D,
@@ -1600,7 +1669,7 @@ pub mod types {
         }
     }
     ///Where a stored message comes from, if not from a person.
-    #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+    #[derive(Clone, Debug)]
     #[non_exhaustive]
     pub enum Origin {
         ///`synthetic`: a program wrote it.
@@ -1623,6 +1692,29 @@ pub mod types {
                 "synthetic" => Self::Synthetic,
                 other => Self::Other(other.to_owned()),
             }
+        }
+    }
+    impl ::std::convert::From<::std::string::String> for Origin {
+        fn from(value: ::std::string::String) -> Self {
+            value.as_str().into()
+        }
+    }
+    impl ::std::str::FromStr for Origin {
+        type Err = ::std::convert::Infallible;
+        fn from_str(value: &str) -> ::std::result::Result<Self, Self::Err> {
+            ::std::result::Result::Ok(value.into())
+        }
+    }
+    /// By the values as the API writes them.
+    impl ::std::cmp::PartialEq for Origin {
+        fn eq(&self, other: &Self) -> bool {
+            self.as_str() == other.as_str()
+        }
+    }
+    impl ::std::cmp::Eq for Origin {}
+    impl ::std::hash::Hash for Origin {
+        fn hash<H: ::std::hash::Hasher>(&self, state: &mut H) {
+            ::std::hash::Hash::hash(self.as_str(), state);
         }
     }
     impl<'de> ::serde::Deserialize<'de> for Origin {
@@ -2333,11 +2425,49 @@ pub mod types {
                 .finish()
         }
     }
-    ///The body of `getOrCreateMessage`.
+    /**The body of `get_or_create_message`:
+
+- `conversationId` (required, 28 to 36 characters): A conversation: `conv_` and 26 characters, or a UUID.
+- `userId` (required, 28 to 36 characters): A user: `user_` and 26 characters, or a UUID (the bot itself).
+- `type` (required, at most 200 characters): The name of the content: `text`, `image`, ..., or one of the bot's own.
+- `payload` (required): What the message says, in the form that its type names.
+- `tags` (required, each with at most 500 characters): Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag.
+- `schedule`: When to deliver the message: after a delay or at a date, never both.
+- `origin`: Where a new message comes from, if not from a person.
+- `discriminateByTags` (each with at most 500 characters): The tags by which to look for what is stored, if not by all of them.*/
     pub type NewMessage = crate::record::New<Message>;
-    ///The body of `getOrCreateUser`.
+    /**The body of `get_or_create_user`:
+
+- `tags` (required, each with at most 500 characters): Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag.
+- `name` (at most 200 characters): The name of a user, for people to read. It identifies nothing; a user who is found is given it, from version 1.80 on.
+- `pictureUrl` (at most 40000 characters): Where a picture of a user is, or the picture itself as a data URI.
+- `integrationName` (at most 200 characters): Deprecated by Botpress: call an action of the integration instead.
+- `discriminateByTags` (each with at most 500 characters): The tags by which to look for what is stored, if not by all of them.*/
     pub type NewUser = crate::record::New<User>;
-    ///The body of `getOrCreateConversation`.
+    impl crate::record::New<User> {
+        ///The name of a user, for people to read. It identifies nothing; a user who is found is given it, from version 1.80 on. It has at most 200 characters.
+        pub fn name(
+            mut self,
+            name: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.set("name", name.into());
+            self
+        }
+        ///Where a picture of a user is, or the picture itself as a data URI. It has at most 40000 characters.
+        pub fn picture_url(
+            mut self,
+            picture_url: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.set("pictureUrl", picture_url.into());
+            self
+        }
+    }
+    /**The body of `get_or_create_conversation`:
+
+- `channel` (required, at most 200 characters): The name of a channel that the integration defines: `channel`, `dm`, `thread`, ...
+- `tags` (required, each with at most 500 characters): Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag.
+- `integrationName` (at most 200 characters): Deprecated by Botpress: call an action of the integration instead.
+- `discriminateByTags` (each with at most 500 characters): The tags by which to look for what is stored, if not by all of them.*/
     pub type NewConversation = crate::record::New<Conversation>;
 }
 #[derive(Clone, Debug)]

@@ -436,11 +436,8 @@ async fn faults_do_what_they_say() {
             && fault == Fault::Truncated
         {
             assert_eq!(answer.status, 200);
-            assert!(answer.body_start.starts_with("{\"message\":{"), "{answer:?}");
-            assert!(
-                answer.headers["content-length"].to_str().unwrap().parse::<usize>().unwrap()
-                    > answer.body_start.len()
-            );
+            assert!(answer.body_start.is_empty(), "{answer:?}");
+            assert!(answer.headers["content-length"] != "0");
         }
     }
 }
