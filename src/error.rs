@@ -215,17 +215,14 @@ impl Error {
         self.maybe_stored
     }
 
-    /// Whether the webhook should be sent again: the message is not lost by that nor stored twice, and
-    /// another try may fare better. A program that takes webhooks answers by it:
+    /// Whether the channel should send its webhook again: that neither loses the message nor stores it twice,
+    /// and another try may succeed.
     ///
-    /// | what happened | `should_repeat` | what to do | answer |
-    /// | --- | --- | --- | --- |
-    /// | the request breaks the contract, or the API refused it for good | `false` | log it, or keep it to be looked at | 200 |
-    /// | it may be stored, and no tag identifies it | `false` | log it; sent again, it could be stored twice | 200 |
-    /// | it was not sent (no connection, deadline, rate limit, closed) | `true` | nothing | 503 |
-    /// | the API or a gateway failed (5xx, 408, 425, 429, a locked resource, no answer) | `true` | nothing | 503 |
-    /// | the token, the bot or the account was refused (401, 402, 403), or the settings are unusable | `true` | correct them; the channel keeps the message until then | 503 |
-    /// | the answer is not the API's | `true`, unless its status blames the request (400, 413, 415, 422) | check the base URL | 503 |
+    /// It is `false` in two cases: the request is wrong and stays wrong (it breaks the contract, or the API
+    /// rejected it for good), or the message may be stored and no tag identifies it. It is `true` for everything
+    /// else, also for a rejected token, bot or account (401, 402, 403) and for wrong settings: correct them before
+    /// the channel gives up. For a response that did not come from the API, it is `true` unless the status blames
+    /// the request (400, 413, 415, 422). A program that takes webhooks responds by it:
     ///
     /// ```
     /// # use botpress_messages::Error;

@@ -46,7 +46,7 @@ struct Kind {
 }
 
 fn kind(operation: &Operation) -> Kind {
-    let (prefix, exact, of_integration) = ("", false, true);
+    let (prefix, exact, of_integration) = (operation.record, false, true);
     match operation.record {
         "message" => {
             Kind { prefix: "msg", exact: true, of_integration: false, updates: &["payload"] }
