@@ -4,7 +4,7 @@
 //! a request must keep.
 //!
 //! `src/api.rs` includes `OUT_DIR/api.rs`, which is progenitor's client as it is, with its types refined.
-//! `src/generated.rs` includes `OUT_DIR/rules.rs`, and `src/attempt.rs` includes `OUT_DIR/records.rs`.
+//! `src/generated.rs` includes `OUT_DIR/rules.rs`, and `src/record.rs` includes `OUT_DIR/records.rs`.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What build.rs makes of the spec: types, rules and operations. `tests/snapshots/types.rs` shows it.
+//! The rules of requests and the operations, which build.rs makes of the spec: `tests/snapshots/rules.rs`.
 // Not all of it is used, and its style is the generator's.
 #![allow(dead_code, missing_docs, clippy::all)]
 
