@@ -15,7 +15,7 @@ use proc_macro2::TokenStream;
 use progenitor::{GenerationSettings, Generator, HooksMode};
 use quote::quote;
 
-use operations::{GetOrCreate, bodies, errors, headers, operations, records, sent, table};
+use operations::{errors, headers, operations, records, table};
 use serde_yaml::Value;
 use spec::{Result, parse, read, schemas};
 use types::{constructors, open_enums, refine};
@@ -73,24 +73,24 @@ fn generate(yaml: &str) -> Result<[(&'static str, String); 3]> {
     document::check(&document)?;
     documentation::prepare(&mut document);
     let schemas = schemas(&parse(&document)?)?;
+    let sent = input::sent(&document);
     input::prepare(&mut document);
     let mut spec = parse(&document)?;
     let base_url = spec.servers.first().map(|server| server.url.clone());
     let base_url = base_url.ok_or("servers: at least one is needed, the default base URL")?;
     let errors = errors(&spec, &schemas);
-    let sent = sent(&spec, &schemas);
     let operations = operations(&mut spec, &schemas)?;
 
     let headers = headers(&spec)?;
     let table = table(&operations, &schemas)?;
     let open_enums = open_enums(&schemas)?;
-    let mut api = file(progenitor(&spec, &document, &operations, open_enums.keys())?)?;
+    let mut api = file(progenitor(&spec, &document, open_enums.keys())?)?;
 
     let types = types(&mut api)?;
-    let constructors = constructors(types, &schemas, &sent)?;
+    let bodies = operations.iter().map(|operation| operation.body.as_str()).collect();
+    let constructors = constructors(types, &schemas, &sent, &bodies)?;
     let debugs = refine(types, &schemas, &errors)?;
-    let bodies = bodies(&operations, &schemas)?;
-    let additions = open_enums.values().chain(&constructors).chain([&debugs, &bodies]);
+    let additions = open_enums.values().chain(&constructors).chain([&debugs]);
     types.extend(file(quote!(#(#additions)*))?.items);
     let rules = file(quote! {
         /// Where the API is.
@@ -111,7 +111,6 @@ fn file(tokens: TokenStream) -> Result<syn::File> {
 fn progenitor<'a>(
     spec: &OpenAPI,
     document: &Value,
-    operations: &[GetOrCreate],
     provided: impl Iterator<Item = &'a String>,
 ) -> Result<TokenStream> {
     let mut settings = GenerationSettings::default();
@@ -123,10 +122,6 @@ fn progenitor<'a>(
     // As f64, a delay of 0 would be sent as 0.0.
     for name in spec.components.iter().flat_map(|c| &c.schemas).filter_map(number) {
         settings.with_replacement(name, "::serde_json::Number", [].into_iter());
-    }
-    // The bodies of get-or-create operations are this crate's own.
-    for GetOrCreate { body, .. } in operations {
-        settings.with_replacement(body, format!("crate::api::types::{body}"), [].into_iter());
     }
     for name in provided {
         settings.with_replacement(name, name, [].into_iter());

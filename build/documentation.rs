@@ -2,8 +2,54 @@
 
 use serde_yaml::Value;
 
-/// Changes every description of a document.
-pub fn prepare(value: &mut Value) {
+/// Changes every description of a document, and adds bounds to it.
+pub fn prepare(document: &mut Value) {
+    let named = document.get("components").and_then(|components| components.get("schemas"));
+    let named = named.cloned().unwrap_or_default();
+    add_bounds(document, &named);
+    make_plain(document);
+}
+
+/// Adds the bounds of a schema to its description.
+fn add_bounds(part: &mut Value, named: &Value) {
+    let bounds = bounds(part, named);
+    match part {
+        Value::Mapping(map) => {
+            let description = map.get_mut("description");
+            if let (Some(bounds), Some(Value::String(text))) = (bounds, description) {
+                text.push_str(&format!(" {bounds}"));
+            }
+            map.values_mut().for_each(|part| add_bounds(part, named));
+        }
+        Value::Sequence(list) => list.iter_mut().for_each(|part| add_bounds(part, named)),
+        _ => {}
+    }
+}
+
+/// The bounds of a string, or of the strings in a list or a map, in words.
+fn bounds(schema: &Value, named: &Value) -> Option<String> {
+    let of_each = |key| {
+        let mut each = schema.get(key)?;
+        if let Some(reference) = each.get("$ref") {
+            each = named.get(reference.as_str()?.rsplit('/').next()?)?;
+        }
+        (each.get("type")? == "string").then(|| bounds(each, named))?
+    };
+    let bound = |key| schema.get(key).and_then(Value::as_u64);
+    match schema.get("type")?.as_str()? {
+        "string" => match (bound("minLength"), bound("maxLength")) {
+            (Some(min), Some(max)) => Some(format!("It has {min} to {max} characters.")),
+            (Some(min), None) => Some(format!("It has at least {min} characters.")),
+            (None, Some(max)) => Some(format!("It has at most {max} characters.")),
+            (None, None) => None,
+        },
+        "array" => Some(of_each("items")?.replacen("It", "Each item", 1)),
+        "object" => Some(of_each("additionalProperties")?.replacen("It", "Each value", 1)),
+        _ => None,
+    }
+}
+
+fn make_plain(value: &mut Value) {
     match value {
         Value::Mapping(map) => {
             for (key, value) in map.iter_mut() {
@@ -16,11 +62,11 @@ pub fn prepare(value: &mut Value) {
                             }
                         }
                     }
-                    _ => prepare(value),
+                    _ => make_plain(value),
                 }
             }
         }
-        Value::Sequence(list) => list.iter_mut().for_each(prepare),
+        Value::Sequence(list) => list.iter_mut().for_each(make_plain),
         _ => {}
     }
 }

@@ -1,12 +1,18 @@
 //! What progenitor is given: the spec, with what it would turn into types that say less or cannot be read.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_yaml::Value;
+
+use crate::document::references;
 
 /// Keywords that are rules, and none of a type.
 const RULES: [&str; 3] = ["minLength", "maxLength", "pattern"];
+const SCHEMAS: &str = "#/components/schemas/";
 
 /// Changes a checked document into one that progenitor understands as it is meant.
 pub fn prepare(document: &mut Value) {
+    write_out_plain(document);
     let schemas =
         document.get_mut("components").and_then(|components| components.get_mut("schemas"));
     for (_, schema) in schemas.and_then(Value::as_mapping_mut).into_iter().flatten() {
@@ -31,6 +37,88 @@ pub fn prepare(document: &mut Value) {
             }
         }
     }
+}
+
+/// The names of the schemas that requests consist of.
+pub fn sent(document: &Value) -> BTreeSet<String> {
+    let paths = document.get("paths").and_then(Value::as_mapping).into_iter().flatten();
+    let operations = paths.filter_map(|(_, item)| item.as_mapping()).flatten();
+    let mut parts: Vec<_> =
+        operations.filter_map(|(_, operation)| operation.get("requestBody")).collect();
+    let mut sent = BTreeSet::new();
+    while let Some(part) = parts.pop() {
+        let mut found = Vec::new();
+        references(part, &mut found);
+        for name in found.iter().filter_map(|reference| reference.strip_prefix(SCHEMAS)) {
+            if sent.insert(name.to_owned()) {
+                parts.extend(named(document, name));
+            }
+        }
+    }
+    sent
+}
+
+/// Writes out, where it is used, each schema of a request that needs no type of its own: of a string with a
+/// name, progenitor would make a type that only some strings can become.
+fn write_out_plain(document: &mut Value) {
+    let plain = sent(document).into_iter().filter_map(|name| {
+        let schema = named(document, &name).filter(|schema| is_plain(schema))?;
+        Some((name, schema.clone()))
+    });
+    let plain: BTreeMap<_, _> = plain.collect();
+    write_out(document, &plain, &mut Vec::new());
+    let mut left = Vec::new();
+    references(document, &mut left);
+    let left: BTreeSet<_> = left.into_iter().map(str::to_owned).collect();
+    let schemas = document["components"]["schemas"].as_mapping_mut();
+    if let Some(schemas) = schemas {
+        let is_left = |name: &str| left.contains(&format!("{SCHEMAS}{name}"));
+        let is_needed = |name: &str| !plain.contains_key(name) || is_left(name);
+        schemas.retain(|name, _| name.as_str().is_none_or(is_needed));
+    }
+}
+
+/// A string, a list or a map, which Rust has without a name.
+fn is_plain(schema: &Value) -> bool {
+    match schema.get("type").and_then(Value::as_str) {
+        Some("string") => schema.get("enum").is_none() && schema.get("x-extensible-enum").is_none(),
+        Some("object") => schema.get("properties").is_none(),
+        Some("array") => true,
+        _ => false,
+    }
+}
+
+/// Replaces references to plain schemas by these, `within` some of them.
+fn write_out(part: &mut Value, plain: &BTreeMap<String, Value>, within: &mut Vec<String>) {
+    let reference = |part: &Value| {
+        let name = part.get("$ref")?.as_str()?.strip_prefix(SCHEMAS)?;
+        plain.get_key_value(name).map(|(name, schema)| (name.clone(), schema.clone()))
+    };
+    // `allOf` with one item gives it a description.
+    let item = part.get("allOf").and_then(Value::as_sequence).and_then(|items| items.first());
+    let found = reference(part).or_else(|| reference(item?));
+    if let Some((name, schema)) = found.filter(|(name, _)| !within.contains(name)) {
+        let mut written = schema.as_mapping().cloned().unwrap_or_default();
+        for (key, value) in part.as_mapping().into_iter().flatten() {
+            if !matches!(key.as_str(), Some("$ref" | "allOf")) {
+                written.insert(key.clone(), value.clone());
+            }
+        }
+        *part = Value::Mapping(written);
+        within.push(name);
+        write_out(part, plain, within);
+        within.pop();
+        return;
+    }
+    match part {
+        Value::Mapping(map) => map.values_mut().for_each(|part| write_out(part, plain, within)),
+        Value::Sequence(list) => list.iter_mut().for_each(|part| write_out(part, plain, within)),
+        _ => {}
+    }
+}
+
+fn named<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
+    document.get("components")?.get("schemas")?.get(name)
 }
 
 /// The schemas below one.

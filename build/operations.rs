@@ -31,7 +31,14 @@ pub struct GetOrCreate {
     /// Within which properties of the body the record is looked up, besides its tags.
     within: Vec<String>,
     properties: Vec<String>,
+    required: Vec<String>,
+    /// Whether the body can list the tags by which alone the record is looked up.
+    discriminates: bool,
 }
+
+/// Methods that every body of such an operation has.
+const METHODS: [&str; 7] =
+    ["from_json", "is_identified", "new", "optional_tag", "tag", "validate", "with_tags"];
 
 /// What makes an operation one that gets or creates a record.
 const EXTENSION: &str = "x-get-or-create";
@@ -97,11 +104,41 @@ fn get_or_create(
     let (record, says_created) = record(schemas, answer, property)?;
     let within = extension["within"].as_array().into_iter().flatten();
     let within = within.filter_map(|name| name.as_str().map(str::to_owned)).collect();
-    let properties = object(&schemas[body], &format!("components.schemas.{body}"))?;
-    if !properties.properties.contains_key("tags") {
-        return Err(format!(
-            "components.schemas.{body}: has no property `tags`, by which the record is found"
-        ));
+    let at = format!("components.schemas.{body}");
+    let object = object(&schemas[body], &at)?;
+    let tags = object.properties.get("tags");
+    let tags = tags.ok_or(format!("{at}: has no property `tags`, by which the record is found"))?;
+    let place = format!("{at}.properties.tags");
+    let values = match resolved(schemas, &tags.clone().unbox(), &place)?.schema_kind {
+        SchemaKind::Type(Type::Object(object)) if object.properties.is_empty() => {
+            object.additional_properties
+        }
+        _ => None,
+    };
+    match values {
+        Some(AdditionalProperties::Schema(values)) if is_text(schemas, &values, &place)? => {}
+        _ => return Err(format!("{place}: has to be an object whose values are strings")),
+    }
+    let discriminators = object.properties.get("discriminateByTags");
+    if let Some(discriminators) = discriminators {
+        let place = format!("{at}.properties.discriminateByTags");
+        let items = match resolved(schemas, &discriminators.clone().unbox(), &place)?.schema_kind {
+            SchemaKind::Type(Type::Array(array)) => array.items.map(ReferenceOr::unbox),
+            _ => None,
+        };
+        match items {
+            Some(items) if is_text(schemas, &items, &place)? => {}
+            _ => return Err(format!("{place}: has to be an array of strings")),
+        }
+    }
+    for name in object.properties.keys().filter(|name| !object.required.contains(name)) {
+        let method = names::snake(name);
+        if METHODS.contains(&method.as_str()) {
+            return Err(format!(
+                "{at}.properties.{name}: every record to get or create has a method `{method}`; \
+                 rename it, or require it"
+            ));
+        }
     }
     Ok(GetOrCreate {
         id,
@@ -112,8 +149,30 @@ fn get_or_create(
         record,
         says_created,
         within,
-        properties: properties.properties.keys().cloned().collect(),
+        properties: object.properties.keys().cloned().collect(),
+        required: object.required.clone(),
+        discriminates: discriminators.is_some(),
     })
+}
+
+/// A schema, also where it is only referred to.
+fn resolved(schemas: &Schemas, schema: &ReferenceOr<Schema>, at: &str) -> Result<Schema> {
+    match schema {
+        ReferenceOr::Item(schema) => Ok(schema.clone()),
+        ReferenceOr::Reference { reference } => resolve(schemas, reference, at).cloned(),
+    }
+}
+
+/// Whether a schema is that of any string.
+fn is_text(schemas: &Schemas, schema: &ReferenceOr<Schema>, at: &str) -> Result<bool> {
+    let schema = resolved(schemas, schema, at)?;
+    let is_open = !schema.schema_data.extensions.contains_key("x-extensible-enum");
+    Ok(is_open && matches!(&schema.schema_kind, SchemaKind::Type(kind) if is_string(kind)))
+}
+
+fn is_string(kind: &Type) -> bool {
+    matches!(kind, Type::String(string)
+        if string.enumeration.is_empty() && string.format == VariantOrUnknownOrEmpty::Empty)
 }
 
 /// The name of a schema for JSON.
@@ -171,11 +230,7 @@ fn record(schemas: &Schemas, answer: &str, record: &str) -> Result<(String, bool
             "a boolean, not null",
         )?;
     }
-    let text = |kind: &Type| {
-        matches!(kind, Type::String(string) if string.enumeration.is_empty()
-        && string.format == VariantOrUnknownOrEmpty::Empty)
-    };
-    has(schemas, &record, "id", text, "a string, not null")?;
+    has(schemas, &record, "id", is_string, "a string, not null")?;
     Ok((record, meta.is_some()))
 }
 
@@ -199,43 +254,6 @@ fn has(
     match schema.as_item().map(|schema| (&schema.schema_data, &schema.schema_kind)) {
         Some((data, SchemaKind::Type(kind))) if is(kind) && !data.nullable => Ok(()),
         _ => Err(format!("{at}: has to be {what}, written here, since the client reads it")),
-    }
-}
-
-/// The names of the schemas that requests consist of, except those of get-or-create operations.
-pub fn sent(spec: &OpenAPI, schemas: &Schemas) -> BTreeSet<String> {
-    let mut sent = BTreeSet::new();
-    for (_, _, operation) in spec.operations() {
-        let body = operation.request_body.as_ref().and_then(ReferenceOr::as_item);
-        let body = body.and_then(|body| body.content.get(JSON)?.schema.as_ref());
-        if !operation.extensions.contains_key(EXTENSION)
-            && let Ok(name) = named(body, "")
-        {
-            add_with_parts(name, schemas, &mut sent);
-        }
-    }
-    sent
-}
-
-/// Adds a schema, and those of its properties.
-fn add_with_parts(name: &str, schemas: &Schemas, found: &mut BTreeSet<String>) {
-    if !found.insert(name.to_owned()) {
-        return;
-    }
-    let Ok(object) = object(&schemas[name], "") else { return };
-    for property in object.properties.values() {
-        let property = property.clone().unbox();
-        let items = match property.as_item().map(|schema| &schema.schema_kind) {
-            Some(SchemaKind::Type(Type::Array(array))) => {
-                array.items.clone().map(ReferenceOr::unbox)
-            }
-            _ => None,
-        };
-        for schema in [Some(property), items].into_iter().flatten() {
-            if let Ok(name) = named(Some(&schema), "") {
-                add_with_parts(name, schemas, found);
-            }
-        }
     }
 }
 
@@ -311,93 +329,7 @@ pub fn table(operations: &[GetOrCreate], schemas: &Schemas) -> Result<TokenStrea
     })
 }
 
-/// The bodies, which are records to get or create: each with its bounds in the documentation, and a method for each
-/// text that need not be there.
-pub fn bodies(operations: &[GetOrCreate], schemas: &Schemas) -> Result<TokenStream> {
-    let mut code = TokenStream::new();
-    for GetOrCreate { id, body, record, .. } in operations {
-        let at = format!("components.schemas.{body}");
-        let object = object(&schemas[body], &at)?;
-        let mut doc = format!("The body of `{}`:\n", names::snake(id));
-        let mut setters = TokenStream::new();
-        for (name, property) in &object.properties {
-            let at = format!("{at}.properties.{name}");
-            let schema = match &property.clone().unbox() {
-                ReferenceOr::Item(schema) => schema.clone(),
-                ReferenceOr::Reference { reference } => resolve(schemas, reference, &at)?.clone(),
-            };
-            let required = object.required.contains(name);
-            let bounds = bounds(&schema, schemas);
-            let facts = [required.then_some("required"), bounds.as_deref()];
-            let facts: Vec<_> = facts.into_iter().flatten().collect();
-            let facts = match facts[..] {
-                [] => String::new(),
-                _ => format!(" ({})", facts.join(", ")),
-            };
-            let description = schema.schema_data.description.as_deref().unwrap_or_default();
-            let text = if description.is_empty() { "" } else { ": " };
-            doc += &format!("\n- `{name}`{facts}{text}{description}");
-            let is_text = matches!(&schema.schema_kind,
-                SchemaKind::Type(Type::String(string)) if string.enumeration.is_empty());
-            if !required && is_text && !schema.schema_data.deprecated {
-                let method = rust_name(&names::snake(name), &at)?;
-                let doc = match &bounds {
-                    Some(bounds) => format!("{description} It has {bounds}."),
-                    None => description.to_owned(),
-                };
-                setters.extend(quote! {
-                    #[doc = #doc]
-                    pub fn #method(
-                        mut self,
-                        #method: impl ::std::convert::Into<::std::string::String>,
-                    ) -> Self {
-                        self.set(#name, #method.into());
-                        self
-                    }
-                });
-            }
-        }
-        let [body, record] = [body, record].map(|name| rust_name(name, id));
-        let (body, record) = (body?, record?);
-        code.extend(quote! {
-            #[doc = #doc]
-            pub type #body = crate::record::New<#record>;
-        });
-        if !setters.is_empty() {
-            code.extend(quote!(impl crate::record::New<#record> { #setters }));
-        }
-    }
-    Ok(code)
-}
-
-/// The bounds of a text, or of the texts in a list or a map, in words.
-fn bounds(schema: &Schema, schemas: &Schemas) -> Option<String> {
-    let part = |schema: &ReferenceOr<Schema>| match schema {
-        ReferenceOr::Item(schema) => Some(schema.clone()),
-        ReferenceOr::Reference { reference } => resolve(schemas, reference, "").ok().cloned(),
-    };
-    match &schema.schema_kind {
-        SchemaKind::Type(Type::String(string)) => match (string.min_length, string.max_length) {
-            (Some(min), Some(max)) => Some(format!("{min} to {max} characters")),
-            (Some(min), None) => Some(format!("at least {min} characters")),
-            (None, Some(max)) => Some(format!("at most {max} characters")),
-            (None, None) => None,
-        },
-        SchemaKind::Type(Type::Array(array)) => {
-            let items = part(&array.items.clone()?.unbox())?;
-            Some(format!("each with {}", bounds(&items, schemas)?))
-        }
-        SchemaKind::Type(Type::Object(object)) => match &object.additional_properties {
-            Some(AdditionalProperties::Schema(values)) => {
-                Some(format!("each with {}", bounds(&part(values)?, schemas)?))
-            }
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// `Record` for each, which makes its call by the generated method.
+/// `GetOrCreate` for each body, which makes its call by the generated method.
 pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
     let records = operations.iter().enumerate().map(|(index, operation)| {
         let at = &operation.id;
@@ -406,35 +338,82 @@ pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
         let names = [&operation.body, &operation.record, &operation.answer];
         let [body, record, answer] = names.map(|name| rust_name(name, at));
         let (body, record, answer) = (body?, record?, answer?);
+        let record_name = &operation.property;
+        let within = operation.within.iter().map(|name| rust_name(&names::snake(name), at));
+        let within = within.collect::<Result<Vec<_>>>()?;
+        let discriminators = match operation.discriminates {
+            true => quote!(&self.discriminate_by_tags),
+            false => quote!(&[]),
+        };
+        let has = |name: &str| operation.required.iter().any(|property| property == name);
+        let conversation = has("conversationId").then(|| {
+            quote! {
+                fn conversation(&self) -> ::std::option::Option<&str> {
+                    ::std::option::Option::Some(&self.conversation_id)
+                }
+            }
+        });
+        let check_content = (has("type") && has("payload")).then(|| {
+            quote! {
+                fn check_content(
+                    &self,
+                    path: &crate::validate::Path<'_>,
+                    found: &mut ::std::vec::Vec<crate::validate::Violation>,
+                ) {
+                    crate::message::check_content(&self.type_, &self.payload, path, found);
+                }
+            }
+        });
         let created = if operation.says_created {
             quote!(answer.meta.map(|meta| meta.created))
         } else {
             quote!(::std::option::Option::None)
         };
         Ok(quote! {
-            impl crate::record::Record for crate::api::types::#record {
+            impl crate::record::GetOrCreate for crate::api::types::#body {
                 const OPERATION: &'static crate::generated::Operation =
                     &crate::generated::OPERATIONS[#index];
-                type Answer = crate::api::types::#answer;
+                type Record = crate::api::types::#record;
+                type Response = crate::api::types::#answer;
 
-                async fn call(
-                    client: &crate::api::Client,
-                    body: &crate::api::types::#body,
-                ) -> ::std::result::Result<
-                    crate::api::ResponseValue<Self::Answer>,
-                    crate::api::Error<()>,
+                fn tags(&self) -> &::std::collections::BTreeMap<
+                    ::std::string::String,
+                    ::std::string::String,
                 > {
-                    client.#method(body).await
+                    &self.tags
                 }
 
-                fn read(answer: Self::Answer) -> (Self, ::std::option::Option<bool>) {
+                fn discriminators(&self) -> &[::std::string::String] {
+                    #discriminators
+                }
+
+                fn within(&self) -> impl ::std::hash::Hash {
+                    (#record_name, #(&self.#within,)*)
+                }
+
+                async fn request(
+                    &self,
+                    client: &crate::api::Client,
+                ) -> ::std::result::Result<
+                    crate::api::ResponseValue<Self::Response>,
+                    crate::api::Error<()>,
+                > {
+                    client.#method(self).await
+                }
+
+                fn read(answer: Self::Response) -> (Self::Record, ::std::option::Option<bool>) {
                     (answer.#property, #created)
                 }
 
-                fn id(&self) -> &str {
-                    &self.id
+                fn id(record: &Self::Record) -> &str {
+                    &record.id
                 }
+
+                #conversation
+
+                #check_content
             }
+            record_methods!(crate::api::types::#body);
         })
     });
     Ok(records.collect::<Result<Vec<_>>>()?.into_iter().collect())

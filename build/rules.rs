@@ -7,7 +7,7 @@ use openapiv3::{
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use crate::spec::{Result, Schemas, name, resolve};
+use crate::spec::{Result, Schemas, is_private, name, resolve};
 
 /// The one pattern with a rule: a date of the calendar and a time in ISO 8601, whose fraction and offset may be
 /// missing.
@@ -108,12 +108,10 @@ pub fn rules(
             let properties = properties
                 .iter()
                 .map(|(name, schema)| {
-                    rules(
-                        schemas,
-                        &schema.clone().unbox(),
-                        &format!("{at}.properties.{name}"),
-                        outer,
-                    )
+                    let (at, schema) = (format!("{at}.properties.{name}"), schema.clone().unbox());
+                    let rules = rules(schemas, &schema, &at, outer)?;
+                    let private = schema.as_item().is_some_and(is_private);
+                    Ok(if private { quote!(Schema::Private(&#rules)) } else { rules })
                 })
                 .collect::<Result<Vec<_>>>()?;
             Ok(quote!(Schema::Object {

@@ -137,3 +137,8 @@ pub fn description<'a>(schema: &'a Schema, at: &str) -> Result<&'a str> {
     let description = schema.schema_data.description.as_deref();
     description.ok_or(format!("{at}: has no description; write one, which becomes documentation"))
 }
+
+/// Whether the values of a property are shown nowhere.
+pub fn is_private(schema: &Schema) -> bool {
+    schema.schema_data.extensions.contains_key("x-private")
+}

@@ -8,7 +8,7 @@ use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
 
 use crate::names;
-use crate::spec::{Result, Schemas, description, resolve, rust_name};
+use crate::spec::{Result, Schemas, description, is_private, resolve, rust_name};
 
 /// Puts the generated items right for those who use them: they may grow, have every trait that is true of
 /// them, document each field, and show nothing private.
@@ -134,10 +134,10 @@ fn mentions(tokens: TokenStream, names: &BTreeSet<String>) -> bool {
 /// The properties with `x-private`, each with its field.
 fn private(schema: &Schema) -> Vec<(String, String)> {
     let SchemaKind::Type(Type::Object(object)) = &schema.schema_kind else { return Vec::new() };
-    let private = object.properties.iter().filter(|(_, schema)| {
-        let schema = schema.as_item();
-        schema.is_some_and(|schema| schema.schema_data.extensions.contains_key("x-private"))
-    });
+    let private = object
+        .properties
+        .iter()
+        .filter(|(_, schema)| schema.as_item().is_some_and(|schema| is_private(schema)));
     private.map(|(name, _)| (name.clone(), names::snake(name))).collect()
 }
 
@@ -282,11 +282,13 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
 /// Constructors for every open object: `new` takes what is required, a method of its name sets
 /// what is optional, and `extra` adds a key that the contract does not name.
 ///
-/// The objects in `sent`, which requests consist of, have the same without `extra`.
+/// The objects in `sent`, which requests consist of, have the same without `extra`. The records among them
+/// have a `new` that is written by hand.
 pub fn constructors(
     items: &[syn::Item],
     schemas: &Schemas,
     sent: &BTreeSet<String>,
+    records: &BTreeSet<&str>,
 ) -> Result<Vec<TokenStream>> {
     let mut constructors = Vec::new();
     for (name, schema) in schemas {
@@ -364,17 +366,15 @@ pub fn constructors(
         let entries = entries
             .iter()
             .map(|(name, entry)| quote!(if !self.extra.contains_key(#name) { #entry }));
+        let new = quote! {
+            #[doc = #doc]
+            #[must_use]
+            pub fn new(#(#params),*) -> Self
+        };
         if open.is_none() {
-            constructors.push(quote! {
-                impl #ident {
-                    #[doc = #doc]
-                    #[must_use]
-                    pub fn new(#(#params),*) -> Self {
-                        Self { #(#fields),* }
-                    }
-                    #(#setters)*
-                }
-            });
+            let by_hand = records.contains(name.as_str());
+            let new = (!by_hand).then(|| quote!(#new { Self { #(#fields),* } }));
+            constructors.push(quote!(impl #ident { #new #(#setters)* }));
             continue;
         }
         constructors.push(quote! {
@@ -393,9 +393,7 @@ pub fn constructors(
                 }
             }
             impl #ident {
-                #[doc = #doc]
-                #[must_use]
-                pub fn new(#(#params),*) -> Self {
+                #new {
                     Self { #(#fields,)* extra: ::std::default::Default::default() }
                 }
                 #(#setters)*

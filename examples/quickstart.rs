@@ -10,7 +10,7 @@ use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 
-use botpress_messages::{Client, NewConversation, NewMessage, NewUser, content::Text};
+use botpress_messages::{Client, Delivery, NewConversation, NewUser, content::Text};
 use botpress_sandbox::Sandbox;
 use chrono::Utc;
 
@@ -44,18 +44,18 @@ async fn quickstart() -> Result<(), Box<dyn Error>> {
 
     println!("1. A person writes. The webhook knows the channel's ids, and the API gives its own.");
     let webhook_id = format!("quickstart-{}", Utc::now().timestamp_millis());
-    let message = NewMessage::new(
+    let delivery = Delivery::new(
         NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
         NewUser::new().tag("id", "U05BPU9V1KQ").name("Ann Petit"),
         Text::new("Hello from the quickstart"),
     )
     .tag("id", webhook_id);
-    let first = client.deliver(&message).await?;
+    let first = client.deliver(&delivery).await?;
     println!("   {} in {}", first.record.user_id, first.record.conversation_id);
     println!("   {}: {}", first.record.id, outcome(first.created));
 
     println!("2. The channel repeats the webhook: same tag, same message.");
-    let second = client.deliver(&message).await?;
+    let second = client.deliver(&delivery).await?;
     println!("   {}: {}", second.record.id, outcome(second.created));
     if first.record.id != second.record.id {
         return Err("the API stored the message twice".into());
@@ -64,11 +64,11 @@ async fn quickstart() -> Result<(), Box<dyn Error>> {
     println!("3. What is stored can be read back by its type:");
     println!("   {:?}", second.record.content());
 
-    println!("4. What breaks the contract is not sent. Everything wrong with it is told:");
+    println!("4. What breaks the contract is not sent. The error names every violation:");
     let nobody = NewUser::new().tag("id", "");
-    let invalid = NewMessage::new("conv_1", nobody, Text::new("Dark mode"))
+    let invalid = Delivery::new("conv_1", nobody, Text::new("Dark mode"))
         .tag("id", "x".repeat(501))
-        .discriminate_by(["id", "channelId"]);
+        .discriminate_by_tags(["id", "channelId"]);
     let Err(refused) = client.deliver(&invalid).await else {
         return Err("the invalid message was accepted".into());
     };

@@ -26,7 +26,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::{Router, body::Bytes, extract::State, routing::post};
 use botpress_channels::SigningSecret;
 use botpress_channels::slack::{self, Event};
-use botpress_messages::{Client, NewMessage, Retry};
+use botpress_messages::{Client, Delivery, Retry};
 use tokio::{net::TcpListener, time::sleep};
 use tracing::{debug, error, warn};
 
@@ -80,8 +80,8 @@ async fn receive(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Ans
         return Err((StatusCode::UNAUTHORIZED, "Slack did not sign this in the last five minutes"));
     }
     match slack::parse(&body) {
-        Event::Message { channel, ts, message, .. } => {
-            return deliver(&app.client, &channel, &ts, &message).await;
+        Event::Message { channel, ts, delivery, .. } => {
+            return deliver(&app.client, &channel, &ts, &delivery).await;
         }
         Event::Challenge(text) => return Ok(text),
         Event::Ignored { why } => debug!(why, "ignored"),
@@ -91,8 +91,8 @@ async fn receive(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Ans
     Ok(String::new())
 }
 
-async fn deliver(client: &Client, channel: &str, ts: &str, message: &NewMessage) -> Answer {
-    let Err(error) = client.deliver(message).await else { return Ok(String::new()) };
+async fn deliver(client: &Client, channel: &str, ts: &str, delivery: &Delivery) -> Answer {
+    let Err(error) = client.deliver(delivery).await else { return Ok(String::new()) };
     if error.should_repeat() {
         warn!(channel, ts, %error, "not known to be stored, so Slack is to repeat it");
         return Err((StatusCode::SERVICE_UNAVAILABLE, "send it again"));

@@ -13,16 +13,16 @@ use http_body_util::{LengthLimitError, Limited};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 
 use crate::api;
-use crate::error::{Answer, BoxError, ConfigError, ErrorKind, TransportError, innermost};
+use crate::error::{BoxError, ConfigError, ErrorKind, RawResponse, TransportError, innermost};
 use crate::headers::RateLimit;
-use crate::record::{New, Record};
+use crate::record::GetOrCreate;
 use crate::redaction::Secrets;
 
 /// What stands before the token in its header.
 pub(crate) const BEARER: &str = "Bearer ";
 
-/// No answer of the API comes near this: a message's payload may have 128 KB.
-const LONGEST_ANSWER: usize = 8 << 20;
+/// No response of the API comes near this: a message's payload may have 128 KB.
+const LONGEST_RESPONSE: usize = 8 << 20;
 
 /// A header of the generator's own, which the contract does not have.
 const API_VERSION: HeaderName = HeaderName::from_static("api-version");
@@ -54,6 +54,8 @@ pub struct Hooks {
     caller: Arc<Caller>,
     /// For one request.
     timeout: Duration,
+    /// What the caller adds.
+    headers: HeaderMap,
     /// Of a call with attempts.
     watch: Option<Arc<Watch>>,
 }
@@ -109,44 +111,50 @@ impl<T> Stored<T> {
 
 impl Caller {
     /// The generated client, which makes one attempt for each call.
-    pub(crate) fn api(self: &Arc<Self>, timeout: Duration) -> api::Client {
-        self.client(timeout, None)
+    pub(crate) fn api(self: &Arc<Self>, timeout: Duration, headers: &HeaderMap) -> api::Client {
+        self.client(timeout, headers, None)
     }
 
-    fn client(self: &Arc<Self>, timeout: Duration, watch: Option<Arc<Watch>>) -> api::Client {
-        let hooks = Hooks { caller: Arc::clone(self), timeout, watch };
+    fn client(
+        self: &Arc<Self>,
+        timeout: Duration,
+        headers: &HeaderMap,
+        watch: Option<Arc<Watch>>,
+    ) -> api::Client {
+        let hooks = Hooks { caller: Arc::clone(self), timeout, headers: headers.clone(), watch };
         api::Client::new_with_client(&self.base_url, self.http.clone(), hooks)
     }
 
-    /// Makes one request. `answered` hears of a response, whatever it says.
-    pub(crate) async fn attempt<T: Record>(
+    /// Makes one request. `on_response` receives status and headers of a response, whatever it is.
+    pub(crate) async fn attempt<R: GetOrCreate>(
         self: &Arc<Self>,
-        body: &New<T>,
+        record: &R,
         timeout: Duration,
-        answered: impl FnOnce(StatusCode, &HeaderMap) -> RateLimit,
-    ) -> Result<Stored<T>, ErrorKind> {
+        headers: &HeaderMap,
+        on_response: impl FnOnce(StatusCode, &HeaderMap) -> RateLimit,
+    ) -> Result<Stored<R::Record>, ErrorKind> {
         let watch = Arc::new(Watch::default());
         let _guard = Guard(&watch.body_left);
-        let client = self.client(timeout, Some(Arc::clone(&watch)));
-        let (answer, undecodable) = match T::call(&client, body).await {
+        let client = self.client(timeout, headers, Some(Arc::clone(&watch)));
+        let (response, undecodable) = match record.request(&client).await {
             Ok(response) => {
-                let rate_limit = answered(response.status(), response.headers());
-                let (record, created) = T::read(response.into_inner());
+                let rate_limit = on_response(response.status(), response.headers());
+                let (record, created) = R::read(response.into_inner());
                 return Ok(Stored { record, created, rate_limit });
             }
             Err(api::Error::UnexpectedResponse(response)) => {
-                answered(response.status(), response.headers());
+                on_response(response.status(), response.headers());
                 (read(response).await, None)
             }
             Err(api::Error::InvalidResponsePayload(body, error)) => {
-                (watch.answer(body, None, answered), Some(error))
+                (watch.response(body, None, on_response), Some(error))
             }
             Err(api::Error::ResponseBodyError(error)) => {
-                (watch.answer(Bytes::new(), Some(reason(error)), answered), None)
+                (watch.response(Bytes::new(), Some(reason(error)), on_response), None)
             }
-            Err(api::Error::CommunicationError(source)) => {
-                let sent = !watch.body_left.give_up() && !was_refused(&source);
-                return Err(ErrorKind::Transport(TransportError { source, sent }));
+            Err(api::Error::CommunicationError(error)) => {
+                let sent = !watch.body_left.give_up() && !was_refused(&error);
+                return Err(ErrorKind::Transport(TransportError::new(error, sent)));
             }
             // The builder has checked headers and URL, so this does not happen. If it does, it is reported.
             Err(other) => {
@@ -154,7 +162,7 @@ impl Caller {
                 return Err(ErrorKind::Config(ConfigError::new(text)));
             }
         };
-        Err(ErrorKind::from_answer(answer, undecodable, &self.secrets()))
+        Err(ErrorKind::from_response(response, undecodable, &self.secrets()))
     }
 
     fn secrets(&self) -> Secrets {
@@ -173,15 +181,15 @@ impl fmt::Debug for Caller {
 
 impl Watch {
     /// A response whose body came only in part or cannot be understood.
-    fn answer(
+    fn response(
         &self,
         body: Bytes,
         broken: Option<BoxError>,
-        answered: impl FnOnce(StatusCode, &HeaderMap) -> RateLimit,
-    ) -> Answer {
+        on_response: impl FnOnce(StatusCode, &HeaderMap) -> RateLimit,
+    ) -> RawResponse {
         let (status, headers) = self.head.get().cloned().unwrap_or_default();
-        answered(status, &headers);
-        Answer { status, headers, body, broken }
+        on_response(status, &headers);
+        RawResponse { status, headers, body, broken }
     }
 }
 
@@ -192,10 +200,11 @@ impl ClientHooks<Hooks> for api::Client {
         request: &mut reqwest::Request,
         _: &OperationInfo,
     ) -> Result<(), api::Error<E>> {
-        let Hooks { caller, timeout, watch } = self.inner();
+        let Hooks { caller, timeout, headers: added, watch } = self.inner();
         let headers = request.headers_mut();
         headers.remove(API_VERSION);
         headers.extend(caller.headers.clone());
+        headers.extend(added.clone());
         *request.timeout_mut() = Some(*timeout);
         if let (Some(watch), Some(body)) = (watch, request.body_mut().take()) {
             let watched = Watched { body, watch: Arc::clone(watch) };
@@ -211,11 +220,11 @@ impl ClientHooks<Hooks> for api::Client {
         _: &OperationInfo,
     ) -> reqwest::Result<reqwest::Response> {
         let response = self.client().execute(request).await?;
-        if response.content_length().is_some_and(|length| length <= LONGEST_ANSWER as u64) {
+        if response.content_length().is_some_and(|length| length <= LONGEST_RESPONSE as u64) {
             return Ok(response);
         }
         let response = http::Response::from(response);
-        Ok(response.map(|body| reqwest::Body::wrap(Limited::new(body, LONGEST_ANSWER))).into())
+        Ok(response.map(|body| reqwest::Body::wrap(Limited::new(body, LONGEST_RESPONSE))).into())
     }
 
     async fn post<E>(
@@ -284,7 +293,7 @@ impl http_body::Body for Watched {
 }
 
 /// Reads a response to its end, or as far as it comes.
-async fn read(mut response: reqwest::Response) -> Answer {
+async fn read(mut response: reqwest::Response) -> RawResponse {
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let (mut body, mut broken) = (BytesMut::new(), None);
     while broken.is_none() {
@@ -294,13 +303,13 @@ async fn read(mut response: reqwest::Response) -> Answer {
             Err(error) => broken = Some(reason(error)),
         }
     }
-    Answer { status, headers, body: body.freeze(), broken }
+    RawResponse { status, headers, body: body.freeze(), broken }
 }
 
 /// Why a body ends early.
 fn reason(error: reqwest::Error) -> BoxError {
     if innermost(&error).is::<LengthLimitError>() {
-        return format!("the response is longer than {LONGEST_ANSWER} bytes").into();
+        return format!("the response is longer than {LONGEST_RESPONSE} bytes").into();
     }
     error.into()
 }

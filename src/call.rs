@@ -1,42 +1,45 @@
-//! One call: its deadline, its turn, its attempts, and the waits between them.
+//! One call: its turn, and its attempts in four steps: admit, attempt, classify, wait.
 
+use std::hash::BuildHasher;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::api;
 use crate::attempt::{Caller, Stored};
-use crate::config::Shared;
+use crate::config::{Shared, Target};
 use crate::error::{Error, ErrorKind};
-use crate::limit::Limit;
-use crate::record::{New, Record};
-use crate::retry::{Budget, FOR_EVER, Retry, is_safe};
+use crate::limit::{Limit, Permit};
+use crate::record::{GetOrCreate, identity};
+use crate::retry::{Budget, FOR_EVER, Retry, Waits, is_safe};
 use crate::trace;
 use crate::turns::{SETTLES, Turn};
 
-/// Minimum time worth starting an attempt with.
+/// The least time that is worth an attempt.
 const LEAST: Duration = Duration::from_secs(1);
+/// How many times `SETTLES` a call waits at most before it repeats what may be stored.
+const LONGEST_SETTLING: f64 = 1.2;
 
 /// What the calls of a client and its clones share.
 pub(crate) struct CallContext {
-    caller: Arc<Caller>,
-    /// For one attempt.
-    pub(crate) timeout: Duration,
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) target: Target,
     limit: Limit,
     budget: Budget,
     pub(crate) shared: Arc<Shared>,
-    /// Keeps turns and remembered ids apart from those of other bots.
-    pub(crate) scope: usize,
+    /// A hash of the bot: messages are looked up across the bot, so calls take turns within it.
+    bot: u64,
 }
 
-/// One call, or the calls of one delivery: they share a deadline.
+/// One call, or the calls of one delivery, which share a deadline.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     pub(crate) context: &'a CallContext,
     retry: &'a Retry,
+    headers: &'a HeaderMap,
     deadline: CallDeadline,
 }
 
@@ -45,138 +48,103 @@ struct CallDeadline {
     end: Instant,
     /// When the last attempt is allowed to start.
     latest: Instant,
-    none: bool,
+    is_zero: bool,
 }
 
-/// What is known of a call so far.
-struct SoFar {
-    attempts: u32,
+/// What the attempts of a call came to.
+pub(crate) struct Outcome<T> {
+    /// The attempts that failed.
+    pub(crate) attempts: u32,
+    /// By any of them.
+    pub(crate) maybe_stored: bool,
+    pub(crate) result: Result<Stored<T>, ErrorKind>,
+}
+
+/// A call in progress.
+struct Attempts<'c, 'a, R> {
+    call: &'c Call<'a>,
+    record: &'c R,
+    /// Of the record, if tags identify it.
+    turn: Option<Turn<'a>>,
+    /// The record names an id that the API returned a moment ago, and that some of its servers may not know yet.
+    has_new_id: bool,
+    waits: Waits,
+    count: u32,
     maybe_stored: bool,
-    last: Option<ErrorKind>,
 }
 
 impl CallContext {
-    pub(crate) fn new(
-        caller: Caller,
-        timeout: Duration,
-        shared: Arc<Shared>,
-        scope: usize,
-    ) -> Self {
+    pub(crate) fn new(caller: Caller, target: Target, shared: Arc<Shared>) -> Self {
         let (limit, budget) = Default::default();
-        Self { caller: Arc::new(caller), timeout, limit, budget, shared, scope }
+        let bot = shared.hasher.hash_one(&target.bot_id);
+        Self { caller: Arc::new(caller), target, limit, budget, shared, bot }
     }
 
     /// The generated client.
-    pub(crate) fn api(&self) -> api::Client {
-        self.caller.api(self.timeout)
+    pub(crate) fn api(&self, retry: &Retry, headers: &HeaderMap) -> api::Client {
+        self.caller.api(retry.time_for_attempt(retry.deadline, false), headers)
     }
 }
 
 impl<'a> Call<'a> {
     /// Starts the clock.
-    pub(crate) fn start(context: &'a CallContext, retry: &'a Retry) -> Self {
-        Self { context, retry, deadline: CallDeadline::new(retry.deadline, context.timeout) }
+    pub(crate) fn start(
+        context: &'a CallContext,
+        retry: &'a Retry,
+        headers: &'a HeaderMap,
+    ) -> Self {
+        Self { context, retry, headers, deadline: CallDeadline::new(retry) }
     }
 
-    /// Waits until no other call for the same record is in flight, if the record has an identity.
-    pub(crate) async fn turn<T: Record>(
+    /// Gets or creates one record.
+    pub(crate) async fn get_or_create<R: GetOrCreate>(
         &self,
-        identity: Option<u64>,
-    ) -> Result<Option<Turn<'a>>, Error> {
-        let unsent = |kind| Err(Error::unsent(kind).at(T::OPERATION.record));
-        if self.deadline.none {
-            return unsent(ErrorKind::Deadline);
+        record: &R,
+    ) -> Result<Stored<R::Record>, Error> {
+        let identity = identity(record);
+        let outcome = match self.turn(identity).await {
+            Ok(turn) => self.attempts(record, turn, false).await,
+            Err(reason) => Outcome { attempts: 0, maybe_stored: false, result: Err(reason) },
+        };
+        outcome.result.map_err(|kind| {
+            Error::new(kind)
+                .with_attempts(outcome.attempts)
+                .with_maybe_stored(outcome.maybe_stored)
+                .with_identified(identity.is_some())
+                .of(R::OPERATION.record)
+        })
+    }
+
+    /// Waits until no other call with this key is in flight, if there is a key.
+    pub(crate) async fn turn(&self, key: Option<u64>) -> Result<Option<Turn<'a>>, ErrorKind> {
+        if self.deadline.is_zero {
+            return Err(ErrorKind::Deadline);
         }
-        let Some(identity) = identity else { return Ok(None) };
-        let turn = self.context.shared.turns.take((self.context.scope, identity));
-        match self.unless_closed(timeout_at(self.deadline.latest, turn)).await {
+        let Some(key) = key else { return Ok(None) };
+        let (since, turn) =
+            (Instant::now(), self.context.shared.turns.take((self.context.bot, key)));
+        let turn = self.unless_closed(timeout_at(self.deadline.latest, turn)).await;
+        trace::waited("another call for the same record or conversation", since);
+        match turn {
             Some(Ok(turn)) => Ok(Some(turn)),
-            Some(Err(_)) => unsent(ErrorKind::Deadline),
-            None => unsent(ErrorKind::Closed),
+            Some(Err(_)) => Err(ErrorKind::Deadline),
+            None => Err(ErrorKind::Closed),
         }
     }
 
-    /// Makes attempts and waits between them. With a turn, the record is identified.
-    pub(crate) async fn attempts<T: Record>(
+    /// Makes attempts until one succeeds, or none may follow. With a turn, tags identify the record.
+    pub(crate) async fn attempts<R: GetOrCreate>(
         &self,
-        body: &New<T>,
-        mut turn: Option<Turn<'_>>,
-    ) -> Result<Stored<T>, Error> {
-        let Self { context, retry, deadline } = *self;
-        let CallContext { caller, timeout, limit, budget, .. } = context;
-        let identified = turn.is_some();
-        let mut so_far = SoFar { attempts: 0, maybe_stored: false, last: None };
-        let fail = |so_far: SoFar, error| {
-            Error::after(so_far.attempts, error, so_far.maybe_stored, identified)
-                .at(T::OPERATION.record)
-        };
-        // The call ends before another attempt: for this reason, if there was none.
-        let end = |mut so_far: SoFar, reason| {
-            let error = so_far.last.take().unwrap_or(reason);
-            fail(so_far, error)
-        };
-        let mut waits = retry.waits();
-        loop {
-            let permit =
-                match self.unless_closed(limit.admit(deadline.latest, retry.waits_for_limit)).await
-                {
-                    Some(Ok(permit)) => permit,
-                    Some(Err(reason)) => return Err(end(so_far, reason)),
-                    None => return Err(end(so_far, ErrorKind::Closed)),
-                };
-            so_far.attempts += 1;
-            if let Some(turn) = &mut turn {
-                turn.in_flight = true;
-            }
-            let left = deadline.end.saturating_duration_since(Instant::now()).min(*timeout);
-            let answered = |status, headers: &_| permit.answered(status, headers);
-            let result = caller.attempt(body, left, answered).await;
-            drop(permit);
-            budget.count(result.as_ref().map(drop));
-            if let Some(turn) = &mut turn {
-                turn.in_flight = result.as_ref().is_err_and(ErrorKind::maybe_stored);
-            }
-            let error = match result {
-                Ok(stored) => {
-                    trace::attempt::<T>(so_far.attempts, None, None);
-                    return Ok(stored.following(so_far.maybe_stored));
-                }
-                Err(error) => error,
-            };
-            so_far.maybe_stored |= error.maybe_stored();
-            let again = is_safe(&error, identified)
-                && (so_far.attempts as usize) < retry.max_attempts
-                && (retry.waits_for_limit || error.status() != Some(StatusCode::TOO_MANY_REQUESTS));
-            let mut wait = again.then(|| {
-                let settles = match error.maybe_stored() {
-                    true => SETTLES.mul_f64(1.0 + fastrand::f64() / 2.0),
-                    false => Duration::ZERO,
-                };
-                waits
-                    .next()
-                    .unwrap_or_default()
-                    .max(settles)
-                    .max(error.retry_after().unwrap_or_default())
-            });
-            let in_time = |wait: &Duration| {
-                Instant::now().checked_add(*wait).is_some_and(|then| then <= deadline.latest)
-            };
-            trace::attempt::<T>(so_far.attempts, Some(&error), wait.filter(in_time));
-            loop {
-                wait = wait.filter(in_time);
-                let Some(time) = wait else {
-                    return Err(fail(so_far, error));
-                };
-                if self.unless_closed(sleep(time)).await.is_none() {
-                    return Err(fail(so_far, error));
-                }
-                if !budget.holds_back() {
-                    break;
-                }
-                wait = waits.next();
-            }
-            so_far.last = Some(error);
-        }
+        record: &R,
+        turn: Option<Turn<'a>>,
+        has_new_id: bool,
+    ) -> Outcome<R::Record> {
+        let (waits, count, maybe_stored) = (self.retry.waits(), 0, false);
+        let mut attempts =
+            Attempts { call: self, record, turn, has_new_id, waits, count, maybe_stored };
+        let result = attempts.run().await;
+        let failed = attempts.count - u32::from(result.is_ok());
+        Outcome { attempts: failed, maybe_stored: attempts.maybe_stored, result }
     }
 
     /// Waits, unless the client is closed before that.
@@ -187,12 +155,117 @@ impl<'a> Call<'a> {
     }
 }
 
+impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
+    async fn run(&mut self) -> Result<Stored<R::Record>, ErrorKind> {
+        let mut last = None;
+        loop {
+            let permit = match self.admit().await {
+                Ok(permit) => permit,
+                Err(reason) => return Err(last.unwrap_or(reason)),
+            };
+            let error = match self.attempt(permit).await {
+                Ok(stored) => return Ok(stored.following(self.maybe_stored)),
+                Err(error) => error,
+            };
+            let wait = self.classify(&error);
+            trace::attempt(R::OPERATION.name, self.count, Some(&error), wait);
+            match wait {
+                Some(wait) if self.wait(wait).await => last = Some(error),
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Waits for the rate limit.
+    async fn admit(&self) -> Result<Permit<'a>, ErrorKind> {
+        let Call { context, retry, deadline, .. } = *self.call;
+        let since = Instant::now();
+        let permit = context.limit.admit(deadline.latest, retry.waits_for_limit);
+        let permit = self.call.unless_closed(permit).await.unwrap_or(Err(ErrorKind::Closed));
+        trace::waited("the rate limit", since);
+        permit
+    }
+
+    /// Makes one request.
+    async fn attempt(&mut self, permit: Permit<'_>) -> Result<Stored<R::Record>, ErrorKind> {
+        let Call { context, retry, headers, deadline } = *self.call;
+        self.count += 1;
+        // If the call is dropped from here on, the request may still run at the server.
+        self.set_in_flight(true);
+        let timeout = deadline.time_for_attempt(retry);
+        let on_response = |status, headers: &_| permit.answered(status, headers);
+        let result = context.caller.attempt(self.record, timeout, headers, on_response).await;
+        drop(permit);
+        context.budget.count(result.as_ref().map(drop));
+        let may_run = result.as_ref().is_err_and(ErrorKind::maybe_stored);
+        self.set_in_flight(may_run);
+        self.maybe_stored |= may_run;
+        if result.is_ok() {
+            trace::attempt(R::OPERATION.name, self.count, None, None);
+        }
+        result
+    }
+
+    /// How long to wait for another attempt; `None` if none may follow.
+    fn classify(&mut self, error: &ErrorKind) -> Option<Duration> {
+        let retry = self.call.retry;
+        let is_new = self.has_new_id && error.is_unknown_id();
+        let is_limited = error.status() == Some(StatusCode::TOO_MANY_REQUESTS);
+        let may_follow = (is_new || is_safe(error, self.turn.is_some()))
+            && (self.count as usize) < retry.max_attempts
+            && (retry.waits_for_limit || !is_limited);
+        if !may_follow {
+            return None;
+        }
+        let settles = match error.maybe_stored() {
+            true => SETTLES.mul_f64(fastrand::f64() * (LONGEST_SETTLING - 1.0) + 1.0),
+            false => Duration::ZERO,
+        };
+        let wait = self.waits.next().unwrap_or_default();
+        Some(wait.max(settles).max(error.retry_after().unwrap_or_default()))
+            .filter(|wait| self.is_in_time(*wait))
+    }
+
+    /// Waits for another attempt; longer in an outage. Whether there is time for one.
+    async fn wait(&mut self, wait: Duration) -> bool {
+        let mut next = Some(wait);
+        while let Some(wait) = next.filter(|wait| self.is_in_time(*wait)) {
+            if self.call.unless_closed(sleep(wait)).await.is_none() {
+                return false;
+            }
+            if !self.call.context.budget.holds_back() {
+                return true;
+            }
+            next = self.waits.next();
+        }
+        false
+    }
+
+    fn is_in_time(&self, wait: Duration) -> bool {
+        let then = Instant::now().checked_add(wait);
+        then.is_some_and(|then| then <= self.call.deadline.latest)
+    }
+
+    fn set_in_flight(&mut self, in_flight: bool) {
+        if let Some(turn) = &mut self.turn {
+            turn.in_flight = in_flight;
+        }
+    }
+}
+
 impl CallDeadline {
-    fn new(time: Duration, timeout: Duration) -> Self {
-        let start = Instant::now();
+    fn new(retry: &Retry) -> Self {
+        let (start, time) = (Instant::now(), retry.deadline);
         let end = start.checked_add(time).unwrap_or(start + FOR_EVER);
         // With less time than this left, an attempt would only make a certain outcome uncertain.
-        let least = LEAST.min(timeout).min(time / 4);
-        Self { end, latest: end - least, none: time.is_zero() }
+        let least = LEAST.min(retry.time_for_attempt(time, false)).min(time / 4);
+        Self { end, latest: end - least, is_zero: time.is_zero() }
+    }
+
+    fn time_for_attempt(&self, retry: &Retry) -> Duration {
+        let now = Instant::now();
+        let left = self.end.saturating_duration_since(now);
+        let settled = now + retry.time_for_attempt(left, false) + SETTLES.mul_f64(LONGEST_SETTLING);
+        retry.time_for_attempt(left, retry.max_attempts == 1 || settled > self.latest)
     }
 }

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::api::types::Message;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::api::types::{Message, NewMessage};
 use crate::attempt::Stored;
 use crate::call::{Call, CallContext};
-use crate::config::{Builder, Checked, Target};
-use crate::delivery::deliver;
+use crate::config::{Builder, Checked, check_header};
+use crate::deliver::deliver;
+use crate::delivery::Delivery;
 use crate::error::Error;
 use crate::memory::Memory;
-use crate::record::{New, NewMessage, Record};
+use crate::record::{GetOrCreate, valid, violations};
 use crate::retry::Retry;
 use crate::trace;
 
@@ -19,16 +22,16 @@ use crate::trace;
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), botpress_messages::Error> {
-/// use botpress_messages::{Client, NewConversation, NewMessage, NewUser, content::Text};
+/// use botpress_messages::{Client, Delivery, NewConversation, NewUser, content::Text};
 ///
 /// let client = Client::from_env()?;
-/// let message = NewMessage::new(
+/// let delivery = Delivery::new(
 ///     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
 ///     NewUser::new().tag("id", "U05BPU9V1KQ"),
 ///     Text::new("Hello"),
 /// )
 /// .tag("ts", "1722441123.004619");
-/// let stored = client.deliver(&message).await?;
+/// let stored = client.deliver(&delivery).await?;
 /// println!("{} created: {:?}", stored.record.id, stored.created);
 /// # Ok(())
 /// # }
@@ -43,12 +46,12 @@ use crate::trace;
 pub struct Client {
     settings: Arc<Settings>,
     retry: Retry,
+    headers: HeaderMap,
 }
 
 /// What the clones of a client share.
 struct Settings {
     builder: Builder,
-    target: Target,
     calls: CallContext,
     memory: Arc<Memory>,
 }
@@ -96,89 +99,83 @@ impl Client {
     /// ```
     #[must_use]
     pub fn with_retry(&self, retry: Retry) -> Self {
-        Self { settings: Arc::clone(&self.settings), retry }
+        Self { retry, ..self.clone() }
     }
 
-    /// Finds the record by its tags or creates it: a [`NewMessage`](crate::NewMessage), a
+    /// The same client with one more header in every request, such as the `traceparent` of a webhook. They
+    /// share everything else.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the client sets this header itself.
+    pub fn with_header(&self, name: HeaderName, value: HeaderValue) -> Result<Self, Error> {
+        check_header(&name)?;
+        let mut headers = self.headers.clone();
+        headers.append(name, value);
+        Ok(Self { headers, ..self.clone() })
+    }
+
+    /// Gets the record with these tags or creates it: a [`NewMessage`](crate::NewMessage), a
     /// [`NewUser`](crate::NewUser) or a [`NewConversation`](crate::NewConversation). An attempt that
-    /// fails is repeated where that is safe, as [`Retry`] tells. Calls of this client and its clones for
-    /// the same record take turns: the second finds what the first created.
+    /// fails is repeated where that is safe; see [`Retry`]. Calls for the same record take turns: the second
+    /// finds what the first created.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) before anything is sent; any other
-    /// [`ErrorKind`](crate::ErrorKind) after the last attempt.
-    /// [`Error::maybe_stored`] tells whether the record may be stored all the same.
+    /// [`ErrorKind`](crate::ErrorKind) after the last attempt. [`Error::maybe_stored`] reports whether the
+    /// record may be stored although the call failed.
     ///
     /// # Cancellation
     ///
-    /// The future can be dropped at any time: nothing goes on without it, and the client stays as it
-    /// is. What was sent by then may be stored.
-    pub async fn get_or_create<T: Record>(&self, record: &New<T>) -> Result<Stored<T>, Error> {
+    /// The future can be dropped at any time. Nothing continues without it. What was sent before that may be
+    /// stored.
+    pub async fn get_or_create<R: GetOrCreate>(
+        &self,
+        record: &R,
+    ) -> Result<Stored<R::Record>, Error> {
         let call = async {
-            record.check()?;
-            let call = self.start();
-            let turn = call.turn::<T>(record.identity()).await?;
-            call.attempts(record, turn).await
+            valid(violations(record))?;
+            self.start().get_or_create(record).await
         };
-        let conversation = record.text("conversationId");
-        trace::call(T::OPERATION.name, self.bot_id(), conversation, call).await
+        trace::call(R::OPERATION.name, self.bot_id(), record.conversation(), R::id, call).await
     }
 
-    /// Delivers a message from a channel: asks for its user and its conversation, side by side, where it
-    /// has them in the place of their ids, and then for the message with the ids that these have.
+    /// Delivers a message from a channel: gets the ids of its user and its conversation, in parallel, and then
+    /// gets or creates the message.
     ///
-    /// ```
-    /// # use botpress_messages::{Client, Error};
-    /// use botpress_messages::{NewConversation, NewMessage, NewUser, content::Text};
-    ///
-    /// # async fn example(client: &Client) -> Result<(), Error> {
-    /// let message = NewMessage::new(
-    ///     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
-    ///     NewUser::new().tag("id", "U05BPU9V1KQ").name("Ann Petit"),
-    ///     Text::new("can someone restart **staging**?"),
-    /// )
-    /// .tag("ts", "1722441123.004619")
-    /// .tag("channelId", "C05C6ACTLPQ");
-    /// let stored = client.deliver(&message).await?;
-    /// assert!(stored.record.user_id.starts_with("user_"));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// All calls share the one deadline of [`Retry`](crate::Retry). Deliveries into one conversation go
-    /// one after the other, in the order in which their futures are first polled; others go side by side.
-    /// The ids of users and conversations are [remembered](crate::Builder::remember_ids), so that a known
-    /// person in a known conversation costs one request. An id that the API does not know any more is
-    /// forgotten and asked for again, once.
+    /// All calls share the deadline of [`Retry`]. Deliveries into one conversation run one after the other, in
+    /// the order in which their futures are first polled; deliveries into others run in parallel. The ids of
+    /// users and conversations are [remembered](Builder::remember_ids), so that a known person in a known
+    /// conversation costs one request. An id that the API does not know any more is requested again, once.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) before anything is sent, also of a user or a
-    /// conversation that no tag identifies: every delivery would create another. [`Error::step`] tells
-    /// which call failed, [`Error::user_id`] and [`Error::conversation_id`] what is stored by then, and
-    /// [`Error::maybe_stored`] whether the message may be.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) before anything is sent. [`Error::step`] names the call
+    /// that failed. [`Error::user_id`] and [`Error::conversation_id`] are what is known to be stored, and
+    /// [`Error::maybe_stored`] reports whether the message may be.
     ///
     /// # Cancellation
     ///
     /// As of [`get_or_create`](Self::get_or_create).
-    pub async fn deliver(&self, message: &NewMessage) -> Result<Stored<Message>, Error> {
-        let delivery = async {
-            message.validate()?;
-            deliver(self.start(), &self.settings.memory, message).await
+    pub async fn deliver(&self, delivery: &Delivery) -> Result<Stored<Message>, Error> {
+        let call = async {
+            delivery.validate()?;
+            deliver(self.start(), &self.settings.memory, delivery).await
         };
-        trace::call("deliver", self.bot_id(), message.conversation_id(), delivery).await
+        let conversation = delivery.conversation_id();
+        trace::call("deliver", self.bot_id(), conversation, NewMessage::id, call).await
     }
 
-    /// The generated client, with the credentials and the timeout of this one: for operations that no other
+    /// The generated client, with the credentials and the attempt timeout of this one: for operations that no other
     /// method covers, and for calls without retries. See [`api`](crate::api).
     pub fn api(&self) -> crate::api::Client {
-        self.settings.calls.api()
+        self.settings.calls.api(&self.retry, &self.headers)
     }
 
     /// The bot that it calls for.
     pub fn bot_id(&self) -> &str {
-        &self.settings.target.bot_id
+        &self.settings.calls.target.bot_id
     }
 
     /// Ends the waits of this client, its clones, and all clients that were made from it, for a program
@@ -190,7 +187,7 @@ impl Client {
     }
 
     fn start(&self) -> Call<'_> {
-        Call::start(&self.settings.calls, &self.retry)
+        Call::start(&self.settings.calls, &self.retry, &self.headers)
     }
 }
 
@@ -202,21 +199,45 @@ impl Builder {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config), which names the setting that is missing or
     /// unusable.
     pub fn build(self) -> Result<Client, Error> {
-        let Checked { settings: builder, target, caller, timeout, memory, shared } =
-            self.check()?;
-        let (retry, scope) = (builder.retry, shared.scope(&target));
-        let calls = CallContext::new(caller, timeout, shared, scope);
-        let settings = Settings { builder, target, calls, memory };
-        Ok(Client { settings: Arc::new(settings), retry })
+        let Checked { settings: builder, target, caller, memory, shared } = self.check()?;
+        let retry = builder.retry;
+        let calls = CallContext::new(caller, target, shared);
+        let settings = Settings { builder, calls, memory };
+        Ok(Client { settings: Arc::new(settings), retry, headers: HeaderMap::new() })
+    }
+}
+
+/// What delivers messages: a [`Client`], or a stand-in in tests.
+///
+/// ```
+/// use botpress_messages::{Deliver, Delivery, Error, ErrorKind, Message, Stored};
+///
+/// struct Closed;
+///
+/// impl Deliver for Closed {
+///     async fn deliver(&self, _: &Delivery) -> Result<Stored<Message>, Error> {
+///         Err(Error::new(ErrorKind::Closed))
+///     }
+/// }
+/// ```
+pub trait Deliver: Send + Sync {
+    /// As [`Client::deliver`].
+    fn deliver(
+        &self,
+        delivery: &Delivery,
+    ) -> impl Future<Output = Result<Stored<Message>, Error>> + Send;
+}
+
+impl Deliver for Client {
+    async fn deliver(&self, delivery: &Delivery) -> Result<Stored<Message>, Error> {
+        Self::deliver(self, delivery).await
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { target, calls, .. } = &*self.settings;
         f.debug_struct("Client")
-            .field("target", target)
-            .field("timeout", &calls.timeout)
+            .field("target", &self.settings.calls.target)
             .field("retry", &self.retry)
             .finish_non_exhaustive()
     }

@@ -2,8 +2,9 @@
 
 use std::env::VarError;
 use std::fmt;
+use std::hash::RandomState;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
@@ -20,9 +21,7 @@ use crate::memory::Memory;
 use crate::retry::Retry;
 use crate::turns::Turns;
 
-/// Defaults: for connecting, and for a whole attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const TIMEOUT: Duration = Duration::from_secs(20);
 /// Common servers close idle connections after 5 seconds.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How often an HTTP/2 connection is checked, and how long the server has to respond.
@@ -62,7 +61,6 @@ pub struct Builder {
     base_url: Option<String>,
     vouched_for: Option<String>,
     connect_timeout: Option<Duration>,
-    timeout: Option<Duration>,
     pub(crate) retry: Retry,
     remember_ids: Option<Duration>,
     headers: Vec<(String, String)>,
@@ -73,12 +71,12 @@ pub struct Builder {
     shared: Option<Arc<Shared>>,
 }
 
-/// State shared by all clients derived from one another, regardless of settings.
+/// What all clients derived from one another share, whatever their settings.
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) turns: Turns,
-    /// What the clients speak to, each once: its index is the scope of turns and remembered ids.
-    targets: Mutex<Vec<Target>>,
+    /// Hashes bots for the turns.
+    pub(crate) hasher: RandomState,
     /// Cancelled when the clients are closed.
     pub(crate) closed: CancellationToken,
 }
@@ -91,30 +89,17 @@ pub(crate) struct Checked {
     pub(crate) settings: Builder,
     pub(crate) target: Target,
     pub(crate) caller: Caller,
-    /// For an attempt.
-    pub(crate) timeout: Duration,
     pub(crate) memory: Arc<Memory>,
     pub(crate) shared: Arc<Shared>,
 }
 
-/// What a client speaks to, and for whom.
-#[derive(Clone, Debug, PartialEq)]
+/// The bot that a client calls, and as which integration.
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Target {
     base_url: String,
     pub(crate) bot_id: String,
     integration_id: Option<String>,
     integration_alias: Option<String>,
-}
-
-impl Shared {
-    /// The number of a target among those of all clients.
-    pub(crate) fn scope(&self, target: &Target) -> usize {
-        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        targets.iter().position(|known| known == target).unwrap_or_else(|| {
-            targets.push(target.clone());
-            targets.len() - 1
-        })
-    }
 }
 
 impl Builder {
@@ -185,13 +170,6 @@ impl Builder {
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self.reconnect()
-    }
-
-    /// How long an attempt may take, from connecting to the end of the answer; 20 seconds by default,
-    /// and never longer than what is left until the [deadline](Retry::deadline) of the call.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
     }
 
     /// How calls that fail are repeated; see [`Retry`] for the default.
@@ -280,7 +258,6 @@ impl Builder {
             integration_id,
             integration_alias: self.integration_alias.clone(),
         };
-        let timeout = self.timeout.unwrap_or(TIMEOUT);
         let settings = Self {
             env: false,
             token: Some(token),
@@ -292,7 +269,7 @@ impl Builder {
             shared: Some(Arc::clone(&shared)),
             ..self
         };
-        Ok(Checked { settings, target, caller, timeout, memory, shared })
+        Ok(Checked { settings, target, caller, memory, shared })
     }
 
     /// The explicit value, or else the variable's where the environment counts.
@@ -337,9 +314,7 @@ impl Builder {
             let what = format!("the header {name:?}");
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|e| ConfigError::because(format!("{what} cannot be sent"), &e))?;
-            if RESERVED.contains(&name) {
-                return Err(ConfigError::new(format!("{what} is set by the client itself")));
-            }
+            check_header(&name)?;
             headers.append(name, secret(header_value(&what, value)?));
         }
         header_value("the token", token)?;
@@ -375,6 +350,14 @@ impl Builder {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("bot_id", &self.bot_id).finish_non_exhaustive()
+    }
+}
+
+/// Rejects a header that the client sets itself.
+pub(crate) fn check_header(name: &HeaderName) -> Result<(), ConfigError> {
+    match RESERVED.contains(name) {
+        true => Err(ConfigError::new(format!("the client itself sets the header {name:?}"))),
+        false => Ok(()),
     }
 }
 

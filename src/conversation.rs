@@ -1,20 +1,13 @@
-//! The conversation: its constructor, and what only a conversation has.
+//! The constructor of conversations. Their other methods are generated.
 
-use serde_json::json;
+use crate::api::types::NewConversation;
 
-use crate::api::types::Conversation;
-use crate::record::New;
-
-impl New<Conversation> {
-    /// A conversation in a channel of the integration: `channel`, `dm`, `thread`, or how it calls them.
-    /// Tags identify it within that channel.
-    #[allow(clippy::self_named_constructors)] // nobody writes `New::new`
+impl NewConversation {
+    /// A conversation in a channel that the integration defines, such as `channel`, `dm` or `thread`. Tags
+    /// identify it within that channel.
+    #[must_use]
     pub fn new(channel: impl Into<String>) -> Self {
-        Self::from(json!({ "channel": channel.into(), "tags": {} }))
-    }
-
-    /// The channel that the conversation is in.
-    pub fn channel(&self) -> Option<&str> {
-        self.text("channel")
+        let (tags, integration_name, discriminate_by_tags) = Default::default();
+        Self { channel: channel.into(), tags, integration_name, discriminate_by_tags }
     }
 }

@@ -1,165 +1,295 @@
-//! One webhook: its user and its conversation, then its message.
+//! What a webhook knows of a message: its content, and its user and conversation by id or as records.
 
-use std::marker::PhantomData;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use futures_util::future::join;
-use serde_json::Value;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value, json};
 
-use crate::api::types::{Conversation, Message, User};
-use crate::attempt::Stored;
-use crate::call::Call;
-use crate::error::Error;
-use crate::memory::Memory;
-use crate::record::{New, NewMessage, Record, identity};
-use crate::trace;
-use crate::turns::Turn;
+use crate::api::types::{
+    Content, NewConversation, NewMessage, NewMessageOrigin, NewUser, Schedule,
+};
+use crate::error::{Error, ErrorKind};
+use crate::message::{object, parts};
+use crate::record::{GetOrCreate, check_record, hash_identity, identity, parse, read_at, valid};
+use crate::validate::{Path, Rule, Violation};
 
-struct Delivery<'a> {
-    call: Call<'a>,
-    memory: &'a Memory,
-    message: &'a NewMessage,
-    user: Option<ResolvedId<'a, User>>,
-    conversation: Option<ResolvedId<'a, Conversation>>,
-    /// Its turn in the conversation.
-    turn: Option<Turn<'a>>,
+/// A message for [`Client::deliver`](crate::Client::deliver), with what a webhook knows of its user and its
+/// conversation.
+///
+/// ```
+/// use botpress_messages::{Delivery, NewConversation, NewUser, content::Text};
+///
+/// let delivery = Delivery::new(
+///     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
+///     NewUser::new().tag("id", "U05BPU9V1KQ").name("Ann Petit"),
+///     Text::new("Hello"),
+/// )
+/// .tag("ts", "1722441123.004619");
+/// assert!(delivery.validate().is_ok());
+/// ```
+///
+/// In JSON it is a message with `user` in the place of `userId`, or `conversation` in the place of
+/// `conversationId`, or both: a line of `botpress-import`.
+#[must_use]
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// An id is empty where there is a record in its place.
+    pub(crate) message: NewMessage,
+    pub(crate) user: Option<NewUser>,
+    pub(crate) conversation: Option<NewConversation>,
 }
 
-/// The id of a user or a conversation that the message has as a record.
-struct ResolvedId<'a, T> {
-    body: &'a Value,
-    /// The key of its id in memory.
-    key: String,
-    id: Option<String>,
-    remembered: bool,
-    record: PhantomData<T>,
+/// A user or a conversation: by its id, or as a record to get or create first.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reference<R> {
+    /// The id that the API gave to it.
+    Id(String),
+    /// What identifies it.
+    New(R),
 }
 
-impl<'a> Delivery<'a> {
-    /// Waits for its turn in the conversation.
-    async fn start(
-        call: Call<'a>,
-        memory: &'a Memory,
-        message: &'a NewMessage,
+impl<R> Reference<R> {
+    /// The id, empty if there is a record.
+    fn split(self) -> (String, Option<R>) {
+        match self {
+            Self::Id(id) => (id, None),
+            Self::New(record) => (String::new(), Some(record)),
+        }
+    }
+}
+
+impl<R, S: Into<String>> From<S> for Reference<R> {
+    fn from(id: S) -> Self {
+        Self::Id(id.into())
+    }
+}
+
+impl From<NewUser> for Reference<NewUser> {
+    fn from(user: NewUser) -> Self {
+        Self::New(user)
+    }
+}
+
+impl From<NewConversation> for Reference<NewConversation> {
+    fn from(conversation: NewConversation) -> Self {
+        Self::New(conversation)
+    }
+}
+
+/// A message whose user and conversation are known by their ids.
+impl From<NewMessage> for Delivery {
+    fn from(message: NewMessage) -> Self {
+        Self { message, user: None, conversation: None }
+    }
+}
+
+impl Delivery {
+    /// A delivery of a content that Botpress knows; [`content`](crate::content) lists them.
+    pub fn new(
+        conversation: impl Into<Reference<NewConversation>>,
+        user: impl Into<Reference<NewUser>>,
+        content: impl Into<Content>,
+    ) -> Self {
+        let (type_, payload) = parts(&content.into());
+        Self::with_parts(conversation.into(), user.into(), type_, payload)
+    }
+
+    /// A delivery of a type that the bot defines itself. The payload serialises to a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if the payload does not serialise, or to anything but an object.
+    pub fn custom(
+        conversation: impl Into<Reference<NewConversation>>,
+        user: impl Into<Reference<NewUser>>,
+        message_type: impl Into<String>,
+        payload: impl Serialize,
     ) -> Result<Self, Error> {
-        let user = message.reference::<User>().map(|user| ResolvedId::new(&call, user));
-        let conversation = message.reference::<Conversation>();
-        let conversation = conversation.map(|body| ResolvedId::new(&call, body));
-        let turn = call.turn::<Message>(message.ordering_key()).await?;
-        Ok(Self { call, memory, message, user, conversation, turn })
+        let payload = object(payload)?;
+        Ok(Self::with_parts(conversation.into(), user.into(), message_type.into(), payload))
     }
 
-    async fn go(&mut self) -> Result<Stored<Message>, Error> {
-        let (user, conversation) = join(
-            resolve(&self.call, self.memory, &mut self.user),
-            resolve(&self.call, self.memory, &mut self.conversation),
-        )
-        .await;
-        let result = match user.and(conversation) {
-            Ok(()) => self.send().await,
-            Err(error) => Err(error),
-        };
-        result.map_err(|error| error.of_delivery(id(&self.user), id(&self.conversation)))
+    fn with_parts(
+        conversation: Reference<NewConversation>,
+        user: Reference<NewUser>,
+        type_: String,
+        payload: Map<String, Value>,
+    ) -> Self {
+        let (conversation_id, conversation) = conversation.split();
+        let (user_id, user) = user.split();
+        let message = NewMessage::with_parts(conversation_id, user_id, type_, payload);
+        Self { message, user, conversation }
     }
 
-    /// Sends the message with its ids.
-    async fn send(&mut self) -> Result<Stored<Message>, Error> {
-        let turn = self.call.turn::<Message>(self.message.identity()).await?;
-        let ids = [
-            self.user.as_ref().and_then(|user| Some(("userId", user.id.as_deref()?, "user"))),
-            self.conversation.as_ref().and_then(|conversation| {
-                Some(("conversationId", conversation.id.as_deref()?, "conversation"))
-            }),
-        ];
-        if let Some(ResolvedId { id: Some(id), .. }) = &self.conversation {
-            trace::conversation(id);
-        }
-        let message = self.message.with_ids(ids);
-        // If the call is dropped from here on, the message may be stored after the next one.
-        if let Some(turn) = &mut self.turn {
-            turn.in_flight = true;
-        }
-        let result = self.call.attempts(&message, turn).await;
-        self.lingers(result.as_ref().is_err_and(Error::maybe_stored));
-        result
-    }
-
-    fn lingers(&mut self, in_flight: bool) {
-        if let Some(turn) = &mut self.turn {
-            turn.in_flight = in_flight;
+    /// Reads a delivery from JSON and checks it, as [`validate`](Self::validate) does.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] with every violation.
+    pub fn from_json(json: impl AsRef<[u8]>) -> Result<Self, Error> {
+        let (mut json, mut found) = (parse(json.as_ref())?, Vec::new());
+        let user = read_reference(&mut json, "user", "userId", &mut found);
+        let conversation = read_reference(&mut json, "conversation", "conversationId", &mut found);
+        let ignored = ignored(user.is_some(), conversation.is_some());
+        let message = read_at(&Path::Root, json, &ignored, &mut found);
+        match message {
+            Some(message) if found.is_empty() => {
+                Ok(Self { message, user: user.flatten(), conversation: conversation.flatten() })
+            }
+            _ => Err(Error::unsent(ErrorKind::Invalid(found))),
         }
     }
 
-    /// Forgets the ids that were remembered, if there are any.
-    fn forget(&mut self) -> bool {
-        let forgotten = [forget(self.memory, &self.user), forget(self.memory, &self.conversation)];
-        forgotten.contains(&true)
-    }
-}
-
-impl<'a, T: Record> ResolvedId<'a, T> {
-    fn new(call: &Call<'_>, body: &'a Value) -> Self {
-        let key = format!("{} {} {body}", call.context.scope, T::OPERATION.record);
-        Self { body, key, id: None, remembered: false, record: PhantomData }
+    /// Sets a tag of the message. An empty value removes the tag of a stored one, and identifies nothing.
+    pub fn tag(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.map(|message| message.tag(name, value))
     }
 
-    fn recall(&mut self, memory: &Memory) -> bool {
-        self.id = memory.recall(&self.key);
-        self.remembered = self.id.is_some();
-        self.remembered
+    /// Sets a tag of the message if there is a value for it.
+    pub fn optional_tag(self, name: impl Into<String>, value: Option<impl Into<String>>) -> Self {
+        self.map(|message| message.optional_tag(name, value))
     }
 
-    async fn request(&mut self, call: &Call<'_>, memory: &Memory) -> Result<(), Error> {
-        let turn = call.turn::<T>(identity(T::OPERATION, self.body)).await?;
-        // Another delivery may have resolved it meanwhile.
-        if !self.recall(memory) {
-            let stored = call.attempts(&New::<T>::from(self.body.clone()), turn).await?;
-            memory.remember(self.key.clone(), stored.record.id());
-            self.id = Some(stored.record.id().to_owned());
+    /// Sets several tags of the message.
+    pub fn with_tags<N: Into<String>, V: Into<String>>(
+        self,
+        tags: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        self.map(|message| message.with_tags(tags))
+    }
+
+    /// The tags by which alone to look for the message, if not by all of them.
+    pub fn discriminate_by_tags(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.map(|message| message.discriminate_by_tags(names))
+    }
+
+    /// When to deliver the message, if not at once: after a [`Duration`](std::time::Duration), or at a
+    /// [`DateTime`](chrono::DateTime) or a [`SystemTime`](std::time::SystemTime).
+    pub fn schedule(self, when: impl Into<Schedule>) -> Self {
+        self.map(|message| message.schedule(when))
+    }
+
+    /// Where the message comes from, if not from a person.
+    pub fn origin(self, origin: NewMessageOrigin) -> Self {
+        self.map(|message| message.origin(origin))
+    }
+
+    fn map(self, change: impl FnOnce(NewMessage) -> NewMessage) -> Self {
+        Self { message: change(self.message), ..self }
+    }
+
+    /// The message. Its ids are empty where there is a record in their place.
+    pub fn message(&self) -> &NewMessage {
+        &self.message
+    }
+
+    /// The user, if it is given as a record.
+    pub fn user(&self) -> Option<&NewUser> {
+        self.user.as_ref()
+    }
+
+    /// The conversation, if it is given as a record.
+    pub fn conversation(&self) -> Option<&NewConversation> {
+        self.conversation.as_ref()
+    }
+
+    /// The id of the conversation, if it is given.
+    pub(crate) fn conversation_id(&self) -> Option<&str> {
+        Some(&*self.message.conversation_id).filter(|_| self.conversation.is_none())
+    }
+
+    /// Whether the endpoint can find the message again; see
+    /// [`NewMessage::is_identified`](crate::NewMessage::is_identified).
+    pub fn is_identified(&self) -> bool {
+        self.message.is_identified()
+    }
+
+    /// A number that is the same for deliveries into one conversation, for programs that queue them:
+    /// [`deliver`](crate::Client::deliver) keeps the order of deliveries with the same number. Another build of
+    /// the program may give another number. `None` if nothing identifies the conversation, which `deliver`
+    /// rejects.
+    pub fn ordering_key(&self) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        // Not the identity of the conversation itself: the delivery waits for that too.
+        "deliveries".hash(&mut hasher);
+        match &self.conversation {
+            Some(conversation) => hash_identity(conversation, &mut hasher)?,
+            None if self.message.conversation_id.is_empty() => return None,
+            None => self.message.conversation_id.hash(&mut hasher),
         }
-        Ok(())
+        Some(hasher.finish())
     }
-}
 
-/// Delivers a valid message, all calls within the deadline of this one.
-pub(crate) async fn deliver(
-    call: Call<'_>,
-    memory: &Memory,
-    message: &NewMessage,
-) -> Result<Stored<Message>, Error> {
-    let mut delivery = Delivery::start(call, memory, message).await?;
-    match delivery.go().await {
-        Err(earlier) if earlier.kind().is_unknown_id() && delivery.forget() => {
-            let result = delivery.go().await;
-            result
-                .map(|stored| stored.following(earlier.maybe_stored()))
-                .map_err(|error| error.following(&earlier))
+    /// Checks the delivery against the contract, as `deliver` does before it sends anything.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] with every violation; one is a user or a conversation that no tag identifies,
+    /// because every delivery would create another.
+    pub fn validate(&self) -> Result<(), Error> {
+        let mut found = Vec::new();
+        if let Some(user) = &self.user {
+            check_reference(&Path::Root.key("user"), user, &mut found);
         }
-        result => result,
+        if let Some(conversation) = &self.conversation {
+            check_reference(&Path::Root.key("conversation"), conversation, &mut found);
+        }
+        let ignored = ignored(self.user.is_some(), self.conversation.is_some());
+        check_record(&Path::Root, &self.message, &ignored, &mut found);
+        valid(found)
     }
 }
 
-/// Takes an id from memory or from the API.
-async fn resolve<T: Record>(
-    call: &Call<'_>,
-    memory: &Memory,
-    id: &mut Option<ResolvedId<'_, T>>,
-) -> Result<(), Error> {
-    let Some(id) = id else { return Ok(()) };
-    if id.recall(memory) {
-        return Ok(());
+/// As a line of `botpress-import`.
+impl Serialize for Delivery {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = json!(self.message);
+        for (name, id, record) in [
+            ("user", "userId", self.user.as_ref().map(|user| json!(user))),
+            (
+                "conversation",
+                "conversationId",
+                self.conversation.as_ref().map(|place| json!(place)),
+            ),
+        ] {
+            if let (Some(record), Some(line)) = (record, line.as_object_mut()) {
+                line.remove(id);
+                line.insert(name.to_owned(), record);
+            }
+        }
+        line.serialize(serializer)
     }
-    // A delivery that finds the id in memory does without the space for the call.
-    Box::pin(id.request(call, memory)).await
 }
 
-fn id<T>(resolved: &Option<ResolvedId<'_, T>>) -> Option<String> {
-    resolved.as_ref().and_then(|resolved| resolved.id.clone())
+/// The ids of a message that are empty because there is a record in their place.
+fn ignored(user: bool, conversation: bool) -> Vec<&'static str> {
+    let ids = [user.then_some("userId"), conversation.then_some("conversationId")];
+    ids.into_iter().flatten().collect()
 }
 
-fn forget<T>(memory: &Memory, resolved: &Option<ResolvedId<'_, T>>) -> bool {
-    let Some(ResolvedId { key, id: Some(id), remembered: true, .. }) = resolved else {
-        return false;
-    };
-    memory.forget(key, id);
-    true
+/// Takes a record from a message that has it in the place of an id; `Some(None)` if it is not valid.
+fn read_reference<R: GetOrCreate>(
+    message: &mut Value,
+    name: &'static str,
+    id: &'static str,
+    found: &mut Vec<Violation>,
+) -> Option<Option<R>> {
+    let message = message.as_object_mut()?;
+    let record = message.remove(name)?;
+    if message.insert(id.to_owned(), Value::String(String::new())).is_some() {
+        found.push(Violation::of(&Path::Root, Rule::OneOf(vec![id, name])));
+    }
+    let at = Path::Root.key(name);
+    let record = read_at::<R>(&at, record, &[], found);
+    if record.as_ref().is_some_and(|record| identity(record).is_none()) {
+        found.push(Violation::of(&at, Rule::Identified));
+    }
+    Some(record)
+}
+
+fn check_reference<R: GetOrCreate>(path: &Path<'_>, record: &R, found: &mut Vec<Violation>) {
+    check_record(path, record, &[], found);
+    if identity(record).is_none() {
+        found.push(Violation::of(path, Rule::Identified));
+    }
 }

@@ -18,15 +18,23 @@ use crate::validate::Violation;
 /// Statuses that by definition mean "not processed", whoever sent them.
 const UNPROCESSED: [StatusCode; 3] =
     [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+/// Errors that are about the settings or the account, not about the record.
+const CORRECTABLE: [ErrorType; 6] = [
+    ErrorType::Unauthorized,
+    ErrorType::PaymentRequired,
+    ErrorType::Forbidden,
+    ErrorType::QuotaExceeded,
+    ErrorType::ResourceNotFound,
+    ErrorType::MethodNotFound,
+];
 /// How much of a body is kept, in characters.
 const KEPT_BODY: usize = 1_000;
 
 /// Why a record was not stored, or why that is not known.
 ///
-/// What to do depends on [`maybe_stored`](Self::maybe_stored): if it is `false`, the record is not
-/// stored, and nothing was lost but the call. If it is `true`, one that its tags
-/// [identify](crate::New::is_identified) can be sent again without harm, since the endpoint then finds
-/// the first one. A webhook need not know more than whether it [`should_repeat`](Self::should_repeat).
+/// What to do depends on [`maybe_stored`](Self::maybe_stored). If it is `false`, the record is not stored. If
+/// it is `true`, a record that its tags identify can be sent again without harm: the endpoint finds the first
+/// one. A webhook needs to know only whether it [`should_repeat`](Self::should_repeat).
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -34,6 +42,10 @@ pub struct Error {
     maybe_stored: bool,
     /// Whether the endpoint can find the record again.
     identified: bool,
+    /// Whether another call may succeed, whatever the kind says.
+    is_transient: bool,
+    /// What `maybe_stored` is about.
+    record: &'static str,
     step: Option<&'static str>,
     user_id: Option<String>,
     conversation_id: Option<String>,
@@ -76,17 +88,17 @@ pub enum ErrorKind {
     Deadline,
     /// The client was [closed](crate::Client::close) before the first attempt. It was not sent.
     Closed,
-    /// The API answered with an error of its own.
+    /// The API responded with one of its errors.
     Api(Box<ApiError>),
-    /// The answer is not one of the API's: a gateway's page, an empty or a truncated body.
-    Answer(Box<AnswerError>),
-    /// No answer came: connection refused or reset, or timed out.
+    /// The response is not one of the API's: a gateway's page, an empty or a truncated body.
+    Response(Box<ResponseError>),
+    /// No response came: the connection was refused or reset, or timed out.
     Transport(TransportError),
 }
 
 /// What came back from the server, as far as it came.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct RawResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -116,19 +128,19 @@ pub struct ApiError {
     pub id: Option<String>,
     /// Further facts about the error.
     pub metadata: Map<String, Value>,
-    /// How long the answer asks to wait.
+    /// How long the response asks to wait.
     pub retry_after: Option<Duration>,
 }
 
-/// An answer that the contract does not know.
+/// A response that the contract does not know.
 #[non_exhaustive]
-pub struct AnswerError {
+pub struct ResponseError {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The headers of the answer.
+    /// The headers of the response.
     pub headers: HeaderMap,
     /// The first characters of the body, as far as it came; empty if a 200 was cut off. The text of the error and its `Debug` show
-    /// them only if the answer is not a 2xx: that one may hold a message.
+    /// them only if the response is not a 2xx: that one may contain a message.
     pub body_start: String,
     /// Whether it did not come to its end.
     cut: bool,
@@ -136,67 +148,83 @@ pub struct AnswerError {
     source: Option<BoxError>,
 }
 
-/// A call to which no answer came.
+/// A request without a response.
 #[derive(Debug)]
 pub struct TransportError {
-    pub(crate) source: reqwest::Error,
+    source: BoxError,
     /// Whether any of the request left: not without a connection.
-    pub(crate) sent: bool,
+    sent: bool,
 }
 
 impl Error {
-    /// An error for tests: that of a call for an identified record, after one attempt if it takes one.
+    /// An error for tests: of a call for an identified record, after one attempt if the kind takes one.
     ///
     /// ```
-    /// use botpress_messages::http::StatusCode;
-    /// use botpress_messages::{ApiError, Error, ErrorKind, ErrorType};
+    /// use botpress_messages::{Error, ErrorKind, TransportError};
     ///
-    /// let locked = ApiError::new(StatusCode::CONFLICT, ErrorType::ResourceLockedConflict, "locked");
-    /// assert!(Error::new(ErrorKind::Api(Box::new(locked))).should_repeat());
+    /// let reset = TransportError::new("connection reset", true);
+    /// let error = Error::new(ErrorKind::Transport(reset)).with_attempts(3).with_step("message");
+    /// assert!(error.maybe_stored() && error.should_repeat());
+    /// assert!(!error.with_identified(false).should_repeat());
     /// ```
     pub fn new(kind: ErrorKind) -> Self {
         let (attempts, maybe_stored) = (u32::from(kind.is_of_attempt()), kind.maybe_stored());
-        Self::after(attempts, kind, maybe_stored, true)
+        let (step, user_id, conversation_id) = Default::default();
+        Self {
+            kind,
+            attempts,
+            maybe_stored,
+            identified: true,
+            is_transient: false,
+            record: "message",
+            step,
+            user_id,
+            conversation_id,
+        }
+    }
+
+    /// The same after this number of attempts.
+    #[must_use]
+    pub fn with_attempts(self, attempts: u32) -> Self {
+        Self { attempts, ..self }
+    }
+
+    /// The same of a record that may be stored, or is not.
+    #[must_use]
+    pub fn with_maybe_stored(self, maybe_stored: bool) -> Self {
+        Self { maybe_stored, ..self }
+    }
+
+    /// The same of a record that tags identify, or do not.
+    #[must_use]
+    pub fn with_identified(self, identified: bool) -> Self {
+        Self { identified, ..self }
+    }
+
+    /// The same of this [step](Self::step).
+    #[must_use]
+    pub fn with_step(self, step: &'static str) -> Self {
+        Self { step: Some(step), ..self }
+    }
+
+    /// The same of a delivery whose user and conversation have these ids, as far as they are known.
+    #[must_use]
+    pub fn with_ids(self, user_id: Option<String>, conversation_id: Option<String>) -> Self {
+        Self { user_id, conversation_id, ..self }
+    }
+
+    pub(crate) fn with_transient(self, is_transient: bool) -> Self {
+        Self { is_transient, ..self }
+    }
+
+    /// The error of a call for one record.
+    pub(crate) fn of(self, record: &'static str) -> Self {
+        Self { record, step: Some(record), ..self }
     }
 
     /// An error before the first attempt.
     pub(crate) fn unsent(kind: ErrorKind) -> Self {
-        Self::after(0, kind, false, false)
-    }
-
-    /// An error after some attempts, of which one may have stored the record.
-    pub(crate) fn after(
-        attempts: u32,
-        kind: ErrorKind,
-        maybe_stored: bool,
-        identified: bool,
-    ) -> Self {
-        let (step, user_id, conversation_id) = Default::default();
-        Self { kind, attempts, maybe_stored, identified, step, user_id, conversation_id }
-    }
-
-    /// The error of the call for this record.
-    pub(crate) fn at(self, step: &'static str) -> Self {
-        Self { step: Some(step), ..self }
-    }
-
-    /// The same, of a delivery that has these ids by then. Its `maybe_stored` is about the message.
-    pub(crate) fn of_delivery(
-        self,
-        user_id: Option<String>,
-        conversation_id: Option<String>,
-    ) -> Self {
-        let maybe_stored = self.maybe_stored && self.step == Some("message");
-        Self { maybe_stored, user_id, conversation_id, ..self }
-    }
-
-    /// The same, of a call that had ended in another error before.
-    pub(crate) fn following(self, earlier: &Self) -> Self {
-        Self {
-            attempts: earlier.attempts + self.attempts,
-            maybe_stored: earlier.maybe_stored || self.maybe_stored,
-            ..self
-        }
+        Self::new(kind).with_identified(false)
     }
 
     /// What went wrong, in the last attempt if there were several.
@@ -226,7 +254,7 @@ impl Error {
     ///
     /// ```
     /// # use botpress_messages::Error;
-    /// fn answer(result: Result<(), Error>) -> u16 {
+    /// fn respond(result: Result<(), Error>) -> u16 {
     ///     match result {
     ///         Err(error) if error.should_repeat() => 503,
     ///         _ => 200,
@@ -234,7 +262,8 @@ impl Error {
     /// }
     /// ```
     pub fn should_repeat(&self) -> bool {
-        (self.identified || !self.maybe_stored) && self.kind.may_succeed_later()
+        let may_succeed = self.is_transient || self.kind.may_succeed_later();
+        may_succeed && (self.identified || !self.maybe_stored)
     }
 
     /// Which call of a delivery failed or could not start, that for the `user`, the `conversation` or the
@@ -255,14 +284,14 @@ impl Error {
 
     /// How long to wait before another call, if that is known.
     ///
-    /// This is what the last answer asks for: `Retry-After` in seconds or as a date; on a 429 also
+    /// This is what the last response asks for: `Retry-After` in seconds or as a date; on a 429 also
     /// `RateLimit-Reset` or `X-RateLimit-Reset`. For a request held back by the rate
     /// limit, it is how long the limit stays used up.
     pub fn retry_after(&self) -> Option<Duration> {
         self.kind.retry_after()
     }
 
-    /// The HTTP status, if there was an answer.
+    /// The HTTP status, if there was a response.
     pub fn status(&self) -> Option<StatusCode> {
         self.kind.status()
     }
@@ -275,38 +304,12 @@ impl Error {
         }
     }
 
-    /// The client is not set up right, and nothing was sent. Correct the setting that the text names.
-    pub fn is_config(&self) -> bool {
-        matches!(self.kind, ErrorKind::Config(_))
-    }
-
-    /// The request breaks the contract and was not sent. Correct what the
-    /// [violations](Self::violations) name; sending it again would end in the same way.
-    pub fn is_invalid(&self) -> bool {
-        matches!(self.kind, ErrorKind::Invalid(_))
-    }
-
-    /// The API answered with an error of its own. Its [`ErrorType`] says what to do.
-    pub fn is_api(&self) -> bool {
-        matches!(self.kind, ErrorKind::Api(_))
-    }
-
-    /// The answer is not one of the API's: a gateway's page, or another server. If it stays so, check the
-    /// base URL and what stands between.
-    pub fn is_answer(&self) -> bool {
-        matches!(self.kind, ErrorKind::Answer(_))
-    }
-
-    /// No answer came: the network, a proxy or the server failed. Try again later, or let the channel do it.
-    pub fn is_transport(&self) -> bool {
-        matches!(self.kind, ErrorKind::Transport(_))
-    }
-
-    /// The API does not accept the token, or not for this bot: 401 or 403. Correct token, bot or integration;
-    /// what the channel keeps until then is not lost. An earlier attempt may have
-    /// [stored](Self::maybe_stored) the record all the same.
+    /// The API rejects the token, or rejects it for this bot. Correct the token, the bot or the integration;
+    /// nothing is lost that the channel keeps until then. An earlier attempt may have
+    /// [stored](Self::maybe_stored) the record.
     pub fn is_auth(&self) -> bool {
-        matches!(self.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
+        let rejected = [ErrorType::Unauthorized, ErrorType::Forbidden];
+        matches!(&self.kind, ErrorKind::Api(e) if rejected.contains(&e.type_))
     }
 
     /// There were too many calls: 429, or the rate limit is known to be used up. Wait as
@@ -317,13 +320,13 @@ impl Error {
         refused || matches!(self.kind, ErrorKind::RateLimit(_))
     }
 
-    /// The time for the attempt was up, before or while the answer came, or that for the call before
+    /// The time for the attempt was up, before or while the response came, or that for the call before
     /// the first attempt. Try again later, or give the call more time.
     pub fn is_timeout(&self) -> bool {
         let cause = match &self.kind {
             ErrorKind::Deadline => return true,
-            ErrorKind::Transport(e) => Some(&e.source),
-            ErrorKind::Answer(e) => e.source.as_ref().and_then(|source| source.downcast_ref()),
+            ErrorKind::Transport(e) => e.http(),
+            ErrorKind::Response(e) => e.source.as_ref().and_then(|source| source.downcast_ref()),
             _ => None,
         };
         cause.is_some_and(reqwest::Error::is_timeout)
@@ -341,14 +344,14 @@ impl ErrorKind {
             Self::Deadline => "deadline",
             Self::Closed => "closed",
             Self::Api(e) => e.type_.as_str(),
-            Self::Answer(_) => "answer",
+            Self::Response(_) => "response",
             Self::Transport(_) => "transport",
         }
     }
 
     /// Whether it takes a request to fail like this.
     fn is_of_attempt(&self) -> bool {
-        matches!(self, Self::Api(_) | Self::Answer(_) | Self::Transport(_))
+        matches!(self, Self::Api(_) | Self::Response(_) | Self::Transport(_))
     }
 
     /// Whether the attempt that failed like this may have stored the record.
@@ -362,7 +365,7 @@ impl ErrorKind {
             // The API stores nothing that it rejects with 4xx, and 5xx says nothing about it.
             Self::Api(e) => !e.status.is_client_error(),
             // The responder is unknown, so trust only statuses that by definition mean "not processed".
-            Self::Answer(e) => !UNPROCESSED.contains(&e.status),
+            Self::Response(e) => !UNPROCESSED.contains(&e.status),
             Self::Transport(e) => e.sent,
         }
     }
@@ -375,7 +378,7 @@ impl ErrorKind {
                 let locked = e.type_ == ErrorType::ResourceLockedConflict;
                 e.status.is_server_error() || UNPROCESSED.contains(&e.status) || locked
             }
-            Self::Answer(e) => {
+            Self::Response(e) => {
                 let cut = e.status.is_success() && e.cut;
                 e.status.is_server_error() || UNPROCESSED.contains(&e.status) || cut
             }
@@ -387,16 +390,18 @@ impl ErrorKind {
     fn may_succeed_later(&self) -> bool {
         match self {
             Self::Invalid(_) => false,
-            Self::Api(e) => self.is_transient() || [401, 402, 403].contains(&e.status.as_u16()),
-            Self::Answer(e) => ![400, 413, 415, 422].contains(&e.status.as_u16()),
+            Self::Api(e) => {
+                let correctable = [401, 402, 403].contains(&e.status.as_u16());
+                correctable || CORRECTABLE.contains(&e.type_) || self.is_transient()
+            }
+            Self::Response(e) => ![400, 413, 415, 422].contains(&e.status.as_u16()),
             _ => true,
         }
     }
 
     /// Whether the API does not know an id that the request names.
     pub(crate) fn is_unknown_id(&self) -> bool {
-        let unknown =
-            [ErrorType::ReferenceNotFound, ErrorType::ResourceNotFound, ErrorType::ResourceGone];
+        let unknown = [ErrorType::ReferenceNotFound, ErrorType::ResourceGone];
         matches!(self, Self::Api(e) if unknown.contains(&e.type_))
     }
 
@@ -404,7 +409,7 @@ impl ErrorKind {
         match self {
             Self::RateLimit(wait) => Some(*wait),
             Self::Api(e) => e.retry_after,
-            Self::Answer(e) => requested_wait(e.status, &e.headers),
+            Self::Response(e) => requested_wait(e.status, &e.headers),
             _ => None,
         }
     }
@@ -412,18 +417,18 @@ impl ErrorKind {
     pub(crate) fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Api(e) => Some(e.status),
-            Self::Answer(e) => Some(e.status),
+            Self::Response(e) => Some(e.status),
             _ => None,
         }
     }
 
     /// The error for a response. It contains no secrets of the request, even if the server repeats them.
-    pub(crate) fn from_answer(
-        answer: Answer,
+    pub(crate) fn from_response(
+        response: RawResponse,
         undecodable: Option<serde_json::Error>,
         secrets: &Secrets,
     ) -> Self {
-        let Answer { status, headers, body, broken } = answer;
+        let RawResponse { status, headers, body, broken } = response;
         let failed = status.is_client_error() || status.is_server_error();
         if failed
             && let Ok(mut error) = serde_json::from_slice(&body)
@@ -434,7 +439,7 @@ impl ErrorKind {
         let cut = broken.is_some();
         let undecodable = undecodable.map(|error| without_values(&error).into());
         let body = secrets.hide(&String::from_utf8_lossy(&body), cut);
-        Self::Answer(Box::new(AnswerError {
+        Self::Response(Box::new(ResponseError {
             status,
             headers: headers
                 .iter()
@@ -450,15 +455,14 @@ impl ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let step = self.step.unwrap_or("message");
-        if step != "message" {
+        if let Some(step) = self.step.filter(|step| *step != "message") {
             write!(f, "{step}: ")?;
         }
         write!(f, "{}", self.kind)?;
         if self.attempts > 1 {
             write!(f, "; after {} attempts", self.attempts)?;
         }
-        if self.maybe_stored { write!(f, "; the {step} may be stored") } else { Ok(()) }
+        if self.maybe_stored { write!(f, "; the {} may be stored", self.record) } else { Ok(()) }
     }
 }
 
@@ -481,7 +485,7 @@ impl fmt::Display for ErrorKind {
             }
             Self::Closed => write!(f, "the client was closed, so it was not sent"),
             Self::Api(e) => write!(f, "{e}"),
-            Self::Answer(e) => write!(f, "{e}"),
+            Self::Response(e) => write!(f, "{e}"),
             Self::Transport(e) => write!(f, "{e}"),
         }
     }
@@ -539,7 +543,7 @@ impl fmt::Display for ApiError {
         let Self { status, type_, message, id, .. } = self;
         write!(
             f,
-            "the API answered {} {}: {}",
+            "the API responded {} {}: {}",
             status.as_u16(),
             OneLine(type_.as_str()),
             OneLine(message)
@@ -562,23 +566,23 @@ impl fmt::Display for ApiError {
 
 impl StdError for ApiError {}
 
-impl AnswerError {
-    /// An error for tests: a whole answer with this body.
+impl ResponseError {
+    /// An error for tests: a whole response with this body.
     pub fn new(status: StatusCode, body: impl Into<String>) -> Self {
         let headers = HeaderMap::new();
         Self { status, headers, body_start: body.into(), cut: false, source: None }
     }
 
-    /// Why the answer could not be read to its end, or not be understood, if that is the matter.
+    /// Why the response could not be read to its end or not be understood, if that is the cause.
     pub fn reason(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_ref().map(|source| &**source as _)
     }
 }
 
-impl fmt::Debug for AnswerError {
+impl fmt::Debug for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { status, headers, body_start, cut, source } = self;
-        let mut shown = f.debug_struct("AnswerError");
+        let mut shown = f.debug_struct("ResponseError");
         shown.field("status", status).field("headers", headers);
         match status.is_success() {
             true => shown.field("body_start", &format_args!("_")),
@@ -588,10 +592,10 @@ impl fmt::Debug for AnswerError {
     }
 }
 
-impl fmt::Display for AnswerError {
+impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        write!(f, "an answer that is not the API's: {}", self.status.as_u16())?;
+        write!(f, "a response that is not the API's: {}", self.status.as_u16())?;
         if let Some(content_type) = content_type {
             write!(f, ", {}", OneLine(content_type))?;
         }
@@ -610,26 +614,37 @@ impl fmt::Display for AnswerError {
     }
 }
 
-impl StdError for AnswerError {}
+impl StdError for ResponseError {}
 
 impl TransportError {
-    /// What the HTTP client says.
-    pub fn reason(&self) -> &reqwest::Error {
-        &self.source
+    /// An error for its cause, a [`reqwest::Error`] where the client makes it; `sent` if any of the request
+    /// may have left.
+    pub fn new(cause: impl Into<Box<dyn StdError + Send + Sync>>, sent: bool) -> Self {
+        Self { source: cause.into(), sent }
+    }
+
+    /// The cause.
+    pub fn reason(&self) -> &(dyn StdError + 'static) {
+        &*self.source
+    }
+
+    fn http(&self) -> Option<&reqwest::Error> {
+        self.source.downcast_ref()
     }
 }
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match (self.sent, self.source.is_timeout()) {
-            (false, _) if is_of_proxy(&self.source) => "the proxy made no connection to the API",
+        let http = self.http();
+        let what = match (self.sent, http.is_some_and(reqwest::Error::is_timeout)) {
+            (false, _) if is_of_proxy(&*self.source) => "the proxy made no connection to the API",
             (false, _) => "no connection to the API",
-            (true, true) => "no answer from the API in time",
-            (true, false) => "the connection broke before the answer came",
+            (true, true) => "no response from the API in time",
+            (true, false) => "the connection broke before the response came",
         };
-        let url =
-            self.source.url().map(|url| format!(" at {}", url.origin().ascii_serialization()));
-        write!(f, "{what}{}: {}", url.unwrap_or_default(), innermost(&self.source))
+        let url = http.and_then(|error| error.url());
+        let url = url.map(|url| format!(" at {}", url.origin().ascii_serialization()));
+        write!(f, "{what}{}: {}", url.unwrap_or_default(), innermost(&*self.source))
     }
 }
 
@@ -656,7 +671,7 @@ mod tests {
 
     fn page(status: u16) -> ErrorKind {
         let status = StatusCode::from_u16(status).unwrap();
-        ErrorKind::Answer(Box::new(AnswerError::new(status, "<html>")))
+        ErrorKind::Response(Box::new(ResponseError::new(status, "<html>")))
     }
 
     #[test]
@@ -706,6 +721,20 @@ mod tests {
                 unknown_id: false,
             },
             Case {
+                name: "a wrong base URL",
+                kind: api(404, ErrorType::ResourceNotFound),
+                maybe_stored: false,
+                should_repeat: [true, true],
+                unknown_id: false,
+            },
+            Case {
+                name: "a used-up quota",
+                kind: api(403, ErrorType::QuotaExceeded),
+                maybe_stored: false,
+                should_repeat: [true, true],
+                unknown_id: false,
+            },
+            Case {
                 name: "an account without credit",
                 kind: api(402, ErrorType::PaymentRequired),
                 maybe_stored: false,
@@ -730,32 +759,34 @@ mod tests {
         for Case { name, kind, maybe_stored, should_repeat, unknown_id } in cases {
             assert_eq!(kind.maybe_stored(), maybe_stored, "{name}");
             assert_eq!(kind.is_unknown_id(), unknown_id, "{name}");
-            let error = Error::after(1, kind, maybe_stored, true);
+            let error = Error::new(kind);
             assert_eq!(error.should_repeat(), should_repeat[0], "{name}, identified");
-            let error = Error { identified: false, ..error };
+            let error = error.with_identified(false);
             assert_eq!(error.should_repeat(), should_repeat[1], "{name}, not identified");
         }
     }
 
     #[test]
-    fn an_error_of_a_delivery_is_about_the_message() {
-        struct Case {
-            step: &'static str,
-            maybe_stored: bool,
+    fn only_a_rejected_token_is_an_error_of_authentication() {
+        for (type_, is_auth) in [
+            (ErrorType::Unauthorized, true),
+            (ErrorType::Forbidden, true),
+            (ErrorType::QuotaExceeded, false),
+            (ErrorType::InvalidPayload, false),
+        ] {
+            assert_eq!(Error::new(api(403, type_.clone())).is_auth(), is_auth, "{type_}");
         }
-        let cases = [
-            Case { step: "user", maybe_stored: false },
-            Case { step: "conversation", maybe_stored: false },
-            Case { step: "message", maybe_stored: true },
-        ];
-        for Case { step, maybe_stored } in cases {
-            let error = Error::after(2, page(502), true, true).at(step);
-            let error = error.of_delivery(Some("user_1".into()), None);
-            assert_eq!(error.maybe_stored(), maybe_stored, "{step}");
-            assert_eq!((error.step(), error.user_id()), (Some(step), Some("user_1")));
-            assert_eq!(error.conversation_id(), None);
-            let last = Error::after(1, page(429), false, true).following(&error);
-            assert_eq!((last.attempts(), last.maybe_stored()), (3, maybe_stored), "{step}");
-        }
+        assert!(!Error::new(page(403)).is_auth(), "a gateway says nothing about the token");
+    }
+
+    /// Whatever step failed last.
+    #[test]
+    fn the_text_is_about_the_message() {
+        let error = Error::new(page(502)).with_attempts(3).with_step("user");
+        let text = error.to_string();
+        assert!(text.starts_with("user: a response that is not the API's: 502"), "{text}");
+        assert!(text.ends_with("; after 3 attempts; the message may be stored"), "{text}");
+        let error = Error::new(page(502)).of("user").to_string();
+        assert!(error.ends_with("; the user may be stored"), "{error}");
     }
 }

@@ -45,6 +45,8 @@ pub enum Schema {
     },
     /// An object with exactly one of these properties.
     OneOf(&'static [(&'static str, Schema)]),
+    /// A value that no error shows.
+    Private(&'static Schema),
 }
 
 /// A form in which JSON has a date and time.

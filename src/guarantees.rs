@@ -2,10 +2,9 @@
 //!
 //! # What identifies a record
 //!
-//! The tags by which the endpoint looks for it: those that
-//! [`discriminate_by`](crate::New::discriminate_by) lists, or else all of them. Each needs a value, since
-//! nobody knows whether the endpoint passes over an empty one.
-//! [`is_identified`](crate::New::is_identified) tells. Without tags every call creates a record.
+//! The tags by which the endpoint looks for it: those that `discriminate_by_tags` lists, or else all of them.
+//! Each needs a value: the vendor does not say whether the endpoint skips an empty one.
+//! [`is_identified`](crate::NewMessage::is_identified) checks that. Without tags every call creates a record.
 //!
 //! | record | is looked for | further tags of a stored one |
 //! | --- | --- | --- |
@@ -13,8 +12,8 @@
 //! | user | within the integration | do not matter |
 //! | conversation | within the integration and its channel | do not matter |
 //!
-//! Take what the channel guarantees to be unique there, such as the id of the message, and leave out what
-//! may change from one webhook to the next, such as a name: it would split a person in two.
+//! Use what the channel guarantees to be unique there, such as the id of the message. Leave out what can change
+//! from one webhook to the next, such as a name: a changed name would create a second user.
 //!
 //! # What a call changes of a record that is found
 //!
@@ -24,7 +23,7 @@
 //! | user | tags, name, picture | further properties |
 //! | conversation | tags | channel |
 //!
-//! Before 1.80 nothing is. A message whose tags another conversation has already is refused
+//! Before 1.80 nothing is. A message whose tags another conversation has already is rejected
 //! (`AlreadyExists`). Tags that the request does not name stay; one with an empty value is removed.
 //!
 //! # How large, how often
@@ -32,7 +31,7 @@
 //! The API documents 128 KB for the payload of a message, 1 MB for a request, 100 requests a second, and
 //! 600 messages a minute from the people of one bot. The API enforces these, so this crate does not repeat
 //! them: what is too large comes back as `PayloadTooLarge` or `LimitExceeded`, and the rate limit is counted
-//! as [`Retry`](crate::Retry) tells. The bounds of the contract itself, such as 500 characters for the value
+//! as [`Retry`](crate::Retry) explains. The bounds of the contract itself, such as 500 characters for the value
 //! of a tag, are checked before anything is sent.
 //!
 //! # For how long
@@ -41,27 +40,28 @@
 //! any more.
 //!
 //! [`Client::deliver`](crate::Client::deliver) remembers the ids of users and conversations for an hour,
-//! or [as told](crate::Builder::remember_ids), by bot, integration and the whole request. What somebody
-//! else changes of a remembered user meanwhile stays as it is.
+//! or [another time](crate::Builder::remember_ids), by bot, integration and identifying tags, with the body
+//! that was last sent: a changed name is sent again. What somebody else changes of a remembered user meanwhile
+//! stays as it is.
 //!
 //! # What two calls at once do
 //!
 //! Calls of one [`Client`](crate::Client), its clones and the clients made from it take turns if they are
-//! for the same record (the same kind, bot and integration, and the same identifying tags), in the order in
-//! which they came. The second finds what the first created. After a call that was dropped, or ended
-//! without knowing, the next one waits a second, so that the server is done with what it was sent. One that
-//! stands still for longer with a request that it has in hand may get the next beside it.
+//! for the same record (the same kind, bot and identifying tags), in the order in which they came. The second
+//! finds what the first created. After a call that was dropped, or that may have stored its record, the next one
+//! waits a second, so that the server can finish the earlier request. If the server needs longer, it may process
+//! both at once.
 //!
-//! Deliveries into one conversation go one after the other, in the order in which their futures are first
-//! polled. What counts as one is what the caller says: an id, or the channel and the identifying tags;
-//! [`ordering_key`](crate::New::ordering_key) is a number for it. The same conversation under both is two.
-//! A delivery that fails leaves its place to the next.
+//! Deliveries into one conversation run one after the other, in the order in which their futures are first
+//! polled. A conversation is what the caller gives: an id, or the channel and the identifying tags. The same
+//! conversation given in both ways counts as two.
+//! [`ordering_key`](crate::Delivery::ordering_key) is a number for it. When a delivery fails, the next one starts.
 //!
-//! Two processes, or two clients that were not made from one another, do not know of each other. The vendor
+//! Two processes, or two clients that were not made from one another, know nothing of each other. The vendor
 //! does not promise that two simultaneous first calls create one record. Deliver a conversation from one
 //! process at a time where that matters.
 //!
-//! # What a call says
+//! # What the result of a call means
 //!
 //! | result | the record |
 //! | --- | --- |
@@ -71,15 +71,15 @@
 //! | `Err`, [`maybe_stored`](crate::Error::maybe_stored) is `false` | is not stored by this call |
 //! | `Err`, `maybe_stored` is `true` | may be stored by this call |
 //!
-//! A call says "not stored" only if not a byte of the record left, or if the server's own word is that it
-//! did not process it: a refusal by the API (4xx), 408, 425 or 429 by anyone, HTTP/2's REFUSED_STREAM, or
-//! a GOAWAY for a stream above its last one. Of a delivery, all this is about the message; its user and its
-//! conversation may be stored without it, and are found by the next try.
+//! A call reports "not stored" only if no byte of the record left, or if the server reports that it did not
+//! process it: a rejection by the API (4xx); 408, 425 or 429 from anyone; HTTP/2's REFUSED_STREAM; or a GOAWAY for
+//! a stream above its last one. Of a delivery, all this is about the message. Its user and its conversation may be
+//! stored without it, and the next try finds them.
 //!
 //! # What is not promised
 //!
-//! - That the API still has in a week what it said is stored: that is the vendor's.
-//! - That a record that may be stored is, or is not: only a repetition finds out, if tags identify it.
+//! - That the API keeps what it reported as stored.
+//! - Whether a record that may be stored is stored: only a repetition finds out, if tags identify it.
 //! - Order between conversations, and between deliveries that start at once on several threads.
 //! - Anything about a record that somebody else changes meanwhile: a late repetition undoes it.
-//! - The rate limit's share of other processes: what they use is seen in answers, not before.
+//! - The rate limit's share of other processes: what they use is known from responses, not before.

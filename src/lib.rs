@@ -10,6 +10,7 @@ mod client;
 mod config;
 mod conversation;
 mod decode;
+mod deliver;
 mod delivery;
 mod error;
 mod generated;
@@ -43,14 +44,17 @@ pub mod contract {
 }
 
 #[doc(inline)]
-pub use api::types::{Conversation, Direction, ErrorType, Message, Origin, User};
+pub use api::types::{
+    Conversation, Direction, ErrorType, Message, NewConversation, NewMessage, NewMessageOrigin,
+    NewUser, Origin, Schedule, User,
+};
 pub use attempt::Stored;
-pub use client::Client;
+pub use client::{Client, Deliver};
 pub use config::Builder;
-pub use error::{AnswerError, ApiError, ConfigError, Error, ErrorKind, TransportError};
+pub use delivery::{Delivery, Reference};
+pub use error::{ApiError, ConfigError, Error, ErrorKind, ResponseError, TransportError};
 pub use headers::RateLimit;
-pub use message::Schedule;
-pub use record::{New, NewConversation, NewMessage, NewUser, Record, Reference};
+pub use record::GetOrCreate;
 pub use retry::Retry;
 pub use validate::{Rule, Violation};
 

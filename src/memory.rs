@@ -1,58 +1,125 @@
 //! Remembered ids: those that the API gave to users and conversations.
 
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::time::Duration;
 
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-/// In bytes: enough for about 50,000 ids.
-const CAPACITY: u64 = 16 << 20;
-const EXPECTED_IDS: usize = 50_000;
-/// Bytes that an entry takes besides its texts, roughly.
-const OVERHEAD: usize = 96;
+use crate::record::{GetOrCreate, hash_identity};
 
-/// Ids by scope and the whole request, so that a changed name is requested anew.
+/// The number of ids. The cache divides it among parts that do not fill evenly, so 50,000 fit.
+const CAPACITY: usize = 60_000;
+
+/// Ids by what identifies the record. One is valid for the body that was last sent: a changed name is sent again.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    ids: Cache<String, Remembered, Size>,
-    lasts: Duration,
+    ids: Cache<u128, Remembered>,
+    /// Two hashes of 64 bits with random keys: nobody can find tags with the same key as those of another person.
+    hashers: [RandomState; 2],
+    lifetime: Duration,
+}
+
+/// What an id is remembered by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct MemoryKey {
+    identity: u128,
+    body: u128,
 }
 
 #[derive(Clone, Debug)]
 struct Remembered {
     id: String,
+    body: u128,
     since: Instant,
 }
 
-#[derive(Clone)]
-struct Size;
-
 impl Memory {
-    /// Remembers each id for this time; nothing at all if it is zero.
-    pub(crate) fn new(lasts: Duration) -> Self {
-        Self { ids: Cache::with_weighter(EXPECTED_IDS, CAPACITY, Size), lasts }
+    /// Remembers each id for this time; nothing if it is zero.
+    pub(crate) fn new(lifetime: Duration) -> Self {
+        let hashers = [RandomState::new(), RandomState::new()];
+        Self { ids: Cache::new(CAPACITY), hashers, lifetime }
     }
 
-    pub(crate) fn recall(&self, request: &str) -> Option<String> {
-        let Remembered { id, since } = self.ids.get(request)?;
-        (since.elapsed() < self.lasts).then_some(id)
+    /// The key of a record of this target, which is a bot and who calls it.
+    pub(crate) fn key<R: GetOrCreate + Hash>(&self, target: &impl Hash, record: &R) -> MemoryKey {
+        let identity = self.hash(|mut hasher| {
+            target.hash(&mut hasher);
+            _ = hash_identity(record, &mut hasher);
+            hasher.finish()
+        });
+        let body = self.hash(|mut hasher| {
+            record.hash(&mut hasher);
+            hasher.finish()
+        });
+        MemoryKey { identity, body }
     }
 
-    pub(crate) fn remember(&self, request: String, id: &str) {
-        if !self.lasts.is_zero() {
-            self.ids.insert(request, Remembered { id: id.to_owned(), since: Instant::now() });
+    fn hash(&self, hash: impl Fn(<RandomState as BuildHasher>::Hasher) -> u64) -> u128 {
+        let [high, low] =
+            self.hashers.each_ref().map(|state| u128::from(hash(state.build_hasher())));
+        high << 64 | low
+    }
+
+    pub(crate) fn recall(&self, key: &MemoryKey) -> Option<String> {
+        let Remembered { id, body, since } = self.ids.get(&key.identity)?;
+        (body == key.body && since.elapsed() < self.lifetime).then_some(id)
+    }
+
+    pub(crate) fn remember(&self, key: &MemoryKey, id: &str) {
+        if !self.lifetime.is_zero() {
+            let remembered =
+                Remembered { id: id.to_owned(), body: key.body, since: Instant::now() };
+            self.ids.insert(key.identity, remembered);
         }
     }
 
     /// Forgets this id, but not one that another call received meanwhile.
-    pub(crate) fn forget(&self, request: &str, id: &str) {
-        self.ids.remove_if(request, |remembered| remembered.id == id);
+    pub(crate) fn forget(&self, key: &MemoryKey, id: &str) {
+        self.ids.remove_if(&key.identity, |remembered| remembered.id == id);
     }
 }
 
-impl Weighter<String, Remembered> for Size {
-    fn weight(&self, request: &String, remembered: &Remembered) -> u64 {
-        (request.len() + remembered.id.len() + OVERHEAD) as u64
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::types::NewUser;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn user(id: usize) -> NewUser {
+        NewUser::new().tag("id", id.to_string())
+    }
+
+    #[test]
+    fn fifty_thousand_ids_fit() {
+        let memory = Memory::new(DAY);
+        let keys: Vec<_> = (0..50_000).map(|id| memory.key(&"bot", &user(id))).collect();
+        keys.iter().for_each(|key| memory.remember(key, "user_1"));
+        assert_eq!(keys.iter().filter(|key| memory.recall(key).is_some()).count(), 50_000);
+    }
+
+    #[test]
+    fn an_id_is_remembered_for_the_body_that_was_sent_last() {
+        let memory = Memory::new(DAY);
+        let [ann, on_leave] =
+            ["Ann", "Ann (on leave)"].map(|name| memory.key(&"bot", &user(1).name(name)));
+        memory.remember(&ann, "user_1");
+        assert_eq!(memory.recall(&ann).as_deref(), Some("user_1"));
+        assert_eq!(memory.recall(&on_leave), None);
+        memory.remember(&on_leave, "user_1");
+        assert_eq!(memory.recall(&ann), None);
+        assert_eq!(memory.recall(&memory.key(&"other bot", &user(1).name("Ann (on leave)"))), None);
+    }
+
+    #[test]
+    fn an_id_that_another_call_received_is_not_forgotten() {
+        let memory = Memory::new(DAY);
+        let key = memory.key(&"bot", &user(1));
+        memory.remember(&key, "user_2");
+        memory.forget(&key, "user_1");
+        assert_eq!(memory.recall(&key).as_deref(), Some("user_2"));
+        memory.forget(&key, "user_2");
+        assert_eq!(memory.recall(&key), None);
     }
 }

@@ -12,6 +12,9 @@ use crate::error::ErrorKind;
 /// Longer than anybody waits, and short enough for any clock.
 pub(crate) const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 
+/// The time for an attempt where the deadline allows more.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(20);
+
 /// How fast the budget forgets: a request weighs 1/e after this time.
 const MEMORY: Duration = Duration::from_secs(120);
 /// Requests allowed per accepted one.
@@ -26,7 +29,7 @@ const FREE_REQUESTS: f64 = 20.0;
 /// | what happened | is repeated |
 /// | --- | --- |
 /// | it was not sent (no connection), or the server did not process it (429, 408, 425, a locked resource, HTTP/2's REFUSED_STREAM and GOAWAY) | always |
-/// | it may be stored (reset, timeout, 5xx, an answer that is cut off) | if the record is [identified](crate::New::is_identified) |
+/// | it may be stored (reset, timeout, 5xx, an answer that is cut off) | if the record is identified by its tags |
 /// | it was refused (any other 4xx), led elsewhere (3xx), or has a whole answer that is not the API's (200) | never |
 ///
 /// The repetition for an identified record finds the first one. From API version 1.80 on it then updates
@@ -48,8 +51,12 @@ const FREE_REQUESTS: f64 = 20.0;
 pub struct Retry {
     pub(crate) max_attempts: usize,
     pub(crate) deadline: Duration,
+    attempt_timeout: Option<Duration>,
     pub(crate) waits_for_limit: bool,
 }
+
+/// The waits between the attempts of a call.
+pub(crate) type Waits = ExponentialBackoff;
 
 /// Holds retries back while the server accepts few requests: the client-side throttling of Google's SRE
 /// book, but only for retries.
@@ -69,7 +76,8 @@ struct Recent {
 impl Default for Retry {
     /// At most 20 attempts within 60 seconds.
     fn default() -> Self {
-        Self { max_attempts: 20, deadline: Duration::from_secs(60), waits_for_limit: true }
+        let (max_attempts, deadline) = (20, Duration::from_secs(60));
+        Self { max_attempts, deadline, attempt_timeout: None, waits_for_limit: true }
     }
 }
 
@@ -92,6 +100,14 @@ impl Retry {
         self
     }
 
+    /// How long an attempt may take, from connecting to the end of the response. By default it is a fifth of the
+    /// [deadline](Self::deadline), and at most 20 seconds: an attempt without a response leaves time for
+    /// another. One that leaves none gets all the time that is left.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = Some(timeout);
+        self
+    }
+
     /// Ends a call at once where the rate limit is used up, in place of waiting for the next window: with
     /// [`ErrorKind::RateLimit`] if that is known before, and with the API's 429 if it is not.
     pub fn fail_fast_at_limit(mut self) -> Self {
@@ -99,8 +115,14 @@ impl Retry {
         self
     }
 
+    /// The time for an attempt of the `left` time.
+    pub(crate) fn time_for_attempt(&self, left: Duration, is_last: bool) -> Duration {
+        let share = if is_last { left } else { self.deadline / 5 };
+        self.attempt_timeout.unwrap_or(share.min(LONGEST_ATTEMPT)).min(left)
+    }
+
     /// The waits before the second attempt, the third and so on.
-    pub(crate) fn waits(&self) -> ExponentialBackoff {
+    pub(crate) fn waits(&self) -> Waits {
         ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(100))
             .with_max_delay(Duration::from_secs(4))
@@ -171,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::api::types::ErrorType;
-    use crate::error::{Answer, AnswerError, ApiError, ConfigError, TransportError};
+    use crate::error::{ApiError, ConfigError, RawResponse, ResponseError, TransportError};
     use crate::redaction::Secrets;
 
     fn api(status: u16, type_: ErrorType) -> ErrorKind {
@@ -181,19 +203,18 @@ mod tests {
 
     fn page(status: u16) -> ErrorKind {
         let status = StatusCode::from_u16(status).unwrap();
-        ErrorKind::Answer(Box::new(AnswerError::new(status, "")))
+        ErrorKind::Response(Box::new(ResponseError::new(status, "")))
     }
 
     fn cut_page(status: u16) -> ErrorKind {
         let status = StatusCode::from_u16(status).unwrap();
         let (headers, body, broken) = (HeaderMap::new(), Bytes::new(), Some("cut".into()));
-        let answer = Answer { status, headers, body, broken };
-        ErrorKind::from_answer(answer, None, &Secrets::new([].into_iter()))
+        let response = RawResponse { status, headers, body, broken };
+        ErrorKind::from_response(response, None, &Secrets::new([].into_iter()))
     }
 
     fn transport(sent: bool) -> ErrorKind {
-        let source = reqwest::Client::new().get("no URL").build().unwrap_err();
-        ErrorKind::Transport(TransportError { source, sent })
+        ErrorKind::Transport(TransportError::new("reset", sent))
     }
 
     #[test]

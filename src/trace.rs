@@ -6,16 +6,18 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::attempt::Stored;
 use crate::error::{Error, ErrorKind};
-use crate::record::Record;
 
-/// Makes a call in a span of its own, and tells how it ended.
+/// Makes a call in a span of its own, and reports how it ended.
 #[cfg(feature = "tracing")]
-pub(crate) async fn call<T: Record>(
+pub(crate) async fn call<T>(
     operation: &'static str,
     bot: &str,
     conversation: Option<&str>,
+    id: fn(&T) -> &str,
     call: impl Future<Output = Result<Stored<T>, Error>>,
 ) -> Result<Stored<T>, Error> {
     use tracing::Instrument;
@@ -34,7 +36,7 @@ pub(crate) async fn call<T: Record>(
     let result = call.instrument(span.clone()).await;
     match &result {
         Ok(Stored { record, created, .. }) => {
-            span.record("id", record.id());
+            span.record("id", id(record));
             span.record("created", created);
         }
         Err(error) => span.in_scope(|| {
@@ -53,16 +55,17 @@ pub(crate) async fn call<T: Record>(
 }
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) fn call<T: Record>(
+pub(crate) fn call<T>(
     operation: &'static str,
     bot: &str,
     conversation: Option<&str>,
+    id: fn(&T) -> &str,
     call: impl Future<Output = Result<Stored<T>, Error>>,
 ) -> impl Future<Output = Result<Stored<T>, Error>> {
     call
 }
 
-/// Tells the conversation of a delivery, once its id is known.
+/// Records the conversation of a delivery, once its id is known.
 pub(crate) fn conversation(id: &str) {
     #[cfg(feature = "tracing")]
     {
@@ -74,11 +77,16 @@ pub(crate) fn conversation(id: &str) {
     }
 }
 
-/// Tells how an attempt ended, and how long the call waits for the next one.
-pub(crate) fn attempt<T: Record>(attempt: u32, error: Option<&ErrorKind>, wait: Option<Duration>) {
+/// Reports how an attempt ended, and how long the call waits for the next one.
+pub(crate) fn attempt(
+    operation: &'static str,
+    attempt: u32,
+    error: Option<&ErrorKind>,
+    wait: Option<Duration>,
+) {
     #[cfg(feature = "tracing")]
     tracing::debug!(
-        operation = T::OPERATION.name,
+        operation,
         http.request.resend_count = attempt.saturating_sub(1),
         http.response.status_code =
             error.map_or(Some(200), |error| error.status().map(|status| status.as_u16())),
@@ -94,13 +102,23 @@ pub(crate) fn attempt<T: Record>(attempt: u32, error: Option<&ErrorKind>, wait: 
     );
 }
 
-/// An error without what the request holds: a violation shows the value that is wrong.
+/// Reports that a call waited, and for what, if it was not only a moment.
+pub(crate) fn waited(what: &'static str, since: Instant) {
+    #[cfg(feature = "tracing")]
+    {
+        let wait_ms = since.elapsed().as_millis() as u64;
+        if wait_ms > 0 {
+            tracing::debug!(wait_ms, "waited for {what}");
+        }
+    }
+}
+
+/// An error without the values of the request, which a violation shows.
 #[cfg(feature = "tracing")]
 fn words(kind: &ErrorKind) -> String {
     match kind {
         ErrorKind::Invalid(violations) => {
-            let words =
-                violations.iter().map(|violation| format!("{} {}", violation.path, violation.rule));
+            let words = violations.iter().map(|v| format!("{} {}", v.path, v.rule));
             words.collect::<Vec<_>>().join("; ")
         }
         kind => kind.to_string(),

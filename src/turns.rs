@@ -24,8 +24,8 @@ struct KeyLocks {
     full: usize,
 }
 
-/// The scope of the client and the identity of the record.
-type Key = (usize, u64);
+/// A hash of the bot, and the identity of the record.
+pub(crate) type Key = (u64, u64);
 
 /// Locked by the call whose turn it is. Contains until when the request of an earlier call may still run
 /// at the server, if it may.

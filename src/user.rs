@@ -1,19 +1,17 @@
 //! The constructor of users. Their other methods are generated.
 
-use serde_json::json;
+use crate::api::types::NewUser;
 
-use crate::api::types::User;
-use crate::record::New;
-
-impl New<User> {
-    /// A user. Tags identify it: take the id that the channel gives to the person.
-    #[allow(clippy::self_named_constructors)] // nobody writes `New::new`
+impl NewUser {
+    /// A user. Tags identify it: use the id that the channel gives to the person.
+    #[must_use]
     pub fn new() -> Self {
-        Self::from(json!({ "tags": {} }))
+        let (tags, name, picture_url, integration_name, discriminate_by_tags) = Default::default();
+        Self { tags, name, picture_url, integration_name, discriminate_by_tags }
     }
 }
 
-impl Default for New<User> {
+impl Default for NewUser {
     fn default() -> Self {
         Self::new()
     }

@@ -1,14 +1,16 @@
-//! Holds a request body against the contract and reports every violation at once.
+//! Checks anything serialisable against the rules of the contract, and reports every violation at once.
 
 use std::fmt;
 
 use chrono::NaiveDate;
-use serde_json::Value;
+use serde::ser::{Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
 use crate::generated::{Date, Schema};
 
 /// Characters of a value in an error.
 const SHOWN: usize = 60;
+/// Levels of objects and arrays in a body. A response has more around what it returns, and serde_json reads 128.
+const MOST_LEVELS: usize = 100;
 
 /// One way in which a request breaks the contract.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,50 +18,50 @@ const SHOWN: usize = 60;
 pub struct Violation {
     /// Where in the body, as a JSON Pointer (RFC 6901): `/tags/id`. The body itself is the empty path.
     pub path: String,
-    /// What the contract asks for.
+    /// What the contract requires.
     pub rule: Rule,
-    /// What is there instead, as JSON and shortened; empty where something is missing.
+    /// What is there: an id, a type, a channel or a tag as JSON and shortened; of any other text only its
+    /// length, and of anything else its JSON type. Empty where something is missing.
     pub given: String,
 }
 
-/// What the contract asks of a value.
+/// What the contract requires of a value.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Rule {
-    /// The text has to be JSON; it is not from this place on.
+    /// The text must be JSON; it is not from this place on.
     Json {
         /// Counted from 1.
         line: usize,
         /// Counted from 1, in bytes.
         column: usize,
     },
-    /// The value has to be there.
+    /// The value is required.
     Required,
-    /// No property of this name is allowed.
+    /// No property has this name.
     Unknown,
-    /// The value has to be of this JSON type.
+    /// The value must be of this JSON type.
     Type(&'static str),
-    /// The string needs this many characters.
+    /// The string must have at least this number of characters.
     MinLength(usize),
-    /// The string may have this many characters.
+    /// The string must have at most this number of characters.
     MaxLength(usize),
-    /// The number has to be this large.
+    /// The number must be at least this.
     Minimum(f64),
-    /// A number has to be finite: JSON cannot express any other.
+    /// The number must be finite: JSON has no other.
     Finite,
-    /// The string has to be one of these.
+    /// The string must be one of these.
     Values(&'static [&'static str]),
-    /// The object has to have exactly one of these properties.
+    /// The object must have exactly one of these properties.
     OneOf(Vec<&'static str>),
-    /// The string has to be a date and time in ISO 8601.
+    /// The string must be a date and time in ISO 8601.
     DateTime,
-    /// The string has to name a tag of the same request.
+    /// Objects and arrays must be nested at most this deep.
+    Depth(usize),
+    /// The string must name a tag of the same request.
     NameOfTag,
-    /// Some tag with a value has to identify the record: without one, every delivery would create
-    /// another.
+    /// Tags must identify the record, each with a value: without one, every delivery would create another.
     Identified,
-    /// The record has no id yet: `Client::deliver` asks for it, the call for one record does not.
-    Delivered,
 }
 
 /// A place in a body. It becomes text only where something is wrong.
@@ -71,6 +73,429 @@ pub enum Path<'a> {
     Key(&'a Path<'a>, &'a str),
     /// An item of an array.
     Index(&'a Path<'a>, usize),
+}
+
+/// Adds to `found` every violation in `value`, which is at `path`. Of an object, the properties in `ignored` are
+/// not checked, whether they are there or not.
+pub fn check(
+    schema: &'static Schema,
+    path: &Path<'_>,
+    value: &(impl Serialize + ?Sized),
+    ignored: &[&str],
+    found: &mut Vec<Violation>,
+) {
+    let walk = Walk { schema, path, ignored, private: false, level: 0, found };
+    if value.serialize(walk).is_err() {
+        found.push(Violation::of(path, Rule::Type("JSON")));
+    }
+}
+
+/// Checks the value that serialises into it. It produces nothing.
+struct Walk<'a> {
+    schema: &'static Schema,
+    path: &'a Path<'a>,
+    ignored: &'a [&'a str],
+    /// No error shows the value.
+    private: bool,
+    level: usize,
+    found: &'a mut Vec<Violation>,
+}
+
+/// A value without parts.
+enum Scalar<'a> {
+    Text(&'a str),
+    Number(f64),
+    Other(&'static str),
+}
+
+/// Checks the items of an array or the properties of an object.
+struct Parts<'a> {
+    whole: Walk<'a>,
+    /// The number of parts so far, and how many of them no rule knows.
+    count: usize,
+    unknown: usize,
+    /// Required properties that did not come yet.
+    missing: Vec<&'static str>,
+    /// The property whose value comes next.
+    key: String,
+    /// Violations that were known before.
+    known: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn report(&mut self, rule: Rule, given: &Scalar<'_>) {
+        let given = match given {
+            Scalar::Text(text) if self.private => {
+                format!("a string of {}", characters(text.chars().count()))
+            }
+            Scalar::Text(text) => shorten(text),
+            Scalar::Number(number) if !self.private => number.to_string(),
+            other => other.kind().to_owned(),
+        };
+        self.found.push(Violation { path: self.path.to_string(), rule, given });
+    }
+
+    fn report_type(&mut self, expected: &'static str, given: &str) {
+        let (path, rule) = (self.path.to_string(), Rule::Type(expected));
+        self.found.push(Violation { path, rule, given: given.to_owned() });
+    }
+
+    /// Takes off what says that the value is private.
+    fn open(mut self) -> Self {
+        while let Schema::Private(schema) = self.schema {
+            (self.schema, self.private) = (schema, true);
+        }
+        self
+    }
+
+    fn scalar(self, given: Scalar<'_>) -> Result<(), fmt::Error> {
+        let mut walk = self.open();
+        match (walk.schema, &given) {
+            (Schema::Any, _) => {}
+            (Schema::String { min, max, values, date }, Scalar::Text(text)) => {
+                let length = text.chars().count();
+                if let Some(min) = min.filter(|min| length < *min) {
+                    walk.report(Rule::MinLength(min), &given);
+                }
+                if let Some(max) = max.filter(|max| length > *max) {
+                    walk.report(Rule::MaxLength(max), &given);
+                }
+                if !values.is_empty() && !values.contains(text) {
+                    walk.report(Rule::Values(values), &given);
+                }
+                if date.is_some_and(|date| !is_date(text, date)) {
+                    walk.report(Rule::DateTime, &given);
+                }
+            }
+            (Schema::Number { min }, Scalar::Number(number)) => {
+                if let Some(min) = min.filter(|min| number < min) {
+                    walk.report(Rule::Minimum(min), &given);
+                }
+            }
+            (schema, given) => walk.report_type(schema.expected(), given.kind()),
+        }
+        Ok(())
+    }
+
+    fn parts(self, kind: &'static str) -> Result<Parts<'a>, fmt::Error> {
+        let mut walk = self.open();
+        walk.level += 1;
+        let mut missing = Vec::new();
+        match (walk.schema, kind) {
+            (Schema::Any, _) | (Schema::Array(_), "an array") | (Schema::OneOf(_), "an object") => {
+            }
+            (Schema::Object { required, .. }, "an object") => {
+                missing.extend(required.iter().filter(|name| !walk.ignored.contains(*name)));
+            }
+            (schema, _) => {
+                walk.report_type(schema.expected(), kind);
+                walk.schema = &Schema::Any;
+            }
+        }
+        if walk.level == MOST_LEVELS + 1 {
+            walk.found.push(Violation::of(walk.path, Rule::Depth(MOST_LEVELS)));
+        }
+        let known = walk.found.len();
+        Ok(Parts { whole: walk, count: 0, unknown: 0, missing, key: String::new(), known })
+    }
+}
+
+impl Parts<'_> {
+    fn part(
+        &mut self,
+        schema: &'static Schema,
+        path: &Path<'_>,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<(), fmt::Error> {
+        let Walk { private, level, .. } = self.whole;
+        // What is too deep is reported already, and a stack is finite.
+        if level > MOST_LEVELS {
+            return Ok(());
+        }
+        value.serialize(Walk {
+            schema,
+            path,
+            ignored: &[],
+            private,
+            level,
+            found: self.whole.found,
+        })
+    }
+
+    fn item(&mut self, value: &(impl Serialize + ?Sized)) -> Result<(), fmt::Error> {
+        let schema =
+            if let Schema::Array(items) = self.whole.schema { items } else { &Schema::Any };
+        let path = self.whole.path.index(self.count);
+        self.count += 1;
+        self.part(schema, &path, value)
+    }
+
+    fn property(
+        &mut self,
+        name: &str,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<(), fmt::Error> {
+        let path = self.whole.path.key(name);
+        self.count += 1;
+        let (properties, others) = match self.whole.schema {
+            Schema::Object { properties, others, .. } => (*properties, *others),
+            Schema::OneOf(properties) => (*properties, None),
+            _ => (&[][..], Some(&Schema::Any)),
+        };
+        if self.whole.ignored.contains(&name) {
+            return Ok(());
+        }
+        self.missing.retain(|missing| *missing != name);
+        let known = properties.iter().find(|(known, _)| *known == name);
+        match known.map(|(_, schema)| schema).or(others) {
+            Some(schema) => self.part(schema, &path, value),
+            None => {
+                self.unknown += 1;
+                self.whole.found.push(Violation::of(&path, Rule::Unknown));
+                Ok(())
+            }
+        }
+    }
+
+    fn end(self) -> Result<(), fmt::Error> {
+        let Self {
+            whole: Walk { schema, path, found, .. }, count, unknown, missing, known, ..
+        } = self;
+        if let Schema::OneOf(properties) = schema
+            && (count, unknown) != (1, 0)
+        {
+            found.truncate(known);
+            let names = properties.iter().map(|(name, _)| *name).collect();
+            found.push(Violation::of(path, Rule::OneOf(names)));
+        }
+        found.extend(missing.iter().map(|name| Violation::of(&path.key(name), Rule::Required)));
+        Ok(())
+    }
+}
+
+/// Numbers of Rust, all of which are numbers in JSON.
+macro_rules! numbers {
+    ($($method:ident $type:ty)*) => {
+        $(fn $method(self, number: $type) -> Result<(), fmt::Error> {
+            self.scalar(Scalar::Number(number as f64))
+        })*
+    };
+}
+
+impl<'a> Serializer for Walk<'a> {
+    type Ok = ();
+    type Error = fmt::Error;
+    type SerializeSeq = Parts<'a>;
+    type SerializeMap = Parts<'a>;
+    type SerializeStruct = Parts<'a>;
+    // No type of a request has these.
+    type SerializeTuple = Impossible<(), fmt::Error>;
+    type SerializeTupleStruct = Impossible<(), fmt::Error>;
+    type SerializeTupleVariant = Impossible<(), fmt::Error>;
+    type SerializeStructVariant = Impossible<(), fmt::Error>;
+
+    numbers! {
+        serialize_i8 i8 serialize_i16 i16 serialize_i32 i32 serialize_i64 i64
+        serialize_u8 u8 serialize_u16 u16 serialize_u32 u32 serialize_u64 u64
+        serialize_f32 f32 serialize_f64 f64
+    }
+
+    fn serialize_str(self, text: &str) -> Result<(), fmt::Error> {
+        self.scalar(Scalar::Text(text))
+    }
+
+    fn serialize_char(self, c: char) -> Result<(), fmt::Error> {
+        self.scalar(Scalar::Text(c.encode_utf8(&mut [0; 4])))
+    }
+
+    fn serialize_bool(self, _: bool) -> Result<(), fmt::Error> {
+        self.scalar(Scalar::Other("a boolean"))
+    }
+
+    fn serialize_unit(self) -> Result<(), fmt::Error> {
+        self.scalar(Scalar::Other("null"))
+    }
+
+    fn serialize_none(self) -> Result<(), fmt::Error> {
+        self.serialize_unit()
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), fmt::Error> {
+        self.serialize_unit()
+    }
+
+    fn serialize_bytes(self, _: &[u8]) -> Result<(), fmt::Error> {
+        self.scalar(Scalar::Other("an array"))
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), fmt::Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), fmt::Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+    ) -> Result<(), fmt::Error> {
+        self.serialize_str(variant)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), fmt::Error> {
+        let mut parts = self.parts("an object")?;
+        parts.property(variant, value)?;
+        parts.end()
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Parts<'a>, fmt::Error> {
+        self.parts("an array")
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Parts<'a>, fmt::Error> {
+        self.parts("an object")
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Parts<'a>, fmt::Error> {
+        self.parts("an object")
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, fmt::Error> {
+        Err(fmt::Error)
+    }
+
+    fn serialize_tuple_struct(
+        self,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleStruct, fmt::Error> {
+        Err(fmt::Error)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeTupleVariant, fmt::Error> {
+        Err(fmt::Error)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self::SerializeStructVariant, fmt::Error> {
+        Err(fmt::Error)
+    }
+}
+
+impl SerializeSeq for Parts<'_> {
+    type Ok = ();
+    type Error = fmt::Error;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), fmt::Error> {
+        self.item(value)
+    }
+
+    fn end(self) -> Result<(), fmt::Error> {
+        self.end()
+    }
+}
+
+impl SerializeStruct for Parts<'_> {
+    type Ok = ();
+    type Error = fmt::Error;
+
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), fmt::Error> {
+        self.property(name, value)
+    }
+
+    fn end(self) -> Result<(), fmt::Error> {
+        self.end()
+    }
+}
+
+impl SerializeMap for Parts<'_> {
+    type Ok = ();
+    type Error = fmt::Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), fmt::Error> {
+        use fmt::Write;
+        self.key.clear();
+        write!(self.key, "{}", Shown(key))
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), fmt::Error> {
+        let key = std::mem::take(&mut self.key);
+        self.property(&key, value)?;
+        self.key = key;
+        Ok(())
+    }
+
+    fn end(self) -> Result<(), fmt::Error> {
+        self.end()
+    }
+}
+
+/// The text of a key: a formatter is a serializer of what has no parts.
+struct Shown<'a, T: ?Sized>(&'a T);
+
+impl<T: Serialize + ?Sized> fmt::Display for Shown<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.serialize(f)
+    }
+}
+
+impl Scalar<'_> {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a string",
+            Self::Number(_) => "a number",
+            Self::Other(kind) => kind,
+        }
+    }
+}
+
+impl Schema {
+    /// The JSON type that it requires.
+    fn expected(&self) -> &'static str {
+        match self {
+            Self::String { .. } => "string",
+            Self::Number { .. } => "number",
+            Self::Array(_) => "array",
+            Self::Object { .. } | Self::OneOf(_) => "object",
+            Self::Private(schema) => schema.expected(),
+            Self::Any => "any",
+        }
+    }
+}
+
+impl Violation {
+    /// Of a value that is missing, or not shown.
+    pub(crate) fn of(path: &Path<'_>, rule: Rule) -> Self {
+        Self { path: path.to_string(), rule, given: String::new() }
+    }
 }
 
 impl fmt::Display for Violation {
@@ -85,39 +510,22 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Json { line, column } => {
-                write!(f, "has to be JSON, but is not at line {line} column {column}")
+                write!(f, "must be JSON, but is not at line {line} column {column}")
             }
             Self::Required => write!(f, "is required"),
             Self::Unknown => write!(f, "is not part of the contract"),
-            Self::Type(name) => write!(f, "has to be of type {name}"),
-            Self::MinLength(min) => write!(f, "needs at least {min} characters"),
-            Self::MaxLength(max) => write!(f, "may have at most {max} characters"),
-            Self::Minimum(min) => write!(f, "has to be at least {min}"),
-            Self::Finite => write!(f, "has to be a finite number"),
-            Self::Values(values) => write!(f, "has to be one of {values:?}"),
-            Self::OneOf(names) => write!(f, "has to have exactly one of {names:?}"),
-            Self::DateTime => write!(f, "has to be a date and time in ISO 8601"),
-            Self::NameOfTag => write!(f, "has to name one of the tags"),
-            Self::Delivered => {
-                write!(f, "is a record without an id, which takes `Client::deliver`")
-            }
-            Self::Identified => write!(f, "has to be identified by tags, each with a value"),
+            Self::Type(name) => write!(f, "must be of type {name}"),
+            Self::MinLength(min) => write!(f, "must have at least {}", characters(*min)),
+            Self::MaxLength(max) => write!(f, "must have at most {}", characters(*max)),
+            Self::Minimum(min) => write!(f, "must be at least {min}"),
+            Self::Finite => write!(f, "must be a finite number"),
+            Self::Values(values) => write!(f, "must be one of {values:?}"),
+            Self::OneOf(names) => write!(f, "must have exactly one of {names:?}"),
+            Self::DateTime => write!(f, "must be a date and time in ISO 8601"),
+            Self::Depth(levels) => write!(f, "is nested deeper than {levels} levels"),
+            Self::NameOfTag => write!(f, "must name one of the tags"),
+            Self::Identified => write!(f, "must be identified by tags, each with a value"),
         }
-    }
-}
-
-impl Violation {
-    pub(crate) fn new(path: &Path<'_>, rule: Rule, given: &Value) -> Self {
-        Self { path: path.to_string(), rule, given: shorten(given) }
-    }
-
-    /// The body as a whole cannot be read.
-    pub(crate) fn unreadable(rule: Rule) -> Self {
-        Self { path: String::new(), rule, given: String::new() }
-    }
-
-    fn missing(path: &Path<'_>) -> Self {
-        Self { path: path.to_string(), rule: Rule::Required, given: String::new() }
     }
 }
 
@@ -146,85 +554,17 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// A value as people can read it in one line; of a long string, its start and its length.
-fn shorten(value: &Value) -> String {
-    let text = value.to_string();
-    let length = match value {
-        Value::String(string) => format!(" ({} characters)", string.chars().count()),
-        _ => String::new(),
-    };
+/// A text as people can read it in one line: its start, and how long it is.
+pub(crate) fn shorten(text: &str) -> String {
+    let length = characters(text.chars().count());
     match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}...{length}", &text[..end]),
-        None => format!("{text}{length}"),
+        Some((end, _)) => format!("{:?}... ({length})", &text[..end]),
+        None => format!("{text:?} ({length})"),
     }
 }
 
-/// Adds to `found` every violation in `value`, which stands at `path`. Of an object, some properties can
-/// be passed over, whether they are there or not.
-pub fn check(
-    schema: &Schema,
-    path: &Path<'_>,
-    value: &Value,
-    passed_over: &[&str],
-    found: &mut Vec<Violation>,
-) {
-    let mut report = |rule| found.push(Violation::new(path, rule, value));
-    match (schema, value) {
-        (Schema::Any, _) => {}
-        (Schema::String { min, max, values, date }, Value::String(string)) => {
-            let length = string.chars().count();
-            if let Some(min) = min.filter(|min| length < *min) {
-                report(Rule::MinLength(min));
-            }
-            if let Some(max) = max.filter(|max| length > *max) {
-                report(Rule::MaxLength(max));
-            }
-            if !values.is_empty() && !values.contains(&string.as_str()) {
-                report(Rule::Values(values));
-            }
-            if date.is_some_and(|date| !is_date(string, date)) {
-                report(Rule::DateTime);
-            }
-        }
-        (Schema::Number { min }, Value::Number(number)) => {
-            if let Some(min) = min.filter(|min| number.as_f64().is_some_and(|n| n < *min)) {
-                report(Rule::Minimum(min));
-            }
-        }
-        (Schema::Array(items), Value::Array(values)) => {
-            for (index, value) in values.iter().enumerate() {
-                check(items, &path.index(index), value, &[], found);
-            }
-        }
-        (Schema::Object { properties, required, others }, Value::Object(object)) => {
-            let counts = |name: &str| !passed_over.contains(&name);
-            for name in required.iter().filter(|name| counts(name) && !object.contains_key(**name))
-            {
-                found.push(Violation::missing(&path.key(name)));
-            }
-            for (name, value) in object.iter().filter(|(name, _)| counts(name)) {
-                let path = path.key(name);
-                let known = properties.iter().find(|(known, _)| known == name);
-                match known.map(|(_, schema)| schema).or(*others) {
-                    Some(schema) => check(schema, &path, value, &[], found),
-                    None => found.push(Violation::new(&path, Rule::Unknown, value)),
-                }
-            }
-        }
-        (Schema::OneOf(alternatives), Value::Object(object)) => {
-            let mut present = alternatives.iter().filter(|(name, _)| object.contains_key(*name));
-            match (present.next(), present.next(), object.len()) {
-                (Some((name, schema)), None, 1) => {
-                    check(schema, &path.key(name), &object[*name], &[], found);
-                }
-                _ => report(Rule::OneOf(alternatives.iter().map(|(name, _)| *name).collect())),
-            }
-        }
-        (Schema::String { .. }, _) => report(Rule::Type("string")),
-        (Schema::Number { .. }, _) => report(Rule::Type("number")),
-        (Schema::Array(_), _) => report(Rule::Type("array")),
-        (Schema::Object { .. } | Schema::OneOf(_), _) => report(Rule::Type("object")),
-    }
+fn characters(count: usize) -> String {
+    if count == 1 { "1 character".to_owned() } else { format!("{count} characters") }
 }
 
 /// Whether a text is a date and time of this form, and a day of the calendar.

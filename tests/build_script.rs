@@ -477,8 +477,8 @@ fn keywords_without_a_rule_are_rejected() {
         },
         Rejected {
             edit: replaced(
-                "          type: object\n          additionalProperties: true\n        tags:\n          $ref",
-                "          type: object\n          nullable: true\n          additionalProperties: true\n        tags:\n          $ref",
+                "          additionalProperties: true\n          x-private: true\n",
+                "          additionalProperties: true\n          x-private: true\n          nullable: true\n",
             ),
             place: "components.schemas.NewMessage.properties.payload.nullable",
             words: "no rule",
@@ -641,19 +641,27 @@ fn references_that_lead_nowhere_are_rejected() {
         },
         Rejected {
             edit: replaced(
-                "          $ref: \"#/components/schemas/UserName\"\n",
-                "          $ref: \"#/components/schemas/UserName\"\n          description: The name.\n",
+                "          $ref: \"#/components/schemas/IntegrationName\"\n",
+                "          $ref: \"#/components/schemas/IntegrationName\"\n          description: The name.\n",
             ),
-            place: "components.schemas.NewUser.properties.name.description",
+            place: "components.schemas.NewUser.properties.integrationName.description",
             words: "no effect next to `$ref`",
         },
         Rejected {
             edit: replaced(
-                "      description: The name of a tag of the same request.\n      type: string\n      maxLength: 500",
-                "      type: array\n      items: { $ref: \"#/components/schemas/TagName\" }",
+                "      deprecated: true\n      type: string\n      maxLength: 200",
+                "      type: array\n      items: { $ref: \"#/components/schemas/IntegrationName\" }",
             ),
-            place: "components.schemas.TagName.items",
+            place: "components.schemas.IntegrationName.items",
             words: "refers to itself",
+        },
+        Rejected {
+            edit: replaced(
+                "      description: The name of a tag of the same request.\n      type: string",
+                "      description: The name of a tag of the same request.\n      type: number",
+            ),
+            place: "components.schemas.TagName.maxLength",
+            words: "belongs to `type: string`",
         },
         Rejected {
             edit: replaced(
@@ -1149,19 +1157,11 @@ fn what_cannot_be_private_is_rejected() {
         },
         Rejected {
             edit: replaced(
-                "          $ref: \"#/components/schemas/UserName\"\n",
-                "          $ref: \"#/components/schemas/UserName\"\n          x-private: true\n",
+                "          $ref: \"#/components/schemas/IntegrationName\"\n",
+                "          $ref: \"#/components/schemas/IntegrationName\"\n          x-private: true\n",
             ),
-            place: "components.schemas.NewUser.properties.name.x-private",
+            place: "components.schemas.NewUser.properties.integrationName.x-private",
             words: "no effect next to `$ref`",
-        },
-        Rejected {
-            edit: replaced(
-                "          $ref: \"#/components/schemas/UserName\"\n",
-                "          description: The name.\n          type: string\n          x-private: true\n",
-            ),
-            place: "components.schemas.NewUser.properties.name.x-private",
-            words: "no rule",
         },
     ]);
 }
@@ -1175,19 +1175,26 @@ fn edits_change_what_is_generated() {
         },
         Followed { edit: replaced("minimum: 0", "minimum: 5"), generated: "min: Some(5f64)" },
         Followed {
+            edit: replaced(
+                "          $ref: \"#/components/schemas/ChannelName\"\n",
+                "          description: The channel.\n          type: string\n          x-private: true\n",
+            ),
+            generated: "(\"channel\", Schema::Private(&Schema::String {",
+        },
+        Followed {
             edit: replaced("      minLength: 24\n", ""),
             generated: "min: None, max: Some(28usize), values: &[], date: Some(Date::Iso8601)",
         },
         Followed {
             edit: replaced(
-                "          $ref: \"#/components/schemas/UserName\"\n",
+                "          $ref: \"#/components/schemas/IntegrationName\"\n",
                 "          description: The name.\n          type: string\n          maxLength: 7\n",
             ),
             generated: "max: Some(7usize)",
         },
         Followed {
             edit: replaced(
-                "          $ref: \"#/components/schemas/UserName\"\n",
+                "          $ref: \"#/components/schemas/IntegrationName\"\n",
                 "          description: The name.\n          type: string\n          format: date-time\n",
             ),
             generated: "date: Some(Date::Rfc3339)",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use botpress_messages::http::StatusCode;
 use botpress_messages::{
-    AnswerError, ApiError, Error, ErrorKind, ErrorType, NewMessage, Retry, content::Text,
+    ApiError, Error, ErrorKind, ErrorType, NewMessage, ResponseError, Retry, content::Text,
 };
 use serde_json::json;
 use test_support::*;
@@ -104,13 +104,13 @@ async fn errors_of_the_api_are_read() {
         let documented = format!(r#"{{"type":"{kind}","description":"so it is","status":{code}}}"#);
         for body in [sent, documented] {
             let error = fails_with(json_answer(status, headers, &body)).await;
-            assert!(error.is_api(), "{status}: {error:?}");
+            assert!(is_api(&error), "{status}: {error:?}");
             assert_eq!(error.status().unwrap().as_str(), code);
             assert_eq!(error.maybe_stored(), maybe_stored, "{status}");
             assert_eq!(error.retry_after(), seconds.map(Duration::from_secs), "{status} {headers}");
             let text = error.to_string();
             assert!(
-                text.starts_with(&format!("the API answered {code} {kind}: so it is")),
+                text.starts_with(&format!("the API responded {code} {kind}: so it is")),
                 "{text}"
             );
             assert_eq!(text.contains("may be stored"), maybe_stored, "{text}");
@@ -147,7 +147,7 @@ async fn an_error_says_whether_the_channel_should_repeat() {
         Case { response: api("401 Unauthorized", "Unauthorized"), repeat: Always },
         Case { response: api("402 Payment Required", "PaymentRequired"), repeat: Always },
         Case { response: api("403 Forbidden", "QuotaExceeded"), repeat: Always },
-        Case { response: api("404 Not Found", "ResourceNotFound"), repeat: Never },
+        Case { response: api("404 Not Found", "ResourceNotFound"), repeat: Always },
         Case { response: api("409 Conflict", "AlreadyExists"), repeat: Never },
         Case { response: api("409 Conflict", "ResourceLockedConflict"), repeat: Always },
         Case { response: api("410 Gone", "ResourceGone"), repeat: Never },
@@ -197,7 +197,7 @@ async fn an_odd_detail_does_not_hide_a_refusal() {
         for text in ["message", "description"] {
             let body = format!(r#"{{"type":"InvalidPayload","{text}":"no",{detail}}}"#);
             let error = fails_with(json_answer("400 Bad Request", "", &body)).await;
-            assert!(error.is_api() && !error.maybe_stored(), "{body}: {error:?}");
+            assert!(is_api(&error) && !error.maybe_stored(), "{body}: {error:?}");
         }
     }
 }
@@ -210,7 +210,7 @@ async fn an_endless_answer_is_cut() {
     let (url, _server) = script(vec![answer]).await;
     let error = once(&url).get_or_create(&hello()).await.unwrap_err();
     assert!(
-        error.is_answer()
+        is_response(&error)
             && error.to_string().contains("the response is longer than 8388608 bytes"),
         "{error}"
     );
@@ -288,11 +288,11 @@ async fn responses_that_are_not_the_apis_are_reported() {
     for Case { response, maybe_stored, text } in cases {
         let raw = String::from_utf8_lossy(&response).into_owned();
         let error = fails_with(response).await;
-        assert!(error.is_answer(), "{raw}: {error:?}");
+        assert!(is_response(&error), "{raw}: {error:?}");
         assert_eq!(error.maybe_stored(), maybe_stored, "{raw}");
         assert!(error.to_string().contains(text), "{error} lacks {text}");
         assert!(!error.to_string().contains('\n'), "one line: {error}");
-        let ErrorKind::Answer(error) = error.kind() else { unreachable!() };
+        let ErrorKind::Response(error) = error.kind() else { unreachable!() };
         assert!(
             raw.contains(error.status.as_str()) && raw.ends_with(&error.body_start),
             "{error:?}"
@@ -304,7 +304,7 @@ async fn responses_that_are_not_the_apis_are_reported() {
 #[tokio::test]
 async fn a_truncated_answer_names_its_cause() {
     let error = fails_with(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()).await;
-    let ErrorKind::Answer(answer) = error.kind() else { panic!("{error:?}") };
+    let ErrorKind::Response(answer) = error.kind() else { panic!("{error:?}") };
     assert_eq!(answer.status, 200);
     assert!(answer.reason().unwrap().is::<reqwest::Error>(), "{error:?}");
 }
@@ -315,13 +315,16 @@ async fn a_server_that_is_not_there_stored_nothing() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let error = once(&url).get_or_create(&hello()).await.unwrap_err();
-    assert!(error.is_transport() && !error.maybe_stored() && !error.is_timeout(), "{error:?}");
+    assert!(is_transport(&error) && !error.maybe_stored() && !error.is_timeout(), "{error:?}");
     assert!(
         error.to_string().starts_with(&format!("no connection to the API at {url}: ")),
         "{error}"
     );
     let ErrorKind::Transport(transport) = error.kind() else { panic!("{error:?}") };
-    assert!(transport.reason().is_connect() && error.source().is_none());
+    assert!(
+        transport.reason().downcast_ref::<reqwest::Error>().unwrap().is_connect()
+            && error.source().is_none()
+    );
 }
 
 /// A proxy that refuses is no fault of the API's.
@@ -366,7 +369,7 @@ async fn no_cause_is_told_twice() {
 #[test]
 fn errors_can_be_made() {
     let locked = ApiError::new(StatusCode::CONFLICT, ErrorType::ResourceLockedConflict, "locked");
-    let page = AnswerError::new(StatusCode::BAD_GATEWAY, "<html>");
+    let page = ResponseError::new(StatusCode::BAD_GATEWAY, "<html>");
     struct Case {
         kind: ErrorKind,
         attempts: u32,
@@ -388,7 +391,7 @@ fn errors_can_be_made() {
             should_repeat: true,
         },
         Case {
-            kind: ErrorKind::Answer(Box::new(page)),
+            kind: ErrorKind::Response(Box::new(page)),
             attempts: 1,
             maybe_stored: true,
             should_repeat: true,
@@ -401,9 +404,9 @@ fn errors_can_be_made() {
     }
     // What may hold a message is for the program's eyes alone.
     for (status, shown) in [(StatusCode::BAD_GATEWAY, true), (StatusCode::OK, false)] {
-        let answer = AnswerError::new(status, "Hello");
+        let answer = ResponseError::new(status, "Hello");
         assert_eq!(answer.body_start, "Hello");
-        let error = Error::new(ErrorKind::Answer(Box::new(answer)));
+        let error = Error::new(ErrorKind::Response(Box::new(answer)));
         assert_eq!(format!("{error:?} {error:#?} {error}").contains("Hello"), shown, "{error:?}");
     }
 }
@@ -411,9 +414,9 @@ fn errors_can_be_made() {
 #[tokio::test]
 async fn a_connection_that_breaks_may_have_stored_it() {
     let error = fails_with(Vec::new()).await;
-    assert!(error.is_transport() && error.maybe_stored(), "{error:?}");
+    assert!(is_transport(&error) && error.maybe_stored(), "{error:?}");
     assert!(
-        error.to_string().starts_with("the connection broke before the answer came"),
+        error.to_string().starts_with("the connection broke before the response came"),
         "{error}"
     );
     assert!(error.to_string().ends_with("; the message may be stored"), "{error}");
@@ -433,12 +436,15 @@ async fn a_server_that_does_not_answer_in_time_may_have_stored_it() {
         }
     });
     let builder = || builder(&url).retry(Retry::off());
-    for (builder, limit) in [(builder(), 20), (builder().timeout(Duration::from_secs(5)), 5)] {
+    for (builder, limit) in [
+        (builder(), 20),
+        (builder().retry(Retry::off().attempt_timeout(Duration::from_secs(5))), 5),
+    ] {
         let start = tokio::time::Instant::now();
         let error = builder.build().unwrap().get_or_create(&hello()).await.unwrap_err();
         assert_eq!(start.elapsed().as_secs(), limit);
-        assert!(error.is_timeout() && error.is_transport() && error.maybe_stored(), "{error:?}");
-        assert!(error.to_string().starts_with("no answer from the API in time"), "{error}");
+        assert!(error.is_timeout() && is_transport(&error) && error.maybe_stored(), "{error:?}");
+        assert!(error.to_string().starts_with("no response from the API in time"), "{error}");
     }
     silent.abort();
 }
@@ -503,7 +509,7 @@ async fn no_spelling_of_a_token_is_shown() {
         let error = client.get_or_create(&hello()).await.unwrap_err();
         let shown = match error.kind() {
             ErrorKind::Api(api) => format!("{error} {:?} {}", api, json!(api.metadata)),
-            ErrorKind::Answer(answer) => format!("{error} {}", answer.body_start),
+            ErrorKind::Response(answer) => format!("{error} {}", answer.body_start),
             other => unreachable!("{other:?}"),
         };
         let shown = shown.replace("\\u", "").replace('\\', "");
@@ -530,7 +536,7 @@ async fn no_text_of_a_message_is_shown() {
             source = cause.source();
         }
         assert!(!shown.contains("diary"), "{shown}");
-        let ErrorKind::Answer(answer) = error.kind() else { panic!("{error:?}") };
+        let ErrorKind::Response(answer) = error.kind() else { panic!("{error:?}") };
         assert_eq!(answer.body_start, body);
     }
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use botpress_messages::{Client, NewUser, Retry};
+use botpress_messages::{Client, ErrorKind, NewUser, Retry};
 
 /// A client without the environment, for one attempt.
 fn client(url: &str) -> Result<Client, botpress_messages::Error> {
@@ -42,7 +42,10 @@ async fn https_needs_a_feature() {
     match client("https://localhost:1") {
         Ok(client) => {
             let error = client.get_or_create(&NewUser::new().tag("id", "U1")).await.unwrap_err();
-            assert!(tls && error.is_transport() && !error.maybe_stored(), "{error}");
+            assert!(
+                tls && matches!(error.kind(), ErrorKind::Transport(_)) && !error.maybe_stored(),
+                "{error}"
+            );
         }
         Err(error) => {
             assert!(!tls && error.to_string().contains("`rustls` or `native-tls`"), "{error}");

@@ -32,15 +32,6 @@ mod decode {
     }
 }
 
-mod record {
-    #[derive(serde::Serialize)]
-    pub struct New<T>(std::marker::PhantomData<T>);
-
-    impl<T> New<T> {
-        pub fn set(&mut self, _: &str, _: String) {}
-    }
-}
-
 #[allow(clippy::all)]
 mod api {
     // `tests/build_script.rs` compares it with what is generated.

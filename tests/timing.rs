@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use botpress_messages::{
-    Client, Error, ErrorKind, Message, NewConversation, NewMessage, NewUser, Retry, Stored,
-    content::Text,
+    Client, Delivery, Error, ErrorKind, Message, NewConversation, NewMessage, NewUser, Retry,
+    Stored, content::Text,
 };
 use botpress_sandbox::{Fault, Sandbox};
 use futures_util::future::join_all;
@@ -64,7 +64,7 @@ async fn unsent_means_unsent() {
             quick(sandbox.client()).base_url(format!("http://localhost:{}", address.port()));
         let client = client
             .http(move |http| http.dns_resolver(Arc::new(Slow(address))).pool_max_idle_per_host(0));
-        client.timeout(Duration::from_millis(2)).retry(retry).build().unwrap()
+        client.retry(retry.attempt_timeout(Duration::from_millis(2))).build().unwrap()
     };
     let (once, often) = (
         client(Retry::off()),
@@ -284,7 +284,7 @@ async fn deliveries_of_several_threads_store_once() {
         tokio::spawn(async move {
             let user = NewUser::new().tag("id", (number % 30).to_string());
             let place = NewConversation::new("channel").tag("id", (number % 40).to_string());
-            let message = NewMessage::new(place, user, Text::new(number.to_string()));
+            let message = Delivery::new(place, user, Text::new(number.to_string()));
             let message = message.tag("id", number.to_string());
             let patience = match webhook % 3 {
                 1 => Duration::from_micros(fastrand::u64(..20_000)),

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use botpress_messages::content::Text;
-use botpress_messages::{NewConversation, NewMessage, NewUser};
+use botpress_messages::{Delivery, NewConversation, NewUser};
 use botpress_sandbox::{Fault, Sandbox};
 use serde_json::Value;
 use test_support::*;
@@ -106,7 +106,7 @@ async fn a_delivery_names_its_conversation_and_a_failure_is_a_warning() {
         let client = quick(sandbox.client()).build().unwrap();
         let message = |user: NewUser| {
             let conversation = NewConversation::new("channel").tag("id", "5ecret");
-            NewMessage::new(conversation, user, Text::new("Hello")).tag("id", "5ecret")
+            Delivery::new(conversation, user, Text::new("Hello")).tag("id", "5ecret")
         };
         client.deliver(&message(NewUser::new().tag("id", "5ecret"))).await.unwrap();
         client.deliver(&message(NewUser::new())).await.unwrap_err();
@@ -136,7 +136,7 @@ async fn no_other_span_is_written_to() {
         let client = quick(sandbox.client()).build().unwrap();
         let conversation = NewConversation::new("channel").tag("id", "C05");
         let user = NewUser::new().tag("id", "U05");
-        let message = NewMessage::new(conversation, user, Text::new("Hello")).tag("id", "1");
+        let message = Delivery::new(conversation, user, Text::new("Hello")).tag("id", "1");
         let theirs =
             tracing::warn_span!(target: "botpress_user", "theirs", conversation = "theirs");
         async {

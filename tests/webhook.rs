@@ -154,8 +154,8 @@ async fn what_people_write_is_stored_once_and_nothing_else() {
 
         for message in sandbox.messages().split_off(before) {
             let Message { conversation_id, user_id, type_, payload, tags, .. } = message;
-            let message = NewMessage::custom(conversation_id, user_id, type_, payload);
-            let message = message.with_tags(tags).discriminate_by(["ts", "channelId"]);
+            let message = NewMessage::custom(conversation_id, user_id, type_, payload).unwrap();
+            let message = message.with_tags(tags).discriminate_by_tags(["ts", "channelId"]);
             let tagged = bot.get_or_create(&message.tag("read", "true")).await.unwrap();
             assert_eq!(tagged.created, Some(false));
         }
@@ -208,7 +208,7 @@ async fn the_answer_says_whether_to_repeat() {
         Case {
             name: "silence",
             token: Sandbox::TOKEN,
-            faults: vec![silent; 2],
+            faults: vec![silent; 20],
             status: 503,
             messages: Some(1),
         },

@@ -116,7 +116,7 @@ async fn equal_messages_are_equal_bytes() {
     let requests = requests.await.unwrap();
     assert_eq!(requests[0], requests[1]);
     assert!(requests[0].ends_with(&format!(
-        r#"{{"conversationId":"{CONVERSATION}","tags":{{"a":"1","b":"1","id":"1"}},"userId":"{USER}","type":"text","payload":{{"text":"Hello"}}}}"#
+        r#"{{"conversationId":"{CONVERSATION}","payload":{{"text":"Hello"}},"tags":{{"a":"1","b":"1","id":"1"}},"type":"text","userId":"{USER}"}}"#
     )), "{}", requests[0]);
 }
 
@@ -129,7 +129,7 @@ async fn a_redirect_is_an_error_and_not_followed() {
     {
         let (url, _) = script(vec![http(status, &location, "")]).await;
         let error = once(&url).get_or_create(&hello()).await.unwrap_err();
-        assert!(error.is_answer() && error.to_string().contains(&elsewhere), "{error}");
+        assert!(is_response(&error) && error.to_string().contains(&elsewhere), "{error}");
     }
 }
 
@@ -155,7 +155,7 @@ async fn no_setting_makes_a_redirect_followed() {
         let builder = builder(&url);
         let client = builder.http(|http| http.redirect(reqwest::redirect::Policy::limited(10)));
         let error = client.build().unwrap().get_or_create(&hello()).await.unwrap_err();
-        assert!(error.is_answer() && error.attempts() == 1, "{error:?}");
+        assert!(is_response(&error) && error.attempts() == 1, "{error:?}");
         assert!(error.to_string().contains(&status[..3]), "{error}");
         server.abort();
     }

@@ -136,61 +136,6 @@ pub mod types {
         ///Keys that the contract does not name.
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
-    ///The name of a channel that the integration defines: `channel`, `dm`, `thread`, ...
-    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-    #[serde(transparent)]
-    #[non_exhaustive]
-    pub struct ChannelName(::std::string::String);
-    impl ::std::ops::Deref for ChannelName {
-        type Target = ::std::string::String;
-        fn deref(&self) -> &::std::string::String {
-            &self.0
-        }
-    }
-    impl ::std::convert::From<ChannelName> for ::std::string::String {
-        fn from(value: ChannelName) -> Self {
-            value.0
-        }
-    }
-    impl ::std::str::FromStr for ChannelName {
-        type Err = self::error::ConversionError;
-        fn from_str(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            if value.chars().count() > 200usize {
-                return Err("longer than 200 characters".into());
-            }
-            Ok(Self(value.to_string()))
-        }
-    }
-    impl ::std::convert::TryFrom<&str> for ChannelName {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl ::std::convert::TryFrom<::std::string::String> for ChannelName {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: ::std::string::String,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl<'de> ::serde::Deserialize<'de> for ChannelName {
-        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
-        where
-            D: ::serde::Deserializer<'de>,
-        {
-            ::std::string::String::deserialize(deserializer)?
-                .parse()
-                .map_err(|e: self::error::ConversionError| {
-                    <D::Error as ::serde::de::Error>::custom(e.to_string())
-                })
-        }
-    }
     ///A question with a few answers, as buttons.
     #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
     #[non_exhaustive]
@@ -362,93 +307,6 @@ pub mod types {
         #[serde(deserialize_with = "crate::decode::date")]
         pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
     }
-    ///A conversation: `conv_` and 26 characters, or a UUID.
-    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-    #[serde(transparent)]
-    #[non_exhaustive]
-    pub struct ConversationId(::std::string::String);
-    impl ::std::ops::Deref for ConversationId {
-        type Target = ::std::string::String;
-        fn deref(&self) -> &::std::string::String {
-            &self.0
-        }
-    }
-    impl ::std::convert::From<ConversationId> for ::std::string::String {
-        fn from(value: ConversationId) -> Self {
-            value.0
-        }
-    }
-    impl ::std::str::FromStr for ConversationId {
-        type Err = self::error::ConversionError;
-        fn from_str(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            if value.chars().count() > 36usize {
-                return Err("longer than 36 characters".into());
-            }
-            if value.chars().count() < 28usize {
-                return Err("shorter than 28 characters".into());
-            }
-            Ok(Self(value.to_string()))
-        }
-    }
-    impl ::std::convert::TryFrom<&str> for ConversationId {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl ::std::convert::TryFrom<::std::string::String> for ConversationId {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: ::std::string::String,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl<'de> ::serde::Deserialize<'de> for ConversationId {
-        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
-        where
-            D: ::serde::Deserializer<'de>,
-        {
-            ::std::string::String::deserialize(deserializer)?
-                .parse()
-                .map_err(|e: self::error::ConversionError| {
-                    <D::Error as ::serde::de::Error>::custom(e.to_string())
-                })
-        }
-    }
-    ///The tags by which to look for what is stored, if not by all of them.
-    #[derive(
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash
-    )]
-    #[serde(transparent)]
-    #[non_exhaustive]
-    pub struct DiscriminateByTags(pub ::std::vec::Vec<TagName>);
-    impl ::std::ops::Deref for DiscriminateByTags {
-        type Target = ::std::vec::Vec<TagName>;
-        fn deref(&self) -> &::std::vec::Vec<TagName> {
-            &self.0
-        }
-    }
-    impl ::std::convert::From<DiscriminateByTags> for ::std::vec::Vec<TagName> {
-        fn from(value: DiscriminateByTags) -> Self {
-            value.0
-        }
-    }
-    impl ::std::convert::From<::std::vec::Vec<TagName>> for DiscriminateByTags {
-        fn from(value: ::std::vec::Vec<TagName>) -> Self {
-            Self(value)
-        }
-    }
     ///An error in the form that the API's documentation shows.
     #[derive(
         ::serde::Deserialize,
@@ -608,61 +466,6 @@ pub mod types {
         ///Keys that the contract does not name.
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
-    ///Deprecated by Botpress: call an action of the integration instead.
-    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-    #[serde(transparent)]
-    #[non_exhaustive]
-    pub struct IntegrationName(::std::string::String);
-    impl ::std::ops::Deref for IntegrationName {
-        type Target = ::std::string::String;
-        fn deref(&self) -> &::std::string::String {
-            &self.0
-        }
-    }
-    impl ::std::convert::From<IntegrationName> for ::std::string::String {
-        fn from(value: IntegrationName) -> Self {
-            value.0
-        }
-    }
-    impl ::std::str::FromStr for IntegrationName {
-        type Err = self::error::ConversionError;
-        fn from_str(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            if value.chars().count() > 200usize {
-                return Err("longer than 200 characters".into());
-            }
-            Ok(Self(value.to_string()))
-        }
-    }
-    impl ::std::convert::TryFrom<&str> for IntegrationName {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl ::std::convert::TryFrom<::std::string::String> for IntegrationName {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: ::std::string::String,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl<'de> ::serde::Deserialize<'de> for IntegrationName {
-        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
-        where
-            D: ::serde::Deserializer<'de>,
-        {
-            ::std::string::String::deserialize(deserializer)?
-                .parse()
-                .map_err(|e: self::error::ConversionError| {
-                    <D::Error as ::serde::de::Error>::custom(e.to_string())
-                })
-        }
-    }
     ///A place.
     #[derive(::serde::Deserialize, Clone, Debug, PartialEq)]
     #[non_exhaustive]
@@ -727,61 +530,6 @@ pub mod types {
         #[serde(rename = "userId")]
         pub user_id: ::std::string::String,
     }
-    ///The name of the content: `text`, `image`, ..., or one of the bot's own.
-    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-    #[serde(transparent)]
-    #[non_exhaustive]
-    pub struct MessageType(::std::string::String);
-    impl ::std::ops::Deref for MessageType {
-        type Target = ::std::string::String;
-        fn deref(&self) -> &::std::string::String {
-            &self.0
-        }
-    }
-    impl ::std::convert::From<MessageType> for ::std::string::String {
-        fn from(value: MessageType) -> Self {
-            value.0
-        }
-    }
-    impl ::std::str::FromStr for MessageType {
-        type Err = self::error::ConversionError;
-        fn from_str(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            if value.chars().count() > 200usize {
-                return Err("longer than 200 characters".into());
-            }
-            Ok(Self(value.to_string()))
-        }
-    }
-    impl ::std::convert::TryFrom<&str> for MessageType {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl ::std::convert::TryFrom<::std::string::String> for MessageType {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: ::std::string::String,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl<'de> ::serde::Deserialize<'de> for MessageType {
-        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
-        where
-            D: ::serde::Deserializer<'de>,
-        {
-            ::std::string::String::deserialize(deserializer)?
-                .parse()
-                .map_err(|e: self::error::ConversionError| {
-                    <D::Error as ::serde::de::Error>::custom(e.to_string())
-                })
-        }
-    }
     ///What the call did. Versions before 1.80 do not say it.
     #[derive(
         ::serde::Deserialize,
@@ -796,6 +544,73 @@ pub mod types {
     pub struct Meta {
         ///Whether this call created what it returns.
         pub created: bool,
+    }
+    ///A conversation to find or create.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
+    #[serde(deny_unknown_fields)]
+    #[non_exhaustive]
+    pub struct NewConversation {
+        ///The name of a channel that the integration defines: `channel`, `dm`, `thread`, ... It has at most 200 characters.
+        pub channel: ::std::string::String,
+        ///The tags by which to look for what is stored, if not by all of them. Each item has at most 500 characters.
+        #[serde(
+            rename = "discriminateByTags",
+            default,
+            skip_serializing_if = "::std::vec::Vec::is_empty"
+        )]
+        pub discriminate_by_tags: ::std::vec::Vec<::std::string::String>,
+        ///Deprecated by Botpress: call an action of the integration instead. It has at most 200 characters.
+        #[serde(
+            rename = "integrationName",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub integration_name: ::std::option::Option<::std::string::String>,
+        ///Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag. Each value has at most 500 characters.
+        pub tags: ::std::collections::BTreeMap<
+            ::std::string::String,
+            ::std::string::String,
+        >,
+    }
+    ///A message to find or create.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, PartialEq, Eq, Hash)]
+    #[serde(deny_unknown_fields)]
+    #[non_exhaustive]
+    pub struct NewMessage {
+        ///A conversation: `conv_` and 26 characters, or a UUID. It has 28 to 36 characters.
+        #[serde(rename = "conversationId")]
+        pub conversation_id: ::std::string::String,
+        ///The tags by which to look for what is stored, if not by all of them. Each item has at most 500 characters.
+        #[serde(
+            rename = "discriminateByTags",
+            default,
+            skip_serializing_if = "::std::vec::Vec::is_empty"
+        )]
+        pub discriminate_by_tags: ::std::vec::Vec<::std::string::String>,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub origin: ::std::option::Option<NewMessageOrigin>,
+        ///What the message says, in the form that its type names.
+        pub payload: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub schedule: ::std::option::Option<Schedule>,
+        ///Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag. Each value has at most 500 characters.
+        pub tags: ::std::collections::BTreeMap<
+            ::std::string::String,
+            ::std::string::String,
+        >,
+        ///The name of the content: `text`, `image`, ..., or one of the bot's own. It has at most 200 characters.
+        #[serde(rename = "type")]
+        pub type_: ::std::string::String,
+        ///A user: `user_` and 26 characters, or a UUID (the bot itself). It has 28 to 36 characters.
+        #[serde(rename = "userId")]
+        pub user_id: ::std::string::String,
     }
     ///Where a new message comes from, if not from a person.
     #[derive(
@@ -849,60 +664,38 @@ pub mod types {
             value.parse()
         }
     }
-    ///Where a picture of a user is, or the picture itself as a data URI.
-    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-    #[serde(transparent)]
+    ///A user to find or create.
+    #[derive(::serde::Deserialize, ::serde::Serialize, Clone, PartialEq, Eq, Hash)]
+    #[serde(deny_unknown_fields)]
     #[non_exhaustive]
-    pub struct PictureUrl(::std::string::String);
-    impl ::std::ops::Deref for PictureUrl {
-        type Target = ::std::string::String;
-        fn deref(&self) -> &::std::string::String {
-            &self.0
-        }
-    }
-    impl ::std::convert::From<PictureUrl> for ::std::string::String {
-        fn from(value: PictureUrl) -> Self {
-            value.0
-        }
-    }
-    impl ::std::str::FromStr for PictureUrl {
-        type Err = self::error::ConversionError;
-        fn from_str(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            if value.chars().count() > 40000usize {
-                return Err("longer than 40000 characters".into());
-            }
-            Ok(Self(value.to_string()))
-        }
-    }
-    impl ::std::convert::TryFrom<&str> for PictureUrl {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl ::std::convert::TryFrom<::std::string::String> for PictureUrl {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: ::std::string::String,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl<'de> ::serde::Deserialize<'de> for PictureUrl {
-        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
-        where
-            D: ::serde::Deserializer<'de>,
-        {
-            ::std::string::String::deserialize(deserializer)?
-                .parse()
-                .map_err(|e: self::error::ConversionError| {
-                    <D::Error as ::serde::de::Error>::custom(e.to_string())
-                })
-        }
+    pub struct NewUser {
+        ///The tags by which to look for what is stored, if not by all of them. Each item has at most 500 characters.
+        #[serde(
+            rename = "discriminateByTags",
+            default,
+            skip_serializing_if = "::std::vec::Vec::is_empty"
+        )]
+        pub discriminate_by_tags: ::std::vec::Vec<::std::string::String>,
+        ///Deprecated by Botpress: call an action of the integration instead. It has at most 200 characters.
+        #[serde(
+            rename = "integrationName",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub integration_name: ::std::option::Option<::std::string::String>,
+        ///The name, for people to read. It identifies nothing; a user who is found is given it, from version 1.80 on. It has at most 200 characters.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub name: ::std::option::Option<::std::string::String>,
+        ///Where a picture of the user is, or the picture itself as a data URI. It has at most 40000 characters.
+        #[serde(
+            rename = "pictureUrl",
+            skip_serializing_if = "::std::option::Option::is_none"
+        )]
+        pub picture_url: ::std::option::Option<::std::string::String>,
+        ///Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag. Each value has at most 500 characters.
+        pub tags: ::std::collections::BTreeMap<
+            ::std::string::String,
+            ::std::string::String,
+        >,
     }
     ///When to deliver the message: after a delay or at a date, never both.
     #[derive(
@@ -918,223 +711,14 @@ pub mod types {
     pub enum Schedule {
         ///At this date.
         #[serde(rename = "dateTime")]
-        DateTime(ScheduleDateTime),
+        DateTime(::std::string::String),
         ///After this many milliseconds.
         #[serde(rename = "delay")]
         Delay(::serde_json::Number),
     }
-    impl ::std::convert::From<ScheduleDateTime> for Schedule {
-        fn from(value: ScheduleDateTime) -> Self {
-            Self::DateTime(value)
-        }
-    }
     impl ::std::convert::From<::serde_json::Number> for Schedule {
         fn from(value: ::serde_json::Number) -> Self {
             Self::Delay(value)
-        }
-    }
-    ///A date and time in ISO 8601, like `2027-01-01T00:00:00.000Z`; the fraction and the offset may be missing.
-    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-    #[serde(transparent)]
-    #[non_exhaustive]
-    pub struct ScheduleDateTime(::std::string::String);
-    impl ::std::ops::Deref for ScheduleDateTime {
-        type Target = ::std::string::String;
-        fn deref(&self) -> &::std::string::String {
-            &self.0
-        }
-    }
-    impl ::std::convert::From<ScheduleDateTime> for ::std::string::String {
-        fn from(value: ScheduleDateTime) -> Self {
-            value.0
-        }
-    }
-    impl ::std::str::FromStr for ScheduleDateTime {
-        type Err = self::error::ConversionError;
-        fn from_str(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            if value.chars().count() > 28usize {
-                return Err("longer than 28 characters".into());
-            }
-            if value.chars().count() < 24usize {
-                return Err("shorter than 24 characters".into());
-            }
-            Ok(Self(value.to_string()))
-        }
-    }
-    impl ::std::convert::TryFrom<&str> for ScheduleDateTime {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl ::std::convert::TryFrom<::std::string::String> for ScheduleDateTime {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: ::std::string::String,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl<'de> ::serde::Deserialize<'de> for ScheduleDateTime {
-        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
-        where
-            D: ::serde::Deserializer<'de>,
-        {
-            ::std::string::String::deserialize(deserializer)?
-                .parse()
-                .map_err(|e: self::error::ConversionError| {
-                    <D::Error as ::serde::de::Error>::custom(e.to_string())
-                })
-        }
-    }
-    ///The name of a tag of the same request.
-    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-    #[serde(transparent)]
-    #[non_exhaustive]
-    pub struct TagName(::std::string::String);
-    impl ::std::ops::Deref for TagName {
-        type Target = ::std::string::String;
-        fn deref(&self) -> &::std::string::String {
-            &self.0
-        }
-    }
-    impl ::std::convert::From<TagName> for ::std::string::String {
-        fn from(value: TagName) -> Self {
-            value.0
-        }
-    }
-    impl ::std::str::FromStr for TagName {
-        type Err = self::error::ConversionError;
-        fn from_str(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            if value.chars().count() > 500usize {
-                return Err("longer than 500 characters".into());
-            }
-            Ok(Self(value.to_string()))
-        }
-    }
-    impl ::std::convert::TryFrom<&str> for TagName {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl ::std::convert::TryFrom<::std::string::String> for TagName {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: ::std::string::String,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl<'de> ::serde::Deserialize<'de> for TagName {
-        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
-        where
-            D: ::serde::Deserializer<'de>,
-        {
-            ::std::string::String::deserialize(deserializer)?
-                .parse()
-                .map_err(|e: self::error::ConversionError| {
-                    <D::Error as ::serde::de::Error>::custom(e.to_string())
-                })
-        }
-    }
-    ///The value of a tag. An empty one unsets the tag.
-    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-    #[serde(transparent)]
-    #[non_exhaustive]
-    pub struct TagValue(::std::string::String);
-    impl ::std::ops::Deref for TagValue {
-        type Target = ::std::string::String;
-        fn deref(&self) -> &::std::string::String {
-            &self.0
-        }
-    }
-    impl ::std::convert::From<TagValue> for ::std::string::String {
-        fn from(value: TagValue) -> Self {
-            value.0
-        }
-    }
-    impl ::std::str::FromStr for TagValue {
-        type Err = self::error::ConversionError;
-        fn from_str(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            if value.chars().count() > 500usize {
-                return Err("longer than 500 characters".into());
-            }
-            Ok(Self(value.to_string()))
-        }
-    }
-    impl ::std::convert::TryFrom<&str> for TagValue {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl ::std::convert::TryFrom<::std::string::String> for TagValue {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: ::std::string::String,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl<'de> ::serde::Deserialize<'de> for TagValue {
-        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
-        where
-            D: ::serde::Deserializer<'de>,
-        {
-            ::std::string::String::deserialize(deserializer)?
-                .parse()
-                .map_err(|e: self::error::ConversionError| {
-                    <D::Error as ::serde::de::Error>::custom(e.to_string())
-                })
-        }
-    }
-    ///Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag.
-    #[derive(
-        ::serde::Deserialize,
-        ::serde::Serialize,
-        Clone,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash
-    )]
-    #[serde(transparent)]
-    #[non_exhaustive]
-    pub struct Tags(pub ::std::collections::BTreeMap<::std::string::String, TagValue>);
-    impl ::std::ops::Deref for Tags {
-        type Target = ::std::collections::BTreeMap<::std::string::String, TagValue>;
-        fn deref(
-            &self,
-        ) -> &::std::collections::BTreeMap<::std::string::String, TagValue> {
-            &self.0
-        }
-    }
-    impl ::std::convert::From<Tags>
-    for ::std::collections::BTreeMap<::std::string::String, TagValue> {
-        fn from(value: Tags) -> Self {
-            value.0
-        }
-    }
-    impl ::std::convert::From<
-        ::std::collections::BTreeMap<::std::string::String, TagValue>,
-    > for Tags {
-        fn from(
-            value: ::std::collections::BTreeMap<::std::string::String, TagValue>,
-        ) -> Self {
-            Self(value)
         }
     }
     ///Plain text.
@@ -1189,119 +773,6 @@ pub mod types {
         #[serde(rename = "updatedAt")]
         #[serde(deserialize_with = "crate::decode::date")]
         pub updated_at: ::chrono::DateTime<::chrono::offset::Utc>,
-    }
-    ///A user: `user_` and 26 characters, or a UUID (the bot itself).
-    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-    #[serde(transparent)]
-    #[non_exhaustive]
-    pub struct UserId(::std::string::String);
-    impl ::std::ops::Deref for UserId {
-        type Target = ::std::string::String;
-        fn deref(&self) -> &::std::string::String {
-            &self.0
-        }
-    }
-    impl ::std::convert::From<UserId> for ::std::string::String {
-        fn from(value: UserId) -> Self {
-            value.0
-        }
-    }
-    impl ::std::str::FromStr for UserId {
-        type Err = self::error::ConversionError;
-        fn from_str(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            if value.chars().count() > 36usize {
-                return Err("longer than 36 characters".into());
-            }
-            if value.chars().count() < 28usize {
-                return Err("shorter than 28 characters".into());
-            }
-            Ok(Self(value.to_string()))
-        }
-    }
-    impl ::std::convert::TryFrom<&str> for UserId {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl ::std::convert::TryFrom<::std::string::String> for UserId {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: ::std::string::String,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl<'de> ::serde::Deserialize<'de> for UserId {
-        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
-        where
-            D: ::serde::Deserializer<'de>,
-        {
-            ::std::string::String::deserialize(deserializer)?
-                .parse()
-                .map_err(|e: self::error::ConversionError| {
-                    <D::Error as ::serde::de::Error>::custom(e.to_string())
-                })
-        }
-    }
-    ///The name of a user, for people to read. It identifies nothing; a user who is found is given it, from version 1.80 on.
-    #[derive(::serde::Serialize, Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-    #[serde(transparent)]
-    #[non_exhaustive]
-    pub struct UserName(::std::string::String);
-    impl ::std::ops::Deref for UserName {
-        type Target = ::std::string::String;
-        fn deref(&self) -> &::std::string::String {
-            &self.0
-        }
-    }
-    impl ::std::convert::From<UserName> for ::std::string::String {
-        fn from(value: UserName) -> Self {
-            value.0
-        }
-    }
-    impl ::std::str::FromStr for UserName {
-        type Err = self::error::ConversionError;
-        fn from_str(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            if value.chars().count() > 200usize {
-                return Err("longer than 200 characters".into());
-            }
-            Ok(Self(value.to_string()))
-        }
-    }
-    impl ::std::convert::TryFrom<&str> for UserName {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: &str,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl ::std::convert::TryFrom<::std::string::String> for UserName {
-        type Error = self::error::ConversionError;
-        fn try_from(
-            value: ::std::string::String,
-        ) -> ::std::result::Result<Self, self::error::ConversionError> {
-            value.parse()
-        }
-    }
-    impl<'de> ::serde::Deserialize<'de> for UserName {
-        fn deserialize<D>(deserializer: D) -> ::std::result::Result<Self, D::Error>
-        where
-            D: ::serde::Deserializer<'de>,
-        {
-            ::std::string::String::deserialize(deserializer)?
-                .parse()
-                .map_err(|e: self::error::ConversionError| {
-                    <D::Error as ::serde::de::Error>::custom(e.to_string())
-                })
-        }
     }
     ///A video.
     #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
@@ -2322,6 +1793,108 @@ pub mod types {
             self
         }
     }
+    impl NewConversation {
+        ///Deprecated by Botpress: call an action of the integration instead. It has at most 200 characters.
+        #[must_use]
+        pub fn integration_name(
+            mut self,
+            integration_name: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.integration_name = ::std::option::Option::Some(integration_name.into());
+            self
+        }
+        ///The tags by which to look for what is stored, if not by all of them. Each item has at most 500 characters.
+        #[must_use]
+        pub fn discriminate_by_tags(
+            mut self,
+            discriminate_by_tags: impl ::std::iter::IntoIterator<
+                Item = impl ::std::convert::Into<::std::string::String>,
+            >,
+        ) -> Self {
+            self.discriminate_by_tags = discriminate_by_tags
+                .into_iter()
+                .map(::std::convert::Into::into)
+                .collect();
+            self
+        }
+    }
+    impl NewMessage {
+        ///When to deliver the message: after a delay or at a date, never both.
+        #[must_use]
+        pub fn schedule(
+            mut self,
+            schedule: impl ::std::convert::Into<Schedule>,
+        ) -> Self {
+            self.schedule = ::std::option::Option::Some(schedule.into());
+            self
+        }
+        ///Where a new message comes from, if not from a person.
+        #[must_use]
+        pub fn origin(
+            mut self,
+            origin: impl ::std::convert::Into<NewMessageOrigin>,
+        ) -> Self {
+            self.origin = ::std::option::Option::Some(origin.into());
+            self
+        }
+        ///The tags by which to look for what is stored, if not by all of them. Each item has at most 500 characters.
+        #[must_use]
+        pub fn discriminate_by_tags(
+            mut self,
+            discriminate_by_tags: impl ::std::iter::IntoIterator<
+                Item = impl ::std::convert::Into<::std::string::String>,
+            >,
+        ) -> Self {
+            self.discriminate_by_tags = discriminate_by_tags
+                .into_iter()
+                .map(::std::convert::Into::into)
+                .collect();
+            self
+        }
+    }
+    impl NewUser {
+        ///The name, for people to read. It identifies nothing; a user who is found is given it, from version 1.80 on. It has at most 200 characters.
+        #[must_use]
+        pub fn name(
+            mut self,
+            name: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.name = ::std::option::Option::Some(name.into());
+            self
+        }
+        ///Where a picture of the user is, or the picture itself as a data URI. It has at most 40000 characters.
+        #[must_use]
+        pub fn picture_url(
+            mut self,
+            picture_url: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.picture_url = ::std::option::Option::Some(picture_url.into());
+            self
+        }
+        ///Deprecated by Botpress: call an action of the integration instead. It has at most 200 characters.
+        #[must_use]
+        pub fn integration_name(
+            mut self,
+            integration_name: impl ::std::convert::Into<::std::string::String>,
+        ) -> Self {
+            self.integration_name = ::std::option::Option::Some(integration_name.into());
+            self
+        }
+        ///The tags by which to look for what is stored, if not by all of them. Each item has at most 500 characters.
+        #[must_use]
+        pub fn discriminate_by_tags(
+            mut self,
+            discriminate_by_tags: impl ::std::iter::IntoIterator<
+                Item = impl ::std::convert::Into<::std::string::String>,
+            >,
+        ) -> Self {
+            self.discriminate_by_tags = discriminate_by_tags
+                .into_iter()
+                .map(::std::convert::Into::into)
+                .collect();
+            self
+        }
+    }
     impl ::serde::Serialize for Text {
         fn serialize<S: ::serde::Serializer>(
             &self,
@@ -2425,50 +1998,31 @@ pub mod types {
                 .finish()
         }
     }
-    /**The body of `get_or_create_message`:
-
-- `conversationId` (required, 28 to 36 characters): A conversation: `conv_` and 26 characters, or a UUID.
-- `userId` (required, 28 to 36 characters): A user: `user_` and 26 characters, or a UUID (the bot itself).
-- `type` (required, at most 200 characters): The name of the content: `text`, `image`, ..., or one of the bot's own.
-- `payload` (required): What the message says, in the form that its type names.
-- `tags` (required, each with at most 500 characters): Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag.
-- `schedule`: When to deliver the message: after a delay or at a date, never both.
-- `origin`: Where a new message comes from, if not from a person.
-- `discriminateByTags` (each with at most 500 characters): The tags by which to look for what is stored, if not by all of them.*/
-    pub type NewMessage = crate::record::New<Message>;
-    /**The body of `get_or_create_user`:
-
-- `tags` (required, each with at most 500 characters): Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag.
-- `name` (at most 200 characters): The name of a user, for people to read. It identifies nothing; a user who is found is given it, from version 1.80 on.
-- `pictureUrl` (at most 40000 characters): Where a picture of a user is, or the picture itself as a data URI.
-- `integrationName` (at most 200 characters): Deprecated by Botpress: call an action of the integration instead.
-- `discriminateByTags` (each with at most 500 characters): The tags by which to look for what is stored, if not by all of them.*/
-    pub type NewUser = crate::record::New<User>;
-    impl crate::record::New<User> {
-        ///The name of a user, for people to read. It identifies nothing; a user who is found is given it, from version 1.80 on. It has at most 200 characters.
-        pub fn name(
-            mut self,
-            name: impl ::std::convert::Into<::std::string::String>,
-        ) -> Self {
-            self.set("name", name.into());
-            self
-        }
-        ///Where a picture of a user is, or the picture itself as a data URI. It has at most 40000 characters.
-        pub fn picture_url(
-            mut self,
-            picture_url: impl ::std::convert::Into<::std::string::String>,
-        ) -> Self {
-            self.set("pictureUrl", picture_url.into());
-            self
+    impl ::std::fmt::Debug for NewMessage {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            f.debug_struct("NewMessage")
+                .field("conversation_id", &self.conversation_id)
+                .field("discriminate_by_tags", &self.discriminate_by_tags)
+                .field("origin", &self.origin)
+                .field("payload", &::std::format_args!("_"))
+                .field("schedule", &self.schedule)
+                .field("tags", &self.tags)
+                .field("type_", &self.type_)
+                .field("user_id", &self.user_id)
+                .finish()
         }
     }
-    /**The body of `get_or_create_conversation`:
-
-- `channel` (required, at most 200 characters): The name of a channel that the integration defines: `channel`, `dm`, `thread`, ...
-- `tags` (required, each with at most 500 characters): Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag.
-- `integrationName` (at most 200 characters): Deprecated by Botpress: call an action of the integration instead.
-- `discriminateByTags` (each with at most 500 characters): The tags by which to look for what is stored, if not by all of them.*/
-    pub type NewConversation = crate::record::New<Conversation>;
+    impl ::std::fmt::Debug for NewUser {
+        fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+            f.debug_struct("NewUser")
+                .field("discriminate_by_tags", &self.discriminate_by_tags)
+                .field("integration_name", &self.integration_name)
+                .field("name", &::std::format_args!("_"))
+                .field("picture_url", &::std::format_args!("_"))
+                .field("tags", &self.tags)
+                .finish()
+        }
+    }
 }
 #[derive(Clone, Debug)]
 /**Client for Botpress Runtime API, message delivery
@@ -2547,7 +2101,7 @@ Sends a `POST` request to `/v1/chat/messages/get-or-create`
 */
     pub async fn get_or_create_message<'a>(
         &'a self,
-        body: &'a crate::api::types::NewMessage,
+        body: &'a types::NewMessage,
     ) -> Result<ResponseValue<types::GetOrCreateMessageResponse>, Error<()>> {
         let url = format!("{}/v1/chat/messages/get-or-create", self.baseurl,);
         let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
@@ -2588,7 +2142,7 @@ Sends a `POST` request to `/v1/chat/users/get-or-create`
 */
     pub async fn get_or_create_user<'a>(
         &'a self,
-        body: &'a crate::api::types::NewUser,
+        body: &'a types::NewUser,
     ) -> Result<ResponseValue<types::GetOrCreateUserResponse>, Error<()>> {
         let url = format!("{}/v1/chat/users/get-or-create", self.baseurl,);
         let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);
@@ -2629,7 +2183,7 @@ Sends a `POST` request to `/v1/chat/conversations/get-or-create`
 */
     pub async fn get_or_create_conversation<'a>(
         &'a self,
-        body: &'a crate::api::types::NewConversation,
+        body: &'a types::NewConversation,
     ) -> Result<ResponseValue<types::GetOrCreateConversationResponse>, Error<()>> {
         let url = format!("{}/v1/chat/conversations/get-or-create", self.baseurl,);
         let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);

@@ -50,11 +50,13 @@ pub static OPERATIONS: [Operation; 3usize] = [
                 ),
                 (
                     "payload",
-                    Schema::Object {
-                        properties: &[],
-                        required: &[],
-                        others: Some(&Schema::Any),
-                    },
+                    Schema::Private(
+                        &Schema::Object {
+                            properties: &[],
+                            required: &[],
+                            others: Some(&Schema::Any),
+                        },
+                    ),
                 ),
                 (
                     "tags",
@@ -139,21 +141,25 @@ pub static OPERATIONS: [Operation; 3usize] = [
                 ),
                 (
                     "name",
-                    Schema::String {
-                        min: None,
-                        max: Some(200usize),
-                        values: &[],
-                        date: None,
-                    },
+                    Schema::Private(
+                        &Schema::String {
+                            min: None,
+                            max: Some(200usize),
+                            values: &[],
+                            date: None,
+                        },
+                    ),
                 ),
                 (
                     "pictureUrl",
-                    Schema::String {
-                        min: None,
-                        max: Some(40000usize),
-                        values: &[],
-                        date: None,
-                    },
+                    Schema::Private(
+                        &Schema::String {
+                            min: None,
+                            max: Some(40000usize),
+                            values: &[],
+                            date: None,
+                        },
+                    ),
                 ),
                 (
                     "integrationName",

@@ -5,6 +5,32 @@ use progenitor_client::{encode_path, ClientHooks, OperationInfo, RequestBuilderE
 /// Types used as operation parameters and responses.
 #[allow(clippy::all)]
 pub mod types {
+    ///A thing to find or create.
+    #[derive(
+        ::serde::Deserialize,
+        ::serde::Serialize,
+        Clone,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash
+    )]
+    #[serde(deny_unknown_fields)]
+    #[non_exhaustive]
+    pub struct Body {
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub amount: ::std::option::Option<::serde_json::Number>,
+        ///By when.
+        #[serde(skip_serializing_if = "::std::option::Option::is_none")]
+        pub due: ::std::option::Option<::chrono::DateTime<::chrono::offset::Utc>>,
+        ///By what names. Each item has at least 1 characters.
+        #[serde(default, skip_serializing_if = "::std::vec::Vec::is_empty")]
+        pub names: ::std::vec::Vec<::std::string::String>,
+        pub tags: ::std::collections::BTreeMap<
+            ::std::string::String,
+            ::std::string::String,
+        >,
+    }
     ///A time with a name.
     #[derive(
         ::serde::Deserialize,
@@ -491,6 +517,31 @@ pub mod types {
             f.write_str(self.as_str())
         }
     }
+    impl Body {
+        ///By when.
+        #[must_use]
+        pub fn due(mut self, due: ::chrono::DateTime<::chrono::offset::Utc>) -> Self {
+            self.due = ::std::option::Option::Some(due);
+            self
+        }
+        ///By what names. Each item has at least 1 characters.
+        #[must_use]
+        pub fn names(
+            mut self,
+            names: impl ::std::iter::IntoIterator<
+                Item = impl ::std::convert::Into<::std::string::String>,
+            >,
+        ) -> Self {
+            self.names = names.into_iter().map(::std::convert::Into::into).collect();
+            self
+        }
+        ///As a number.
+        #[must_use]
+        pub fn amount(mut self, amount: ::serde_json::Number) -> Self {
+            self.amount = ::std::option::Option::Some(amount);
+            self
+        }
+    }
     impl ::serde::Serialize for Result {
         fn serialize<S: ::serde::Serializer>(
             &self,
@@ -662,23 +713,6 @@ pub mod types {
                 .finish()
         }
     }
-    /**The body of `type_`:
-
-- `tags` (required, each with at most 5 characters)
-- `due`
-- `names` (each with at least 1 characters)
-- `amount`: As a number.*/
-    pub type Body = crate::record::New<Thing>;
-    impl crate::record::New<Thing> {
-        ///
-        pub fn due(
-            mut self,
-            due: impl ::std::convert::Into<::std::string::String>,
-        ) -> Self {
-            self.set("due", due.into());
-            self
-        }
-    }
 }
 #[derive(Clone, Debug)]
 /**Client for Shapes
@@ -751,7 +785,7 @@ impl Client {
 */
     pub async fn type_<'a>(
         &'a self,
-        body: &'a crate::api::types::Body,
+        body: &'a types::Body,
     ) -> Result<ResponseValue<types::Response>, Error<()>> {
         let url = format!("{}/v1/things", self.baseurl,);
         let mut header_map = ::reqwest::header::HeaderMap::with_capacity(1usize);

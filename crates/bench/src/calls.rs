@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use botpress_messages::{Client, NewConversation, NewMessage, NewUser, content::Text};
+use botpress_messages::{Client, Delivery, NewConversation, NewMessage, NewUser, content::Text};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -108,15 +108,15 @@ impl Caller {
         assert!(stored.created == Some(true) && stored.record.id.len() == 30);
     }
 
-    async fn deliver(&self, message: NewMessage) {
-        let stored = self.client.deliver(&message).await.expect("it is stored");
+    async fn deliver(&self, delivery: Delivery) {
+        let stored = self.client.deliver(&delivery).await.expect("it is stored");
         assert!(stored.created == Some(true) && stored.record.id.len() == 30);
     }
 
     fn recorded(&self, number: usize) -> NewMessage {
         let mut body: Value = serde_json::from_str(&self.recorded).expect("it is JSON");
         body["tags"]["ts"] = json!(number.to_string());
-        NewMessage::from(body)
+        NewMessage::from_json(body.to_string()).expect("it is valid")
     }
 
     /// So many deliveries at once, each into a conversation of its own.
@@ -138,19 +138,22 @@ async fn at_once<F: Future<Output = ()>>(count: usize, call: impl Fn(usize) -> F
 }
 
 fn message(number: usize) -> NewMessage {
-    tagged(NewMessage::new(CONVERSATION, USER, Text::new(TEXT)), number)
+    NewMessage::new(CONVERSATION, USER, Text::new(TEXT)).with_tags(tags(number))
 }
 
 /// Deliveries into one conversation go one after the other.
-fn inbound(number: usize, conversation: usize) -> NewMessage {
+fn inbound(number: usize, conversation: usize) -> Delivery {
     let user = NewUser::new().tag("id", "U05BPU9V1KQ");
     let conversation = NewConversation::new("channel").tag("id", conversation.to_string());
-    tagged(NewMessage::new(conversation, user, Text::new(TEXT)), number)
+    Delivery::new(conversation, user, Text::new(TEXT)).with_tags(tags(number))
 }
 
-fn tagged(message: NewMessage, number: usize) -> NewMessage {
-    let message = message.tag("ts", number.to_string()).tag("userId", "U05BPU9V1KQ");
-    message.tag("channelId", "C05C6ACTLPQ")
+fn tags(number: usize) -> [(&'static str, String); 3] {
+    [
+        ("ts", number.to_string()),
+        ("userId", "U05BPU9V1KQ".to_owned()),
+        ("channelId", "C05C6ACTLPQ".to_owned()),
+    ]
 }
 
 #[derive(Serialize)]
@@ -170,17 +173,12 @@ struct Payload<'a> {
 
 impl Body<'_> {
     fn new(number: usize) -> Self {
-        let tags = [
-            ("ts", number.to_string()),
-            ("userId", "U05BPU9V1KQ".to_owned()),
-            ("channelId", "C05C6ACTLPQ".to_owned()),
-        ];
         Self {
             conversation_id: CONVERSATION,
             user_id: USER,
             r#type: "text",
             payload: Payload { text: TEXT },
-            tags: BTreeMap::from(tags),
+            tags: BTreeMap::from(tags(number)),
         }
     }
 }

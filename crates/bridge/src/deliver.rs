@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
-use botpress_messages::{Client, Error, NewMessage, Retry, Stored};
+use botpress_messages::{Client, Delivery, Error, Retry, Stored};
 use futures_util::StreamExt;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
@@ -218,9 +218,9 @@ impl Worker {
         }
         self.metrics.under_way.inc();
         let start = Instant::now();
-        let end = match serde_json::from_slice(&pulled.message.payload) {
-            Ok(message) => self.deliver(pulled, &message, trouble).await,
-            Err(e) => Some(End::Dead(Kind::Invalid, format!("it is not JSON: {e}"))),
+        let end = match Delivery::from_json(&pulled.message.payload) {
+            Ok(delivery) => self.deliver(pulled, &delivery, trouble).await,
+            Err(e) => Some(End::Dead(Kind::Invalid, e.to_string())),
         };
         self.metrics.took.observe(start.elapsed().as_secs_f64());
         self.metrics.under_way.dec();
@@ -236,12 +236,12 @@ impl Worker {
     async fn deliver(
         &self,
         pulled: &Pulled,
-        message: &NewMessage,
+        delivery: &Delivery,
         trouble: &mut Trouble,
     ) -> Option<End> {
         let Pulled { id, latest, until, .. } = pulled;
         // The same each time: an answer may get lost.
-        let mark = (!message.is_identified()).then(|| self.queue.mark());
+        let mark = (!delivery.is_identified()).then(|| self.queue.mark());
         if let Some(mark) = &mark {
             match self.insist(pulled, *latest, || self.queue.begin(id, mark)).await {
                 // Without an answer it is too late, and the mark may be there.
@@ -254,7 +254,7 @@ impl Worker {
             }
         }
         let end = if Instant::now() < *latest {
-            Some(self.judge(trouble, mark.is_none(), self.client.deliver(message).await))
+            Some(self.judge(trouble, mark.is_none(), self.client.deliver(delivery).await))
         } else {
             None
         };
@@ -281,7 +281,7 @@ impl Worker {
             return End::Stored;
         };
         let text = error.to_string();
-        if error.is_auth() && error.is_api() {
+        if error.is_auth() {
             return End::Refused(text);
         }
         if error.maybe_stored() && !findable {

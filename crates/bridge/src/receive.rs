@@ -14,8 +14,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use botpress_channels::SigningSecret;
 use botpress_channels::slack::{self, Event};
-use botpress_messages::NewMessage;
-use serde_json::Value;
+use botpress_messages::Delivery;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -175,12 +175,9 @@ impl Receiver {
         };
         match slack::parse(body) {
             Event::Challenge(text) => Ok(answer("challenge", 200, text)),
-            Event::Message { id, channel, ts, message } => {
+            Event::Message { id, delivery, .. } => {
                 let id = id.unwrap_or_else(|| format!("body {}", digest(body)));
-                match Value::try_from(message) {
-                    Ok(message) => self.store(bot, &format!("slack {id}"), &message).await,
-                    Err(e) => unsupported(&channel, &ts, e.to_string()),
-                }
+                self.store(bot, &format!("slack {id}"), &json!(delivery)).await
             }
             Event::Ignored { why } => Ok(answer("ignored", 200, why)),
             Event::Unsupported { channel, ts, why } => unsupported(&channel, &ts, why),
@@ -217,7 +214,7 @@ impl Receiver {
             }
             Some(id) => format!("key {id}"),
             // The same request with the same identity is a repetition.
-            None if NewMessage::from(message.clone()).is_identified() => {
+            None if Delivery::from_json(body).is_ok_and(|delivery| delivery.is_identified()) => {
                 format!("body {}", digest(message.to_string()))
             }
             None => {

@@ -247,8 +247,8 @@ async fn each_outcome_has_its_place() {
     assert_eq!(seen, [(&invalid, &posted[2]), (&unknown, &posted[3]), (&invalid, &posted[4])]);
     let reasons = [
         "the request breaks the contract and was not sent: /payload",
-        "the connection broke before the answer came",
-        "the API answered 400 InvalidPayload: the sandbox was told to fail",
+        "the connection broke before the response came",
+        "the API responded 400 InvalidPayload: the sandbox was told to fail",
     ];
     for (letter, reason) in dead.iter().zip(reasons) {
         assert!(letter["reason"].as_str().unwrap().starts_with(reason), "{letter}");

@@ -23,8 +23,8 @@
 //! // `SystemTime::now()` in a program:
 //! let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_722_441_125);
 //! verify(&secret, &headers, body, now)?;
-//! let Event::Message { message, .. } = parse(body) else { panic!("a person wrote this") };
-//! assert!(message.validate().is_ok());
+//! let Event::Message { delivery, .. } = parse(body) else { panic!("a person wrote this") };
+//! assert!(delivery.validate().is_ok());
 //! # Ok(())
 //! # }
 //! ```

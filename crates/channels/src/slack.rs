@@ -24,7 +24,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use botpress_messages::content::{Audio, Bloc, BlocItem, Content, File, Image, Text, Video};
-use botpress_messages::{NewConversation, NewMessage, NewUser};
+use botpress_messages::{Delivery, NewConversation, NewUser};
 use hmac::{Hmac, Mac};
 use http::HeaderMap;
 use serde_json::Value;
@@ -58,7 +58,7 @@ pub enum Event {
         /// What identifies the message within the channel, for the log.
         ts: String,
         /// What to deliver.
-        message: NewMessage,
+        delivery: Box<Delivery>,
     },
     /// Nothing that a person wrote, or nothing new.
     Ignored {
@@ -179,13 +179,18 @@ fn read_event(webhook: &Value) -> Result<Event, String> {
         (None, Some("im")) => NewConversation::new("dm"),
         (None, _) => NewConversation::new("channel"),
     };
-    let message =
-        NewMessage::new(conversation.tag("id", channel), NewUser::new().tag("id", user), content)
+    let delivery =
+        Delivery::new(conversation.tag("id", channel), NewUser::new().tag("id", user), content)
             .tag("ts", ts)
             .tag("channelId", channel)
-            .discriminate_by(["ts", "channelId"]);
+            .discriminate_by_tags(["ts", "channelId"]);
     let id = non_empty(&webhook["event_id"]).map(str::to_owned);
-    Ok(Event::Message { id, channel: channel.to_owned(), ts: ts.to_owned(), message })
+    Ok(Event::Message {
+        id,
+        channel: channel.to_owned(),
+        ts: ts.to_owned(),
+        delivery: Box::new(delivery),
+    })
 }
 
 /// Why there is no content to deliver.
@@ -412,7 +417,7 @@ mod tests {
             let message = if event["message"].is_null() { event } else { &event["message"] };
             let (name, why) = (&case["name"], |key: &str| case[key].as_str().map(str::to_owned));
             match parse(case["event"].to_string().as_bytes()) {
-                Event::Message { id, channel, ts, message: parsed } => {
+                Event::Message { id, channel, ts, delivery: parsed } => {
                     assert_eq!(id.as_deref(), case["event"]["event_id"].as_str(), "{name}");
                     assert_eq!((&event["channel"], &message["ts"]), (&json!(channel), &json!(ts)));
                     let expected = case.get("stored").or(case.get("updated"));
@@ -429,10 +434,10 @@ mod tests {
     }
 
     /// A message as the recorded events have it.
-    fn stored(message: NewMessage) -> Value {
-        assert!(message.validate().is_ok() && message.is_identified());
-        assert_eq!(Vec::from_iter(message.discriminators()), ["ts", "channelId"]);
-        let message = Value::try_from(message).unwrap();
+    fn stored(delivery: Box<Delivery>) -> Value {
+        assert!(delivery.validate().is_ok() && delivery.is_identified());
+        assert_eq!(delivery.message().discriminate_by_tags, ["ts", "channelId"]);
+        let message = json!(delivery);
         json!({
             "channel": message["conversation"]["channel"],
             "conversation": message["conversation"]["tags"],
@@ -551,10 +556,10 @@ mod tests {
                 parse(json!({ "type": "event_callback", "event": event }).to_string().as_bytes());
             match payload {
                 Some(payload) => {
-                    let Event::Message { id: None, message, .. } = parsed else {
+                    let Event::Message { id: None, delivery, .. } = parsed else {
                         panic!("{name}: {parsed:?}")
                     };
-                    assert_eq!(stored(message)["payload"], payload, "{name}");
+                    assert_eq!(stored(delivery)["payload"], payload, "{name}");
                 }
                 None => assert!(matches!(parsed, Event::Unsupported { .. }), "{name}: {parsed:?}"),
             }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use botpress_messages::content::Content;
 use botpress_messages::{
-    Client, Conversation, Direction, Error, Message, New, NewConversation, NewMessage, NewUser,
-    Origin, Record, User,
+    Client, Direction, Error, GetOrCreate, NewConversation, NewMessage, NewUser, Origin,
 };
 use botpress_sandbox::Sandbox;
 use chrono::{DateTime, Utc};
@@ -38,17 +37,31 @@ fn failed(error: Error) -> TestCaseError {
 
 #[tokio::test]
 async fn recorded_requests_arrive_as_they_are_or_are_refused_unsent() {
-    recorded::<Message>("messages").await;
-    recorded::<User>("users").await;
-    recorded::<Conversation>("conversations").await;
+    recorded("messages", NewMessage::from_json).await;
+    recorded("users", NewUser::from_json).await;
+    recorded("conversations", NewConversation::from_json).await;
 }
 
-async fn recorded<T: Record + Serialize>(kind: &str) {
+/// An empty list of discriminators means the same as none, and is not sent.
+fn without_empty_list(mut body: Value) -> Value {
+    if body["discriminateByTags"] == json!([]) {
+        body.as_object_mut().unwrap().remove("discriminateByTags");
+    }
+    body
+}
+
+/// Reads a record from JSON.
+type Read<R> = fn(String) -> Result<R, Error>;
+
+async fn recorded<R: GetOrCreate<Record: Serialize>>(kind: &str, from_json: Read<R>) {
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().build().unwrap();
     let (mut sent, mut refused) = (Vec::new(), 0);
     for (name, accept, body) in cases(kind) {
-        let result = client.get_or_create(&New::<T>::from(body.clone())).await;
+        let result = match from_json(body.to_string()) {
+            Ok(record) => client.get_or_create(&record).await,
+            Err(error) => Err(error),
+        };
         match accept {
             true => {
                 let stored = result.unwrap_or_else(|e| panic!("{kind} {name}: {e}"));
@@ -63,14 +76,14 @@ async fn recorded<T: Record + Serialize>(kind: &str) {
             }
             false => {
                 let error = result.err().unwrap_or_else(|| panic!("{kind} {name} was accepted"));
-                assert!(error.is_invalid() && !error.maybe_stored(), "{kind} {name}: {error}");
+                assert!(is_invalid(&error) && !error.maybe_stored(), "{kind} {name}: {error}");
                 refused += 1;
             }
         }
     }
     let arrived: Vec<_> = sandbox.requests().into_iter().map(|request| request.body).collect();
-    assert_eq!(arrived, sent);
-    assert!(sent.len() > 7 && refused > 0, "the cases are there");
+    assert_eq!(arrived, sent.into_iter().map(without_empty_list).collect::<Vec<_>>());
+    assert!(arrived.len() > 7 && refused > 0, "the cases are there");
 }
 
 #[test]
@@ -89,9 +102,9 @@ async fn the_documented_samples_pass() {
         "payload": {}, "userId": id, "conversationId": id, "type": "<string>", "tags": {},
         "schedule": { "dateTime": date }, "discriminateByTags": [],
     });
-    assert!(NewMessage::from(request.clone()).validate().is_ok());
+    assert!(NewMessage::from_json(request.to_string()).is_ok());
     request["schedule"] = json!({ "delay": 123 });
-    let message = NewMessage::from(request);
+    let message = NewMessage::from_json(request.to_string()).unwrap();
 
     let answer = json!({
         "message": {
@@ -142,12 +155,12 @@ async fn the_answer_of_every_version_is_read() {
     assert_eq!(conversations[2].message_count, Some(3.0));
 }
 
-async fn read<T: Record + Serialize>(
+async fn read<R: GetOrCreate<Record: Serialize>>(
     operation: &str,
-    request: New<T>,
+    request: R,
     record: Value,
     added: [Value; 4],
-) -> Vec<T> {
+) -> Vec<R::Record> {
     let mut records = Vec::new();
     for ((version, added), created) in VERSIONS.into_iter().zip(added).zip(CREATED) {
         let record = with(&record, added);
@@ -222,15 +235,17 @@ fn holds<T: Debug>(
 
 #[test]
 fn any_valid_body_arrives_as_it_is() {
-    arrives::<Message>("getOrCreateMessage");
-    arrives::<User>("getOrCreateUser");
-    arrives::<Conversation>("getOrCreateConversation");
+    arrives("getOrCreateMessage", NewMessage::from_json);
+    arrives("getOrCreateUser", NewUser::from_json);
+    arrives("getOrCreateConversation", NewConversation::from_json);
 }
 
-fn arrives<T: Record>(operation: &str) {
-    holds(100, bodies(operation), |body| {
-        let record = New::<T>::from(body.clone());
-        prop_assume!(record.validate().is_ok());
+fn arrives<R: GetOrCreate>(operation: &str, from_json: Read<R>) {
+    holds(100, bodies(operation), |mut body| {
+        let record = from_json(body.to_string());
+        prop_assume!(record.is_ok());
+        let record = record.map_err(failed)?;
+        body = without_empty_list(body);
         let arrived = block_on(async {
             // Of its own, since the tags of the last body may be these.
             let sandbox = Sandbox::start().await.unwrap();
@@ -249,7 +264,7 @@ fn any_answer_that_the_vendors_contract_allows_is_read() {
     understands("getOrCreateConversation", NewConversation::new("dm"));
 }
 
-fn understands<T: Record + Serialize>(operation: &str, request: New<T>) {
+fn understands<R: GetOrCreate<Record: Serialize>>(operation: &str, request: R) {
     let part = format!("{operation}/responses/200");
     let answers = VERSIONS.map(|version| values::of(&schema(version, &part)));
     let vendors = VERSIONS.map(|version| vendor(version, &part));
@@ -280,18 +295,18 @@ fn understands<T: Record + Serialize>(operation: &str, request: New<T>) {
 /// The witness is another implementation (`jsonschema`) with another schema (the vendor's).
 #[test]
 fn valid_is_what_the_vendors_contract_allows() {
-    is_valid_as_there::<Message>("getOrCreateMessage");
-    is_valid_as_there::<User>("getOrCreateUser");
-    is_valid_as_there::<Conversation>("getOrCreateConversation");
+    is_valid_as_there("getOrCreateMessage", NewMessage::from_json);
+    is_valid_as_there("getOrCreateUser", NewUser::from_json);
+    is_valid_as_there("getOrCreateConversation", NewConversation::from_json);
 }
 
-fn is_valid_as_there<T: Record>(operation: &str) {
+fn is_valid_as_there<R: GetOrCreate>(operation: &str, from_json: Read<R>) {
     let vendors = VERSIONS.map(|version| vendor(version, &format!("{operation}/requestBody")));
     holds(2_000, bodies(operation), |body| {
-        let valid = match New::<T>::from(body.clone()).validate() {
-            Ok(()) => true,
+        let valid = match from_json(body.to_string()) {
+            Ok(_) => true,
             Err(error) => {
-                prop_assert!(error.is_invalid() && !error.violations().is_empty());
+                prop_assert!(is_invalid(&error) && !error.violations().is_empty());
                 false
             }
         };

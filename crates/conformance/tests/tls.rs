@@ -102,7 +102,7 @@ async fn a_stranger_gets_nothing() {
     });
     for (url, cause) in [(impostor, "certificate"), (plain, "corrupt message")] {
         let error = trusting(&authority(), &url).get_or_create(&hello()).await.unwrap_err();
-        assert!(!error.maybe_stored() && error.is_transport(), "{error:?}");
+        assert!(!error.maybe_stored() && is_transport(&error), "{error:?}");
         assert!(error.to_string().contains(cause), "{error}");
     }
 }

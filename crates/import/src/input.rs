@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::pin::Pin;
 
-use botpress_messages::NewMessage;
+use botpress_messages::{Delivery, Error};
 use futures::{Stream, StreamExt, stream};
 use tokio::fs::File;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader, stdin};
@@ -22,10 +22,10 @@ pub struct Line {
     pub conversation: Option<u64>,
 }
 
-/// The message that a line describes.
-pub fn parse(text: &[u8]) -> serde_json::Result<NewMessage> {
+/// The delivery that a line describes.
+pub fn parse(text: &[u8]) -> Result<Delivery, Error> {
     // Some programs put a byte order mark before the first line.
-    serde_json::from_slice(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text))
+    Delivery::from_json(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text))
 }
 
 pub struct Input {
@@ -66,9 +66,9 @@ impl Input {
                         (Err(Failure::invalid(failure, None)), None)
                     }
                 };
-                // The text is kept, not the message: that would take several times the memory.
-                let message = text.as_ref().ok().and_then(|text| parse(text).ok());
-                let conversation = message.and_then(|message| message.ordering_key());
+                // The text is kept, not the delivery: that would take several times the memory.
+                let delivery = text.as_ref().ok().and_then(|text| parse(text).ok());
+                let conversation = delivery.and_then(|delivery| delivery.ordering_key());
                 return Some((Line { number, size, text, conversation }, (rest, number)));
             }
         });

@@ -309,12 +309,10 @@ async fn deliver(client: &Client, line: Line) -> Done {
 }
 
 async fn send(client: &Client, line: Vec<u8>) -> Result<Stored<Message>, Failure> {
-    let message = match parse(&line) {
-        Ok(message) => message,
-        Err(error) => {
-            let cause = error.to_string().replace(" at line 1 column ", " at column ");
-            return Err(Failure::invalid(format!("the line is not JSON: {cause}"), Some(line)));
-        }
+    let delivery = match parse(&line) {
+        Ok(delivery) => delivery,
+        Err(error) => return Err(Failure::new(error, false, line)),
     };
-    client.deliver(&message).await.map_err(|error| Failure::new(error, &message, line))
+    let is_identified = delivery.is_identified();
+    client.deliver(&delivery).await.map_err(|error| Failure::new(error, is_identified, line))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::{fmt, fs};
 
-use botpress_messages::{Error, ErrorKind, Message, NewMessage, Stored};
+use botpress_messages::{Error, ErrorKind, Message, Stored};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -30,22 +30,22 @@ impl Failure {
         Self { kind: "invalid", message, maybe_stored: false, refused: false, again: line }
     }
 
-    pub fn new(error: Error, message: &NewMessage, line: Vec<u8>) -> Self {
+    pub fn new(error: Error, is_identified: bool, line: Vec<u8>) -> Self {
         let kind = match error.kind() {
             ErrorKind::Invalid(_) => "invalid",
             // A used up rate limit is what the API said, if to another call.
             ErrorKind::Api(_) | ErrorKind::RateLimit(_) => "api",
-            ErrorKind::Answer(_) => "answer",
+            ErrorKind::Response(_) => "response",
             ErrorKind::Closed => "closed",
             _ => "transport",
         };
         let maybe_stored = error.maybe_stored();
-        let harmless = !maybe_stored || message.is_identified();
+        let harmless = !maybe_stored || is_identified;
         Self {
             kind,
             message: error.to_string(),
             maybe_stored,
-            refused: error.is_auth() && error.is_api(),
+            refused: error.is_auth(),
             again: harmless.then_some(line),
         }
     }

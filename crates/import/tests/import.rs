@@ -92,11 +92,11 @@ async fn a_bad_line_is_an_error_of_its_own() {
         .collect();
     let expected: [(u64, &[&str]); 6] = [
         (1, &["/userId is required", "/conversationId is required", "/type is required"]),
-        (4, &["not JSON"]),
-        (5, &["not JSON"]),
+        (4, &["must be JSON"]),
+        (5, &["must be JSON"]),
         (6, &["longer than"]),
-        (7, &["/user has to be identified", "/conversation/channel is", "/conversation/tags/id "]),
-        (8, &["/user has to have exactly one of", "/conversation/channel "]),
+        (7, &["/user must be identified", "/conversation/channel is", "/conversation/tags/id "]),
+        (8, &["must have exactly one of", "/conversation/channel "]),
     ];
     assert_eq!(results.len(), 7, "{found:?}");
     for ((line, message), (expected_line, parts)) in found.iter().zip(expected) {
@@ -133,8 +133,16 @@ async fn each_kind_of_failure_is_told() {
     let cases = [
         (&url, "wrong", &identified[..], vec![], "api", false, true),
         (&url, "wrong", &foreign, vec![], "api", false, true),
-        (&url, Sandbox::TOKEN, &unidentified, vec![page(502, true)], "answer", true, false),
-        (&url, Sandbox::TOKEN, &unidentified, vec![Some(Fault::Truncated)], "answer", true, false),
+        (&url, Sandbox::TOKEN, &unidentified, vec![page(502, true)], "response", true, false),
+        (
+            &url,
+            Sandbox::TOKEN,
+            &unidentified,
+            vec![Some(Fault::Truncated)],
+            "response",
+            true,
+            false,
+        ),
         (
             &url,
             Sandbox::TOKEN,
@@ -144,10 +152,18 @@ async fn each_kind_of_failure_is_told() {
             true,
             false,
         ),
-        (&url, Sandbox::TOKEN, &identified, vec![page(403, false)], "answer", true, true),
+        (&url, Sandbox::TOKEN, &identified, vec![page(403, false)], "response", true, true),
         (&url, Sandbox::TOKEN, &unidentified, vec![Some(Fault::Limited(1000))], "api", false, true),
-        (&url, Sandbox::TOKEN, &foreign, vec![page(403, true); 2], "answer", false, true),
-        (&url, Sandbox::TOKEN, &foreign, vec![None, None, page(502, true)], "answer", true, false),
+        (&url, Sandbox::TOKEN, &foreign, vec![page(403, true); 2], "response", false, true),
+        (
+            &url,
+            Sandbox::TOKEN,
+            &foreign,
+            vec![None, None, page(502, true)],
+            "response",
+            true,
+            false,
+        ),
         (&url, Sandbox::TOKEN, "{}", vec![], "invalid", false, true),
         (&url, Sandbox::TOKEN, bad, vec![], "invalid", false, true),
     ];
@@ -470,8 +486,8 @@ async fn refused_credentials_end_the_import() {
     let sandbox = Sandbox::start().await.unwrap();
     let input: String = (1..=500).map(|n| line(n % 20, n)).collect();
     for (name, wrong, cause) in [
-        ("BP_TOKEN", "wrong", "the API answered 401 Unauthorized"),
-        ("BP_BOT_ID", "another", "the API answered 403 Forbidden"),
+        ("BP_TOKEN", "wrong", "the API responded 401 Unauthorized"),
+        ("BP_BOT_ID", "another", "the API responded 403 Forbidden"),
     ] {
         for from_file in [true, false] {
             let folder = tempfile::tempdir().unwrap();
@@ -520,7 +536,7 @@ async fn a_refusal_at_any_step_ends_the_import() {
         let output = import(&sandbox.url(), Sandbox::TOKEN, &arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         let report = String::from_utf8(output.stderr.clone()).unwrap();
-        assert!(report.contains(&format!("error: {step}the API answered 403")), "{report}");
+        assert!(report.contains(&format!("error: {step}the API responded 403")), "{report}");
         assert_eq!((results(&output).len(), sandbox.messages().len()), (3, 0));
         assert_eq!(lines_of(&path("failed")), lines_of(&path("input")));
     }

@@ -2,22 +2,22 @@
 //! from version 1.80 on, and show what they stored.
 //!
 //! ```
-//! use botpress_messages::{NewConversation, NewMessage, NewUser, content::Text};
+//! use botpress_messages::{Delivery, NewConversation, NewUser, content::Text};
 //! use botpress_sandbox::Sandbox;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let sandbox = Sandbox::start().await?;
 //! let client = sandbox.client().build()?;
-//! let message = NewMessage::new(
+//! let delivery = Delivery::new(
 //!     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
 //!     NewUser::new().tag("id", "U05BPU9V1KQ"),
 //!     Text::new("Hello"),
 //! )
 //! .tag("id", "1");
 //!
-//! assert_eq!(client.deliver(&message).await?.created, Some(true));
-//! assert_eq!(client.deliver(&message).await?.created, Some(false));
+//! assert_eq!(client.deliver(&delivery).await?.created, Some(true));
+//! assert_eq!(client.deliver(&delivery).await?.created, Some(false));
 //! assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (1, 1));
 //! assert_eq!(sandbox.messages().len(), 1);
 //! # Ok(())

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use botpress_messages::{NewConversation, NewMessage, NewUser, Retry, content::Text};
+use botpress_messages::{Delivery, NewConversation, NewUser, Retry, content::Text};
 use botpress_sandbox::{Fault, Sandbox};
 use conformance::nullable_as_type;
 use reqwest::{Client, Method, Response};
@@ -43,7 +43,7 @@ fn schema(name: &str) -> jsonschema::Validator {
 async fn what_is_there_can_be_listed() {
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().retry(Retry::off()).build().unwrap();
-    let message = NewMessage::new(
+    let message = Delivery::new(
         NewConversation::new("dm").tag("id", "C"),
         NewUser::new().tag("id", "U"),
         Text::new("Hello"),

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use botpress_messages::{NewMessage, Retry, content::Text};
+use botpress_messages::{Delivery, NewMessage, Retry, content::Text};
 use botpress_sandbox::{Fault, Sandbox};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -169,14 +169,18 @@ impl Browser {
 /// A picture of one point.
 const DOT: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-fn message(type_: &str, payload: Value, tag: impl ToString) -> NewMessage {
-    NewMessage::from(json!({
+fn message(type_: &str, payload: Value, tag: impl ToString) -> Delivery {
+    delivery(json!({
         "conversation": { "channel": "dm", "tags": { "id": "C05" } },
         "user": { "tags": { "id": "U05" }, "name": "Ann Petit", "pictureUrl": DOT },
         "type": type_,
         "payload": payload,
         "tags": { "id": tag.to_string() },
     }))
+}
+
+fn delivery(json: Value) -> Delivery {
+    Delivery::from_json(json.to_string()).unwrap()
 }
 
 /// A type, its payload, and what is true of the bubble `b` that shows it.
@@ -389,7 +393,7 @@ async fn it_takes_no_mouse_and_no_eyes() {
     for place in ["first", "second"] {
         let mut message = json!(message("text", json!({ "text": place }), place));
         message["conversation"]["tags"]["id"] = json!(place);
-        client.deliver(&NewMessage::from(message)).await.unwrap();
+        client.deliver(&delivery(message)).await.unwrap();
     }
     browser.open(&sandbox.url()).await;
     browser.sees("document.querySelectorAll('#conversations a').length === 2").await;
@@ -504,7 +508,7 @@ async fn it_shows_hostile_messages_as_text() {
         message["user"]["pictureUrl"] = json!("javascript:window.pwned=9");
         message["conversation"]["channel"] = json!(markup);
         message["conversation"]["tags"] = json!({ markup: markup });
-        client.deliver(&NewMessage::from(message)).await.unwrap();
+        client.deliver(&delivery(message)).await.unwrap();
     }
     let other = "\"><script>pwned=9</script> %%%";
     let elsewhere = NewMessage::new(other, USER, Text::new(markup)).tag("id", "elsewhere");
@@ -649,7 +653,7 @@ async fn picture() {
             message["userId"] = json!(Sandbox::BOT_ID);
             message.as_object_mut().unwrap().remove("user");
         }
-        client.deliver(&NewMessage::from(message)).await.unwrap();
+        client.deliver(&delivery(message)).await.unwrap();
     };
     let text = |text: &str| json!({ "text": text });
     say("C-general", "Noor Haddad", "text", text("Lunch at noon?"), "1722440000.000100").await;

@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex};
 
 use botpress_messages::{
-    Direction, Error, ErrorKind, NewConversation, NewMessage, NewUser, Retry, User, content::Text,
+    Direction, Error, ErrorKind, NewConversation, NewMessage, NewMessageOrigin, NewUser, Retry,
+    User, content::Text,
 };
 use botpress_sandbox::{Fault, Outcome, Request, Sandbox};
 use futures::{StreamExt, stream};
@@ -219,10 +220,11 @@ async fn messages_are_found_by_their_tags() {
         let sandbox = Sandbox::start().await.unwrap();
         let client = sandbox.client().build().unwrap();
         let [stored, requested] = [stored, requested].map(|tags| {
-            NewMessage::custom(CONVERSATION, USER, "own", Default::default())
+            NewMessage::custom(CONVERSATION, USER, "own", json!({}))
+                .unwrap()
                 .with_tags(tags.iter().copied())
         });
-        let requested = requested.discriminate_by(discriminators.iter().copied());
+        let requested = requested.discriminate_by_tags(discriminators.iter().copied());
         let first = client.get_or_create(&stored).await.unwrap();
         assert_eq!(first.created, Some(true));
         let second = client.get_or_create(&requested).await.unwrap();
@@ -261,11 +263,17 @@ async fn users_and_conversations_are_found_among_their_tags() {
     for Case { stored, requested, found } in cases {
         let sandbox = Sandbox::start().await.unwrap();
         let client = sandbox.client().build().unwrap();
-        client.get_or_create(&NewUser::from(stored.clone())).await.unwrap();
-        let user = client.get_or_create(&NewUser::from(requested.clone())).await.unwrap();
+        client
+            .get_or_create(&NewUser::from_json(stored.clone().to_string()).unwrap())
+            .await
+            .unwrap();
+        let user = client
+            .get_or_create(&NewUser::from_json(requested.clone().to_string()).unwrap())
+            .await
+            .unwrap();
         let within = |mut body: Value, channel: &str| {
             body["channel"] = json!(channel);
-            NewConversation::from(body)
+            NewConversation::from_json(body.to_string()).unwrap()
         };
         client.get_or_create(&within(stored.clone(), "dm")).await.unwrap();
         let conversation = client.get_or_create(&within(requested.clone(), "dm")).await.unwrap();
@@ -279,7 +287,8 @@ async fn users_and_conversations_are_found_among_their_tags() {
         let elsewhere = client.get_or_create(&within(requested.clone(), "mail")).await.unwrap();
         assert_eq!(elsewhere.created, Some(true));
         let other = client.to_builder().integration_id("other").build().unwrap();
-        let theirs = other.get_or_create(&NewUser::from(requested)).await.unwrap();
+        let theirs =
+            other.get_or_create(&NewUser::from_json(requested.to_string()).unwrap()).await.unwrap();
         assert_eq!(theirs.created, Some(true));
         assert_eq!(elsewhere.record.integration, Sandbox::INTEGRATION_ID);
     }
@@ -289,7 +298,7 @@ async fn users_and_conversations_are_found_among_their_tags() {
 async fn a_hit_updates_users_and_conversations() {
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().build().unwrap();
-    let user = NewUser::new().tag("id", "1").discriminate_by(["id"]);
+    let user = NewUser::new().tag("id", "1").discriminate_by_tags(["id"]);
     client.get_or_create(&user.clone().name("Ann").tag("goes", "1")).await.unwrap();
     let changed = user.picture_url("https://example.com/a.png").tag("goes", "").tag("new", "2");
     let found = client.get_or_create(&changed).await.unwrap();
@@ -300,7 +309,7 @@ async fn a_hit_updates_users_and_conversations() {
     assert_eq!(json!(tags), json!({ "id": "1", "new": "2" }));
     assert_eq!(sandbox.users(), [found.record]);
 
-    let conversation = NewConversation::new("dm").tag("id", "1").discriminate_by(["id"]);
+    let conversation = NewConversation::new("dm").tag("id", "1").discriminate_by_tags(["id"]);
     client.get_or_create(&conversation).await.unwrap();
     let found = client.get_or_create(&conversation.tag("topic", "x")).await.unwrap();
     assert_eq!(found.created, Some(false));
@@ -366,7 +375,8 @@ async fn a_hit_updates_tags_and_payload() {
         "conversationId": CONVERSATION, "userId": USER, "type": "text", "payload": { "text": "edited" },
         "tags": { "id": "1", "goes": "", "new": "2" }, "discriminateByTags": ["id"],
     });
-    let second = client.get_or_create(&NewMessage::from(edited.clone())).await.unwrap();
+    let second =
+        client.get_or_create(&NewMessage::from_json(edited.to_string()).unwrap()).await.unwrap();
     assert_eq!(second.created, Some(false));
     let mut expected = first.clone();
     expected.payload = edited["payload"].as_object().unwrap().clone();
@@ -378,8 +388,9 @@ async fn a_hit_updates_tags_and_payload() {
     assert_eq!(sandbox.messages(), [expected]);
     assert_eq!(sandbox.requests()[1].body, edited);
 
-    let bot = NewMessage::custom(CONVERSATION, Sandbox::BOT_ID, "own", Default::default());
-    let answer = client.get_or_create(&bot.synthetic()).await.unwrap().record;
+    let bot = NewMessage::custom(CONVERSATION, Sandbox::BOT_ID, "own", json!({})).unwrap();
+    let bot = bot.origin(NewMessageOrigin::Synthetic);
+    let answer = client.get_or_create(&bot).await.unwrap().record;
     assert_eq!(answer.direction, Direction::Outgoing, "the bot itself wrote it");
 }
 
@@ -398,7 +409,7 @@ async fn it_limits_the_requests_of_a_second() {
         }
         for _ in 0..2 {
             let refused = call().await.unwrap_err();
-            assert!(refused.is_api() && refused.is_rate_limited() && !refused.maybe_stored());
+            assert!(is_api(&refused) && refused.is_rate_limited() && !refused.maybe_stored());
             assert_eq!(refused.retry_after().unwrap().as_secs(), 1);
         }
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
@@ -411,16 +422,16 @@ async fn it_limits_the_requests_of_a_second() {
 async fn faults_do_what_they_say() {
     type Seen = fn(&Error) -> bool;
     let cases: [(Fault, Seen, usize); 11] = [
-        (Fault::Reset { stored: false }, Error::is_transport, 0),
-        (Fault::Reset { stored: true }, Error::is_transport, 1),
+        (Fault::Reset { stored: false }, is_transport, 0),
+        (Fault::Reset { stored: true }, is_transport, 1),
         (Fault::Silence { stored: false }, Error::is_timeout, 0),
         (Fault::Silence { stored: true }, Error::is_timeout, 1),
-        (Fault::Page { status: 502, stored: false }, Error::is_answer, 0),
-        (Fault::Page { status: 503, stored: true }, Error::is_answer, 1),
-        (Fault::Error { status: 500, stored: false }, Error::is_api, 0),
-        (Fault::Error { status: 504, stored: true }, Error::is_api, 1),
+        (Fault::Page { status: 502, stored: false }, is_response, 0),
+        (Fault::Page { status: 503, stored: true }, is_response, 1),
+        (Fault::Error { status: 500, stored: false }, is_api, 0),
+        (Fault::Error { status: 504, stored: true }, is_api, 1),
         (Fault::Error { status: 401, stored: false }, Error::is_auth, 0),
-        (Fault::Truncated, Error::is_answer, 1),
+        (Fault::Truncated, is_response, 1),
         (Fault::Limited(1), Error::is_rate_limited, 0),
     ];
     for (fault, seen, stored) in cases {
@@ -432,7 +443,7 @@ async fn faults_do_what_they_say() {
         assert!(seen(&error), "{fault:?}: {error:?}");
         assert_eq!(sandbox.messages().len() - 1, stored, "{fault:?}");
         assert!(stored == 0 || error.maybe_stored(), "{fault:?}");
-        if let ErrorKind::Answer(answer) = error.kind()
+        if let ErrorKind::Response(answer) = error.kind()
             && fault == Fault::Truncated
         {
             assert_eq!(answer.status, 200);
@@ -455,7 +466,7 @@ async fn storms_can_be_repeated() {
             let refused = sandbox.refused();
             let result = client().get_or_create(&hello().tag("id", number.to_string())).await;
             if sandbox.refused() == refused {
-                fate.push(result.err().map(|error| (error.status(), error.is_transport())));
+                fate.push(result.err().map(|error| (error.status(), is_transport(&error))));
             } else {
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
@@ -476,7 +487,7 @@ async fn it_stops_when_it_is_dropped() {
     assert!(Sandbox::builder().port(port).start().await.is_err(), "the port is taken");
     drop(sandbox);
     tokio::task::yield_now().await;
-    assert!(client.get_or_create(&hello()).await.unwrap_err().is_transport());
+    assert!(is_transport(&client.get_or_create(&hello()).await.unwrap_err()));
 }
 
 /// What is sent, the fault, and the line of the console after the time; ids are shown as `ID`.

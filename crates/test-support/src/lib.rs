@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs, thread};
 
-use botpress_messages::{Builder, Client, NewMessage, Retry, content::Text};
+use botpress_messages::{Builder, Client, Error, ErrorKind, NewMessage, Retry, content::Text};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -20,6 +20,26 @@ pub const TOKEN: &str = "bp_pat_5ecret";
 
 pub fn hello() -> NewMessage {
     NewMessage::new(CONVERSATION, USER, Text::new("Hello")).tag("id", "1")
+}
+
+pub fn is_api(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Api(_))
+}
+
+pub fn is_config(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Config(_))
+}
+
+pub fn is_invalid(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Invalid(_))
+}
+
+pub fn is_response(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Response(_))
+}
+
+pub fn is_transport(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Transport(_))
 }
 
 /// A client for this URL that needs no integration, as no server in these tests asks for one.

@@ -1,0 +1,209 @@
+//! One delivery: resolve the user and the conversation to ids, then send the message with these.
+
+use std::hash::Hash;
+
+use futures_util::future::join;
+
+use crate::api::types::{Message, NewConversation, NewMessage, NewUser};
+use crate::attempt::Stored;
+use crate::call::{Call, Outcome};
+use crate::delivery::Delivery;
+use crate::error::{Error, ErrorKind};
+use crate::memory::{Memory, MemoryKey};
+use crate::record::{GetOrCreate, identity};
+use crate::trace;
+use crate::turns::Turn;
+
+/// What is known of a delivery so far. Its error is made of this, once.
+struct Progress<'a> {
+    call: Call<'a>,
+    memory: &'a Memory,
+    message: NewMessage,
+    /// Of the message, if tags identify it.
+    identity: Option<u64>,
+    user: Option<ResolvedId<'a, NewUser>>,
+    conversation: Option<ResolvedId<'a, NewConversation>>,
+    /// The attempts of all steps that failed.
+    attempts: u32,
+    /// Whether the message may be stored.
+    maybe_stored: bool,
+}
+
+/// The id of a user or a conversation that is given as a record.
+struct ResolvedId<'a, R> {
+    record: &'a R,
+    key: MemoryKey,
+    id: Option<String>,
+    source: Source,
+}
+
+/// Where an id is from.
+#[derive(Clone, Copy, PartialEq)]
+enum Source {
+    Memory,
+    Api,
+}
+
+/// A step that failed, and why.
+type Failed = (&'static str, ErrorKind);
+
+/// Delivers a valid message, all calls within the deadline of this one.
+pub(crate) async fn deliver(
+    call: Call<'_>,
+    memory: &Memory,
+    delivery: &Delivery,
+) -> Result<Stored<Message>, Error> {
+    let mut progress = Progress {
+        call,
+        memory,
+        message: delivery.message.clone(),
+        identity: identity(&delivery.message),
+        user: delivery.user.as_ref().map(|user| ResolvedId::new(&call, memory, user)),
+        conversation: delivery.conversation.as_ref().map(|c| ResolvedId::new(&call, memory, c)),
+        attempts: 0,
+        maybe_stored: false,
+    };
+    let result = progress.run(delivery.ordering_key()).await;
+    result.map_err(|(step, kind)| progress.error(step, kind))
+}
+
+impl Progress<'_> {
+    async fn run(&mut self, ordering_key: Option<u64>) -> Result<Stored<Message>, Failed> {
+        let mut turn = self.call.turn(ordering_key).await.map_err(|kind| ("message", kind))?;
+        loop {
+            self.resolve().await?;
+            match self.send(&mut turn).await {
+                // A remembered id that the API does not know any more: ask for it again, once.
+                Err(kind) if kind.is_unknown_id() && self.forget() => {}
+                result => return result.map_err(|kind| ("message", kind)),
+            }
+        }
+    }
+
+    /// Gets the ids of user and conversation, in parallel.
+    async fn resolve(&mut self) -> Result<(), Failed> {
+        let (user, conversation) = join(
+            resolve(&self.call, self.memory, &mut self.user),
+            resolve(&self.call, self.memory, &mut self.conversation),
+        )
+        .await;
+        self.attempts += user.0 + conversation.0;
+        user.1.map_err(|kind| ("user", kind))?;
+        conversation.1.map_err(|kind| ("conversation", kind))
+    }
+
+    /// Sends the message with its ids.
+    async fn send(&mut self, turn: &mut Option<Turn<'_>>) -> Result<Stored<Message>, ErrorKind> {
+        if let Some(id) = id(&self.user) {
+            self.message.user_id.clone_from(id);
+        }
+        if let Some(id) = id(&self.conversation) {
+            self.message.conversation_id.clone_from(id);
+            trace::conversation(id);
+        }
+        let has_new_id = self.has_id_from(Source::Api) && !self.has_id_from(Source::Memory);
+        let turn_of_message = self.call.turn(self.identity).await?;
+        // If the call is dropped from here on, the message may be stored after the next one.
+        set_in_flight(turn, true);
+        let Outcome { attempts, maybe_stored, result } =
+            self.call.attempts(&self.message, turn_of_message, has_new_id).await;
+        self.attempts += attempts;
+        let result = result.map(|stored| stored.following(self.maybe_stored));
+        self.maybe_stored |= maybe_stored;
+        set_in_flight(turn, result.is_err() && self.maybe_stored);
+        result
+    }
+
+    fn has_id_from(&self, source: Source) -> bool {
+        is_from(&self.user, source) || is_from(&self.conversation, source)
+    }
+
+    /// Forgets the ids that are from memory. Whether there were any.
+    fn forget(&mut self) -> bool {
+        let user = forget(self.memory, &mut self.user);
+        forget(self.memory, &mut self.conversation) || user
+    }
+
+    fn error(self, step: &'static str, kind: ErrorKind) -> Error {
+        // Another delivery asks for the ids again.
+        let is_stale = kind.is_unknown_id() && (self.user.is_some() || self.conversation.is_some());
+        Error::new(kind)
+            .with_transient(is_stale)
+            .with_step(step)
+            .with_attempts(self.attempts)
+            .with_maybe_stored(self.maybe_stored)
+            .with_identified(self.identity.is_some())
+            .with_ids(id(&self.user).cloned(), id(&self.conversation).cloned())
+    }
+}
+
+impl<'a, R: GetOrCreate + Hash> ResolvedId<'a, R> {
+    fn new(call: &Call<'_>, memory: &Memory, record: &'a R) -> Self {
+        let key = memory.key(&call.context.target, record);
+        Self { record, key, id: None, source: Source::Memory }
+    }
+
+    fn recall(&mut self, memory: &Memory) -> bool {
+        (self.id, self.source) = (memory.recall(&self.key), Source::Memory);
+        self.id.is_some()
+    }
+
+    /// Asks the API. Counts the attempts that failed.
+    async fn request(&mut self, call: &Call<'_>, memory: &Memory) -> (u32, Result<(), ErrorKind>) {
+        let turn = match call.turn(identity(self.record)).await {
+            Ok(turn) => turn,
+            Err(reason) => return (0, Err(reason)),
+        };
+        // Another delivery may have resolved it meanwhile.
+        if self.recall(memory) {
+            return (0, Ok(()));
+        }
+        let outcome = call.attempts(self.record, turn, false).await;
+        let result = outcome.result.map(|stored| {
+            let id = R::id(&stored.record);
+            memory.remember(&self.key, id);
+            (self.id, self.source) = (Some(id.to_owned()), Source::Api);
+        });
+        (outcome.attempts, result)
+    }
+}
+
+/// Takes an id from memory or from the API. Counts the attempts that failed.
+async fn resolve<R: GetOrCreate + Hash>(
+    call: &Call<'_>,
+    memory: &Memory,
+    id: &mut Option<ResolvedId<'_, R>>,
+) -> (u32, Result<(), ErrorKind>) {
+    let Some(id) = id else { return (0, Ok(())) };
+    if id.id.is_some() || id.recall(memory) {
+        return (0, Ok(()));
+    }
+    // A delivery that finds the id in memory does without the space for the call.
+    Box::pin(id.request(call, memory)).await
+}
+
+fn id<'a, R>(resolved: &'a Option<ResolvedId<'_, R>>) -> Option<&'a String> {
+    resolved.as_ref()?.id.as_ref()
+}
+
+fn is_from<R>(resolved: &Option<ResolvedId<'_, R>>, source: Source) -> bool {
+    resolved.as_ref().is_some_and(|resolved| resolved.id.is_some() && resolved.source == source)
+}
+
+fn forget<R>(memory: &Memory, resolved: &mut Option<ResolvedId<'_, R>>) -> bool {
+    let Some(resolved) = resolved.as_mut().filter(|resolved| resolved.source == Source::Memory)
+    else {
+        return false;
+    };
+    let id = resolved.id.take();
+    id.is_some_and(|id| {
+        memory.forget(&resolved.key, &id);
+        true
+    })
+}
+
+fn set_in_flight(turn: &mut Option<Turn<'_>>, in_flight: bool) {
+    if let Some(turn) = turn {
+        turn.in_flight = in_flight;
+    }
+}
