@@ -62,7 +62,9 @@
 mod agreement;
 mod changes;
 mod check;
+mod circular;
 mod client;
+mod decimal;
 mod error;
 mod finding;
 mod ignore;
@@ -72,6 +74,7 @@ mod normal;
 mod openapi_3_1;
 mod parse;
 mod pins;
+mod role;
 mod schema;
 mod types;
 mod url;
