@@ -455,7 +455,7 @@ impl Document {
             Value::Bool(allows) if self.is_3_1 => {
                 return Ok(if *allows { json!({}) } else { schema.clone() });
             }
-            _ if matches!(need, Need::Nothing) => return Ok(self.marks(schema, MAX_DEPTH)),
+            _ if matches!(need, Need::Nothing) => return Ok(self.marks(schema)),
             _ => {}
         }
         let keywords = object(schema).map_err(|e| e.in_("a schema"))?;
@@ -480,17 +480,13 @@ impl Document {
         let own = keywords.iter().filter(|(name, _)| is_own(name));
         let mut own = self.rules(own, reading, need, depth)?;
         if let Some(value) = keywords.get(UNEVALUATED).filter(|_| self.is_3_1) {
-            let mut evaluated = Evaluated::default();
-            match self.evaluate(schema, &mut evaluated, MAX_DEPTH) {
-                Some(())
-                    if *value == json!(false) && members.is_empty() && own["allOf"].is_null() =>
-                {
-                    if !evaluated.is_all {
-                        own["additionalProperties"] = false.into();
-                    }
+            match self.evaluated(schema).filter(|_| *value == json!(false)) {
+                None => own[UNEVALUATED] = value.clone(),
+                Some(evaluated) if evaluated.is_all => {}
+                Some(_) if members.is_empty() && own["allOf"].is_null() => {
+                    own["additionalProperties"] = false.into();
                 }
-                Some(()) if *value == json!(false) => members.extend(evaluated.closed()),
-                _ => own[UNEVALUATED] = value.clone(),
+                Some(evaluated) => members.push(evaluated.closed()),
             }
         }
         if members.is_empty() {
@@ -509,48 +505,53 @@ impl Document {
         schema.get("$ref").is_some() && (!self.is_3_1 || keys == 1)
     }
 
-    /// Adds the properties that a schema of 3.1 evaluates. `None` if that depends on the value.
-    fn evaluate(&self, schema: &Value, evaluated: &mut Evaluated, depth: usize) -> Option<()> {
-        let deeper = depth.checked_sub(1)?;
+    /// The properties that a schema of 3.1 has rules for. `None` if that depends on the value.
+    fn evaluated(&self, schema: &Value) -> Option<Evaluated> {
         let conditional =
             ["anyOf", "oneOf", "if", "then", "else", "dependentSchemas", "$dynamicRef"];
-        if conditional.iter().any(|key| schema.get(*key).is_some()) {
-            return None;
+        let mut evaluated = Evaluated::default();
+        for member in self.members(schema) {
+            if conditional.iter().any(|key| member.get(*key).is_some()) {
+                return None;
+            }
+            let has_rest = member.get(UNEVALUATED).is_some() && !std::ptr::eq(member, schema);
+            evaluated.is_all |= has_rest || member.get("additionalProperties").is_some();
+            for (key, names) in [
+                ("properties", &mut evaluated.names),
+                ("patternProperties", &mut evaluated.patterns),
+            ] {
+                names.extend(entries(&member[key]).map(|(name, _)| name.clone()));
+            }
         }
-        evaluated.is_all |= schema.get("additionalProperties").is_some();
-        for (key, names) in
-            [("properties", &mut evaluated.names), ("patternProperties", &mut evaluated.patterns)]
-        {
-            names.extend(entries(&schema[key]).map(|(name, _)| name.clone()));
-        }
-        for member in list(&schema["allOf"]) {
-            evaluated.is_all |= member.get(UNEVALUATED).is_some();
-            self.evaluate(member, evaluated, deeper)?;
-        }
-        if schema.get("$ref").is_some() {
-            let (_, target) = self.end_of(schema, |value| self.has_reference_only(value)).ok()?;
-            evaluated.is_all |= target.get(UNEVALUATED).is_some();
-            self.evaluate(target, evaluated, deeper)?;
-        }
-        Some(())
+        Some(evaluated)
     }
 
     /// Of a schema that nobody needs, whether it is of a property that is never sent.
-    fn marks(&self, schema: &Value, depth: usize) -> Value {
-        let is_marked = |mark: &&str| self.is_marked(schema, mark, depth);
+    fn marks(&self, schema: &Value) -> Value {
+        let members = self.members(schema);
+        let is_marked = |mark: &&str| members.iter().any(|member| member[*mark] == true);
         let marks = ["readOnly", "writeOnly"].into_iter().filter(is_marked);
         marks.map(|mark| (mark.to_owned(), Value::Bool(true))).collect()
     }
 
-    fn is_marked(&self, schema: &Value, mark: &str, depth: usize) -> bool {
-        let Some(deeper) = depth.checked_sub(1) else { return false };
-        let target = schema.get("$ref").and_then(|_| {
-            Some(self.end_of(schema, |value| self.has_reference_only(value)).ok()?.1)
-        });
-        let counts = target.is_none() || self.is_3_1;
-        let has_mark = |member: &Value| self.is_marked(member, mark, deeper);
-        counts && (schema[mark] == true || list(&schema["allOf"]).any(has_mark))
-            || target.is_some_and(has_mark)
+    /// A schema and the members of its `allOf`, with what they refer to: all that holds together.
+    fn members<'a>(&'a self, schema: &'a Value) -> Vec<&'a Value> {
+        let mut found = Vec::new();
+        let mut open = vec![schema];
+        let mut seen = BTreeSet::new();
+        while let Some(schema) = open.pop() {
+            let reference = schema["$ref"].as_str();
+            if reference.is_none() || self.is_3_1 {
+                found.push(schema);
+                open.extend(list(&schema["allOf"]));
+            }
+            if let Some(pointer) = reference.and_then(pointer_of)
+                && seen.insert(pointer.clone())
+            {
+                open.extend(self.root.pointer(&pointer));
+            }
+        }
+        found
     }
 
     /// The same for a schema's keywords, without a reference.
@@ -651,7 +652,7 @@ struct Evaluated {
 
 impl Evaluated {
     /// A schema that forbids every other property.
-    fn closed(self) -> Option<Value> {
+    fn closed(self) -> Value {
         let any = |names: BTreeSet<String>| -> Value {
             names.into_iter().map(|name| (name, json!({}))).collect()
         };
@@ -661,7 +662,7 @@ impl Evaluated {
                 closed[key] = any(names);
             }
         }
-        (!self.is_all).then_some(closed)
+        closed
     }
 }
 

@@ -23,9 +23,6 @@ pub struct InRole<'a> {
     definitions: &'a Value,
 }
 
-/// References are followed this often when marks are looked for.
-const MAX_REFERENCES: usize = 8;
-
 impl<'a> InRole<'a> {
     pub fn new(role: Role, contract: &'a Value) -> Self {
         Self { role, definitions: &contract["definitions"] }
@@ -49,15 +46,17 @@ impl<'a> InRole<'a> {
         let Value::Object(keywords) = schema else { return schema.clone() };
         let is_sender = matches!(self.role, Role::RequestSender | Role::ResponseSender);
         let mut unsent = outer.clone();
-        self.add_unsent(schema, &["allOf"], &mut unsent, MAX_REFERENCES);
+        unsent.extend(self.unsent(schema, &["allOf"]));
         // What a sender leaves out in one case, it does not promise.
         let mut optional = unsent.clone();
         if is_sender {
-            let wrappers = ["allOf", "anyOf", "oneOf"];
-            self.add_unsent(schema, &wrappers, &mut optional, MAX_REFERENCES);
+            optional.extend(self.unsent(schema, &["allOf", "anyOf", "oneOf"]));
         }
+        let property = |schema: &'b Value| {
+            if is_sender && self.is_unsent(schema) { false.into() } else { self.schema(schema) }
+        };
         let each = |schemas: &'b Map<String, Value>| -> Value {
-            schemas.iter().map(|(key, schema)| (key.clone(), self.schema(schema))).collect()
+            schemas.iter().map(|(key, schema)| (key.clone(), property(schema))).collect()
         };
         let mut kept = Map::new();
         for (keyword, value) in keywords {
@@ -80,7 +79,8 @@ impl<'a> InRole<'a> {
                     names.iter().filter(|name| !is_unsent(name)).cloned().collect()
                 }
                 ("patternProperties", Value::Object(patterns)) => each(patterns),
-                ("items" | "additionalProperties", schema) => self.schema(schema),
+                ("additionalProperties", schema) => property(schema),
+                ("items", schema) => self.schema(schema),
                 ("allOf" | "anyOf" | "oneOf", Value::Array(members)) => {
                     members.iter().map(|member| self.with(member, &unsent)).collect()
                 }
@@ -91,41 +91,36 @@ impl<'a> InRole<'a> {
         kept.into()
     }
 
-    /// Adds the properties of a schema, and of its members in these wrappers, that are never sent.
-    fn add_unsent<'b>(
-        self,
-        schema: &'b Value,
-        wrappers: &[&str],
-        unsent: &mut BTreeSet<&'b str>,
-        references: usize,
-    ) where
+    /// The properties of a schema, and of its members in these wrappers, that are never sent.
+    fn unsent<'b>(self, schema: &'b Value, wrappers: &[&str]) -> impl Iterator<Item = &'b str>
+    where
         'a: 'b,
     {
-        let properties = entries(&schema["properties"]);
-        let marked = properties.filter(|(_, property)| self.is_unsent(property, MAX_REFERENCES));
-        unsent.extend(marked.map(|(name, _)| name.as_str()));
-        for member in wrappers.iter().flat_map(|wrapper| list(&schema[*wrapper])) {
-            self.add_unsent(member, wrappers, unsent, references);
-        }
-        if let (Some(target), Some(left)) = (self.target(schema), references.checked_sub(1)) {
-            self.add_unsent(target, wrappers, unsent, left);
-        }
+        let members = members(schema, self.definitions, wrappers).into_iter();
+        let properties = members.flat_map(|member| entries(&member["properties"]));
+        properties.filter(move |(_, schema)| self.is_unsent(schema)).map(|(name, _)| name.as_str())
     }
 
-    fn is_unsent(self, schema: &Value, references: usize) -> bool {
+    fn is_unsent(self, schema: &Value) -> bool {
         let mark = match self.role {
             Role::RequestSender | Role::RequestReader => "readOnly",
             Role::ResponseSender | Role::ResponseReader => "writeOnly",
         };
-        schema[mark] == true
-            || list(&schema["allOf"]).any(|member| self.is_unsent(member, references))
-            || self
-                .target(schema)
-                .zip(references.checked_sub(1))
-                .is_some_and(|(target, left)| self.is_unsent(target, left))
+        members(schema, self.definitions, &["allOf"]).iter().any(|member| member[mark] == true)
     }
+}
 
-    fn target(self, schema: &Value) -> Option<&'a Value> {
-        self.definitions.get(schema.get("$ref")?.as_str()?)
+/// A schema and its members in these wrappers, with what they refer to.
+fn members<'a>(schema: &'a Value, definitions: &'a Value, wrappers: &[&str]) -> Vec<&'a Value> {
+    let mut found = Vec::new();
+    let mut open = vec![schema];
+    let mut seen = BTreeSet::new();
+    while let Some(schema) = open.pop() {
+        found.push(schema);
+        open.extend(wrappers.iter().flat_map(|wrapper| list(&schema[*wrapper])));
+        if let Some(reference) = schema["$ref"].as_str().filter(|text| seen.insert(*text)) {
+            open.extend(definitions.get(reference));
+        }
     }
+    found
 }

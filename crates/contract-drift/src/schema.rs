@@ -14,7 +14,7 @@ use crate::finding::{Code, Difference, Place};
 use crate::normal::{ANNOUNCEMENTS, entries, list};
 
 /// A comparison takes no more steps than this. Those of real documents take some hundred.
-const MAX_STEPS: usize = 20_000;
+const MAX_STEPS: usize = 100_000;
 
 /// Schemas that are compared within each other. Each takes some of the stack.
 const MAX_DEPTH: usize = 150;
