@@ -75,7 +75,8 @@ mod tests {
     fn only_what_contains_itself_is_circular() {
         let to = |name: &str| json!({ "$ref": format!("#/{name}") });
         let document = json!({
-            "start": to("tree"),
+            "start": to("before"),
+            "before": to("tree"),
             "tree": { "items": to("tree"), "leaf": to("leaf"), "between": to("between") },
             "between": to("a"),
             "a": [to("b%20b")],

@@ -640,27 +640,35 @@ fn codes(ours: &Value, theirs: &Value) -> Vec<Code> {
 }
 
 /// Schemas within each other by way of references, and the last one.
-fn nested(depth: usize, last: Value) -> Value {
-    let link = |n: usize| {
-        let next = reference(&(n + 1).to_string());
-        (n.to_string(), json!({ "allOf": [{ "type": "object", "properties": { "a": next } }, {}] }))
-    };
+fn nested(depth: usize, link: fn(Value) -> Value, last: Value) -> Value {
+    let link = |n: usize| (n.to_string(), link(reference(&(n + 1).to_string())));
     let schemas = (0..depth).map(link).chain([(depth.to_string(), last)]);
     with_schemas(request(reference("0")), schemas.collect())
 }
 
 #[test]
 fn deep_schemas_do_not_overflow_the_stack() {
-    on_a_small_stack(|| {
-        let of_depth = |depth| {
-            let [ours, theirs] =
-                ["string", "number"].map(|kind| nested(depth, json!({ "type": kind })));
-            codes(&ours, &theirs)
-        };
-        assert_eq!(of_depth(24), [Code::Type]);
-        // Ours can be read, theirs not.
-        let ours = request(closed(json!({ "a": {} })));
-        assert_eq!(codes(&ours, &nested(1000, json!({}))), [Code::TooComplex]);
+    let links: [fn(Value) -> Value; 4] = [
+        |next| json!({ "items": next, "type": "array" }),
+        |next| json!({ "type": "object", "allOf": [{ "properties": { "a": next } }, {}] }),
+        |next| json!({ "anyOf": [next, { "type": "boolean" }], "minLength": 1 }),
+        |next| json!({ "oneOf": [{ "additionalProperties": next }, { "type": "boolean" }] }),
+    ];
+    on_a_small_stack(move || {
+        for link in links {
+            let of_depth = |depth| {
+                let [ours, theirs] =
+                    ["string", "number"].map(|kind| nested(depth, link, json!({ "type": kind })));
+                codes(&ours, &theirs)
+            };
+            assert!(!of_depth(3).contains(&Code::TooComplex));
+            for depth in [8, 32] {
+                assert!(!of_depth(depth).is_empty());
+            }
+            // Ours can be read, theirs not.
+            let ours = request(closed(json!({ "a": {} })));
+            assert_eq!(codes(&ours, &nested(1000, link, json!({}))), [Code::TooComplex]);
+        }
     });
 }
 
