@@ -82,7 +82,9 @@ impl Document {
             return Err("`jsonSchemaDialect` may change what its schemas mean".into());
         }
         let document = Self { circular: circular(&root), root, text: None, is_3_1 };
-        for (path, item) in document.paths()?.filter(|(path, _)| path.starts_with('/')) {
+        let items =
+            document.paths()?.filter(|(path, item)| path.starts_with('/') && !item.is_null());
+        for (path, item) in items {
             object(item).map_err(|e| e.in_(path))?;
         }
         Ok(document)

@@ -511,6 +511,15 @@ fn real_documents_raise_no_false_alarm() {
             codes: &[],
         },
         Pair {
+            name: "server variable with a known default and new other values",
+            ours: plain("https://a.example"),
+            theirs: server(json!({
+                "url": "https://{name}.example",
+                "variables": { "name": { "default": "a", "enum": ["a", "b"] } },
+            })),
+            codes: &[],
+        },
+        Pair {
             name: "`/v1` moved into the server URL",
             ours: moved("/v1/a", "https://api.example"),
             theirs: moved("/a", "https://api.example/v1"),
