@@ -261,11 +261,12 @@ impl Document {
         let mut definitions = Map::new();
         loop {
             let next = reading.circular.borrow_mut().pop_first();
-            let Some(reference) = next else { return Ok(definitions) };
-            let target = pointer_of(&reference).and_then(|pointer| self.root.pointer(&pointer));
+            let Some(pointer) = next else { return Ok(definitions) };
+            let reference = format!("#{pointer}");
             if definitions.contains_key(&reference) {
                 continue;
             }
+            let target = self.root.pointer(&pointer);
             match self.schema(target.unwrap_or(&Value::Null), reading, Need::All, 0) {
                 Err(cause) if partly && !cause.is_limit() => {}
                 schema => drop(definitions.insert(reference, schema?)),
@@ -467,9 +468,9 @@ impl Document {
             let is_link = |value: &Value| self.has_reference_only(value);
             let target = match self.end_of(schema, is_link)? {
                 (Some(pointer), _) if self.circular.contains(&pointer) => {
-                    let reference = format!("#{pointer}");
-                    reading.circular.borrow_mut().insert(reference.clone());
-                    json!({ "$ref": reference })
+                    let reference = json!({ "$ref": format!("#{pointer}") });
+                    reading.circular.borrow_mut().insert(pointer);
+                    reference
                 }
                 (_, target) => self.schema(target, reading, need, depth + 1)?,
             };
@@ -481,6 +482,10 @@ impl Document {
         let is_own = |name: &str| name != "$ref" && !(self.is_3_1 && name == UNEVALUATED);
         let own = keywords.iter().filter(|(name, _)| is_own(name));
         let mut own = self.rules(own, reading, need, depth)?;
+        // Nothing counts beside a reference that stays.
+        if own.get("$ref").is_some() {
+            members.push(std::mem::replace(&mut own, json!({})));
+        }
         if let Some(value) = keywords.get(UNEVALUATED).filter(|_| self.is_3_1) {
             match self.evaluated(schema).filter(|_| *value == json!(false)) {
                 None => own[UNEVALUATED] = value.clone(),
@@ -640,7 +645,7 @@ const UNEVALUATED: &str = "unevaluatedProperties";
 struct Reading {
     /// The number of schemas.
     size: Cell<usize>,
-    /// References that stayed, whose targets are still to be read.
+    /// The pointers of references that stayed, whose targets are still to be read.
     circular: RefCell<BTreeSet<String>>,
 }
 

@@ -236,6 +236,39 @@ fn breaks_are_found() {
             })),
             codes: &[Code::PropertyForbidden],
         },
+        Pair {
+            name: "`unevaluatedProperties` together with a recursive schema",
+            ours: request(closed(json!({ "c": {} }))),
+            theirs: with_schemas(
+                request(json!({ "allOf": [reference("T")], "unevaluatedProperties": false })),
+                json!({ "T": { "properties": { "a": reference("T") } } }),
+            ),
+            codes: &[Code::PropertyForbidden],
+        },
+        Pair {
+            name: "`unevaluatedProperties` together with a recursive schema that has alternatives",
+            ours: request(closed(json!({ "c": {} }))),
+            theirs: with_schemas(
+                request(json!({ "allOf": [reference("T")], "unevaluatedProperties": false })),
+                json!({ "T": { "anyOf": [{ "properties": { "a": reference("T") } }, {}] } }),
+            ),
+            codes: &[Code::NotUnderstood],
+        },
+        Pair {
+            name: "recursive schema whose name has a percent sign",
+            ours: request(closed(json!({ "a": { "type": "string" } }))),
+            theirs: with_schemas(
+                request(json!({ "$ref": "#/components/schemas/%2541" })),
+                json!({ "%41": {
+                    "type": "object",
+                    "properties": {
+                        "a": { "type": "number" },
+                        "b": { "$ref": "#/components/schemas/%2541" },
+                    },
+                } }),
+            ),
+            codes: &[Code::Type],
+        },
         // A body that is open can contain their new property, with any value.
         Pair {
             name: "new optional property, and our body is open",
