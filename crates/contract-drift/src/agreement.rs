@@ -6,18 +6,46 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::finding::{Code, Difference, Place};
 use crate::normal::{ANNOUNCEMENTS, entries, list};
-use crate::schema::{Role, in_role, subset};
+use crate::role::{InRole, Role};
+use crate::schema::Comparison;
 
 /// Where our requests may be rejected or their responses not be read.
 pub fn breaks(ours: &Value, theirs: &Value, client: &Client) -> Vec<Difference> {
+    let sent = Schemas::new((ours, Role::RequestSender), (theirs, Role::RequestReader));
+    let read = Schemas::new((theirs, Role::ResponseSender), (ours, Role::ResponseReader));
     let mut found = servers(ours, theirs);
     found.extend(security(ours, theirs, client));
-    found.extend(parameters(ours, theirs, client));
-    found.extend(request(ours, theirs));
-    found.extend(errors(ours, theirs, client));
-    found.extend(successes(ours, theirs));
+    found.extend(parameters(ours, theirs, client, &sent));
+    found.extend(request(ours, theirs, &sent));
+    found.extend(errors(ours, theirs, client, &read));
+    found.extend(successes(ours, theirs, &read));
+    let is_exhausted = sent.comparison.is_exhausted() || read.comparison.is_exhausted();
+    if is_exhausted {
+        found.retain(|difference| difference.code == Code::TooComplex);
+        found.truncate(1);
+    }
     found.dedup();
     found
+}
+
+/// The schemas of two contracts, whose values one side sends and the other reads.
+struct Schemas<'a> {
+    sender: InRole<'a>,
+    reader: InRole<'a>,
+    comparison: Comparison,
+}
+
+impl<'a> Schemas<'a> {
+    fn new(sender: (&'a Value, Role), reader: (&'a Value, Role)) -> Self {
+        let [sender, reader] = [sender, reader].map(|(contract, role)| InRole::new(role, contract));
+        let comparison = Comparison::new(sender.definitions(), reader.definitions());
+        Self { sender, reader, comparison }
+    }
+
+    /// Why not everything that is sent as one schema says can be read as the other says.
+    fn subset(&self, sent: &Value, read: &Value, place: &Place) -> Vec<Difference> {
+        self.comparison.subset(&self.sender.schema(sent), &self.reader.schema(read), place)
+    }
 }
 
 fn servers(ours: &Value, theirs: &Value) -> Vec<Difference> {
@@ -58,17 +86,28 @@ fn security(ours: &Value, theirs: &Value, client: &Client) -> Option<Difference>
 
 /// Whether the credentials of one scheme are those of another.
 fn covers(own: &Value, scheme: &Value) -> bool {
-    let same = ["type", "scheme", "in", "name"].iter().all(|key| own[*key] == scheme[*key]);
+    let keys = ["type", "scheme", "in", "name", "openIdConnectUrl"];
+    let is_same = keys.iter().all(|key| own[*key] == scheme[*key]);
     let is_granted = |scope: &Value| list(&own["scopes"]).any(|granted| granted == scope);
-    same && list(&scheme["scopes"]).all(is_granted)
+    // Each way in which the client gets a token has to work there.
+    let has_flow = |(name, urls): (&String, &Value)| {
+        let theirs = &scheme["flows"][name];
+        theirs.is_object() && entries(urls).all(|(key, url)| theirs[key] == *url)
+    };
+    is_same && list(&scheme["scopes"]).all(is_granted) && entries(&own["flows"]).all(has_flow)
 }
 
 /// Whether a key is a parameter that the client always sends.
 fn is_parameter(scheme: &Value, ours: &Value, client: &Client) -> bool {
-    let [place, name] = ["in", "name"].map(|key| scheme[key].as_str().unwrap_or_default());
-    let key = format!("{place} {name}");
+    let key = parameter_of(scheme);
     let is_required = ours["parameters"][&key]["required"] == json!(true);
     scheme["type"] == "apikey" && (is_required || client.sends(&key))
+}
+
+/// The parameter that contains the key of a scheme.
+fn parameter_of(scheme: &Value) -> String {
+    let [place, name] = ["in", "name"].map(|key| scheme[key].as_str().unwrap_or_default());
+    format!("{place} {name}")
 }
 
 fn name_of(scheme: &Value) -> &str {
@@ -76,7 +115,7 @@ fn name_of(scheme: &Value) -> &str {
     name.unwrap_or("a scheme without a type")
 }
 
-fn parameters(ours: &Value, theirs: &Value, client: &Client) -> Vec<Difference> {
+fn parameters(ours: &Value, theirs: &Value, client: &Client, schemas: &Schemas) -> Vec<Difference> {
     let mut found = Vec::new();
     for (name, parameter) in entries(&theirs["parameters"]) {
         let place = Place::new(["parameters", name]);
@@ -98,24 +137,22 @@ fn parameters(ours: &Value, theirs: &Value, client: &Client) -> Vec<Difference> 
             .filter(|key| !known.contains(key) && !ANNOUNCEMENTS.contains(key))
             .filter(|key| parameter[*key] != sent[*key])
             .collect();
-        if sent["allowReserved"] == json!(true) && parameter["allowReserved"] != json!(true) {
-            unknown.push("allowReserved");
-        }
+        let is_ours_only = |key: &&str| sent[*key] == json!(true) && parameter[*key] != json!(true);
+        unknown.extend(["allowReserved", "allowEmptyValue"].into_iter().filter(is_ours_only));
         unknown.dedup();
         found.extend(unknown.iter().map(|key| {
             let text = format!("`{key}` differs, which is not understood");
             Difference::new(Code::NotUnderstood, &place, text)
         }));
         if parameter["content"].is_null() || sent["content"] != parameter["content"] {
-            found.extend(subset(&sent["schema"], &parameter["schema"], &place));
+            let comparison = &schemas.comparison;
+            found.extend(comparison.subset(&sent["schema"], &parameter["schema"], &place));
         }
     }
     // Headers that a server does not know, it ignores.
     let is_key = |name: &str| {
         let schemes = list(&theirs["security"]).flat_map(list);
-        schemes
-            .into_iter()
-            .any(|scheme| name == format!("query {}", scheme["name"].as_str().unwrap_or_default()))
+        schemes.into_iter().any(|scheme| name == parameter_of(scheme))
     };
     for (name, _) in entries(&ours["parameters"]).filter(|(name, _)| name.starts_with("query ")) {
         if theirs["parameters"][name].is_null() && !is_key(name) {
@@ -126,7 +163,7 @@ fn parameters(ours: &Value, theirs: &Value, client: &Client) -> Vec<Difference> 
     found
 }
 
-fn request(ours: &Value, theirs: &Value) -> Vec<Difference> {
+fn request(ours: &Value, theirs: &Value, schemas: &Schemas) -> Vec<Difference> {
     let place = Place::new(["request"]);
     let one = |code, text: &str| vec![Difference::new(code, &place, text)];
     let (sent, taken) = (&ours["requestBody"], &theirs["requestBody"]);
@@ -152,9 +189,7 @@ fn request(ours: &Value, theirs: &Value) -> Vec<Difference> {
             let text = "`encoding` differs, which is not understood";
             found.extend(one(Code::NotUnderstood, text));
         }
-        let sent = in_role(&sent["schema"], Role::RequestSender);
-        let taken = in_role(&taken["schema"], Role::RequestReader);
-        found.extend(subset(&sent, &taken, &place));
+        found.extend(schemas.subset(&sent["schema"], &taken["schema"], &place));
     }
     found
 }
@@ -166,30 +201,47 @@ fn of_media_type<'a>(content: &'a Value, media_type: &str) -> Option<&'a Value> 
 }
 
 /// What is wrong with the responses that are no error.
-fn successes(ours: &Value, theirs: &Value) -> Vec<Difference> {
+fn successes(ours: &Value, theirs: &Value, schemas: &Schemas) -> Vec<Difference> {
     let mut found = Vec::new();
-    let successes = |side| entries(side).filter(|(status, _)| !is_error(status));
     // Only a request with one of these headers gets a 304.
     let conditions = ["header if-none-match", "header if-modified-since"];
     let is_conditional = conditions.iter().any(|name| !ours["parameters"][*name].is_null());
-    for (status, given) in successes(&theirs["responses"]) {
-        if status == "304" && !is_conditional {
+    let [ours, theirs] = [ours, theirs].map(|side| successes_of(&side["responses"]));
+    let is_default = |side: &[(&str, &Value)]| side.iter().any(|(status, _)| *status == "default");
+    let are_all_one = is_default(&ours) || is_default(&theirs);
+    for (status, given) in &theirs {
+        if *status == "304" && !is_conditional {
             continue;
         }
-        match ours["responses"].get(status).or(ours["responses"].get(range(status))) {
-            Some(read) => found.extend(response(read, given, &place_of(status))),
-            None => {
-                let text = "we do not read such a response";
-                found.push(Difference::new(Code::ResponseUnknown, &place_of(status), text));
-            }
+        let of_status = |wanted: &str| ours.iter().find(|(read, _)| *read == wanted);
+        let read: Vec<_> = if are_all_one {
+            ours.iter().collect()
+        } else {
+            of_status(status).or_else(|| of_status(&range(status))).into_iter().collect()
+        };
+        for (_, read) in &read {
+            found.extend(response(read, given, &place_of(status), schemas));
+        }
+        if read.is_empty() && *status != "default" {
+            let text = "we do not read such a response";
+            found.push(Difference::new(Code::ResponseUnknown, &place_of(status), text));
         }
     }
-    let ours = successes(&ours["responses"]).next();
-    if let (Some((status, _)), None) = (ours, successes(&theirs["responses"]).next()) {
+    if let (Some((status, _)), []) = (ours.first(), theirs.as_slice()) {
         let text = "there is no such response";
         found.push(Difference::new(Code::SchemaMissing, &place_of(status), text));
     }
     found
+}
+
+/// The responses that are no error. `default` is one if there is no other.
+fn successes_of(responses: &Value) -> Vec<(&str, &Value)> {
+    let all = || entries(responses).map(|(status, response)| (status.as_str(), response));
+    let successes: Vec<_> = all().filter(|(status, _)| !is_error(status)).collect();
+    match successes.as_slice() {
+        [] => all().filter(|(status, _)| *status == "default").collect(),
+        _ => successes,
+    }
 }
 
 fn is_error(status: &str) -> bool {
@@ -209,7 +261,7 @@ fn place_of(status: &str) -> Place {
 }
 
 /// One of the media types that we read has to be offered, and each that is has to fit.
-fn response(read: &Value, given: &Value, place: &Place) -> Vec<Difference> {
+fn response(read: &Value, given: &Value, place: &Place, schemas: &Schemas) -> Vec<Difference> {
     if entries(&read["content"]).next().is_none() {
         return Vec::new();
     }
@@ -221,16 +273,13 @@ fn response(read: &Value, given: &Value, place: &Place) -> Vec<Difference> {
         let text = "it has no media type that we read";
         return vec![Difference::new(Code::MediaType, place, text)];
     }
-    let of_pair = |(read, given): (&Value, &Value)| {
-        let given = in_role(&given["schema"], Role::ResponseSender);
-        let read = in_role(&read["schema"], Role::ResponseReader);
-        subset(&given, &read, place)
-    };
+    let of_pair =
+        |(read, given): (&Value, &Value)| schemas.subset(&given["schema"], &read["schema"], place);
     pairs.into_iter().flat_map(of_pair).collect()
 }
 
 /// What is wrong with the errors: the client reads them by a rule of its own, or as ours says.
-fn errors(ours: &Value, theirs: &Value, client: &Client) -> Vec<Difference> {
+fn errors(ours: &Value, theirs: &Value, client: &Client, schemas: &Schemas) -> Vec<Difference> {
     let mut found = Vec::new();
     let all = &theirs["responses"];
     for (status, given) in entries(all).filter(|(status, _)| is_error(status)) {
@@ -246,8 +295,7 @@ fn errors(ours: &Value, theirs: &Value, client: &Client) -> Vec<Difference> {
         if let Some(readable) = client.errors() {
             for (media_type, content) in entries(&given["content"]) {
                 let is_json = media_type == "application/json" || media_type.ends_with("+json");
-                let schema = in_role(&content["schema"], Role::ResponseSender);
-                if !is_json || !subset(&schema, readable, &place).is_empty() {
+                if !is_json || !schemas.subset(&content["schema"], readable, &place).is_empty() {
                     report(format!("{media_type} is no error that the client reads"));
                 }
             }
@@ -257,7 +305,7 @@ fn errors(ours: &Value, theirs: &Value, client: &Client) -> Vec<Difference> {
         let read = own.get(status).or(own.get(range(status))).or(own.get("default"));
         let has_content = entries(&given["content"]).next().is_some();
         if let (Some(read), true) = (read, has_content) {
-            let differences = response(read, given, &place);
+            let differences = response(read, given, &place, schemas);
             found.extend(
                 differences
                     .into_iter()

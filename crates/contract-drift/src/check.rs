@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::agreement;
 use crate::changes::changes;
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::finding::{Code, Difference, Finding, Location, Place, Verdict};
 use crate::locate;
 use crate::normal::{Document, Operation};
@@ -84,7 +84,8 @@ impl Spec {
                     let text = format!("the document lacks {method} {path}");
                     difference(Code::OperationMissing, text)
                 }
-                Err(Error(cause)) => difference(Code::OperationUnreadable, cause),
+                Err(cause) if cause.is_limit() => difference(Code::TooComplex, cause.to_string()),
+                Err(cause) => difference(Code::OperationUnreadable, cause.to_string()),
             };
             (name.as_str(), contract)
         };

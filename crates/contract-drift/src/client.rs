@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::normal::Document;
-use crate::parse::parse;
+use crate::parse::{entries_of, parse, text_of};
 
 /// What a client does that its spec does not say. It is kept in a file next to the spec:
 ///
@@ -27,42 +26,19 @@ pub struct Client {
     errors: Option<Value>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    sends: Vec<Sent>,
-    errors: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sent {
-    r#in: Place,
-    name: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Place {
-    Header,
-    Query,
-    Cookie,
-}
-
 impl Client {
     /// Reads a JSON or YAML text.
     pub fn parse(text: &str) -> Result<Self> {
-        let File { sends, errors } =
-            serde_json::from_value(parse(text)?).map_err(|e| Error::from(e.to_string()))?;
-        let key = |Sent { r#in, name }| match r#in {
-            Place::Header => format!("header {}", name.to_lowercase()),
-            Place::Query => format!("query {name}"),
-            Place::Cookie => format!("cookie {name}"),
-        };
+        let mut file = parse(text)?;
+        if file.is_null() {
+            file = json!({});
+        }
+        let file = entries_of(&file, "the file", &["sends", "errors"])?;
+        let sends = file.get("sends").map(|sends| sends.as_array().ok_or("`sends` is not a list"));
+        let sends = sends.transpose()?.into_iter().flatten().map(key_of);
         // The schema stands alone, so no reference can lead out of it.
-        let errors = errors.map(|schema| Document::schema_in_normal_form(&schema)).transpose()?;
-        Ok(Self { sends: sends.into_iter().map(key).collect(), errors })
+        let errors = file.get("errors").map(Document::schema_in_normal_form).transpose()?;
+        Ok(Self { sends: sends.collect::<Result<_>>()?, errors })
     }
 
     /// Whether it always sends this parameter: `header x-api-key`.
@@ -73,6 +49,18 @@ impl Client {
     /// The errors that it reads.
     pub(crate) fn errors(&self) -> Option<&Value> {
         self.errors.as_ref()
+    }
+}
+
+/// How contracts call a parameter.
+fn key_of(sent: &Value) -> Result<String> {
+    let entries = entries_of(sent, "an entry of `sends`", &["in", "name"])?;
+    let [place, name] = ["in", "name"].map(|key| text_of(entries, key));
+    match (place?.as_deref(), name?) {
+        (Some("header"), Some(name)) => Ok(format!("header {}", name.to_lowercase())),
+        (Some(place @ ("query" | "cookie")), Some(name)) => Ok(format!("{place} {name}")),
+        (_, None) => Err("an entry of `sends` has no `name`".into()),
+        _ => Err("`in` of an entry of `sends` is not `header`, `query` or `cookie`".into()),
     }
 }
 
@@ -91,10 +79,29 @@ mod tests {
 
     #[test]
     fn mistake_in_the_file_is_an_error() {
-        let texts =
-            ["send: []", "sends: [{ in: body, name: a }]", "sends: 1", "errors: { $ref: '#/a' }"];
-        for text in texts {
-            assert!(Client::parse(text).is_err(), "{text}");
+        let cases = [
+            ("send: []", "the file has the unknown key `send`; known are `sends`, `errors`"),
+            ("[]", "the file is not a mapping"),
+            ("sends: 1", "`sends` is not a list"),
+            ("sends: [1]", "an entry of `sends` is not a mapping"),
+            ("sends: [{ in: header }]", "an entry of `sends` has no `name`"),
+            (
+                "sends: [{ in: body, name: a }]",
+                "`in` of an entry of `sends` is not `header`, `query` or `cookie`",
+            ),
+            ("errors: { $ref: '#/a' }", "dangling reference #/a"),
+            ("errors: 1", "a schema: 1 is not an object"),
+        ];
+        for (text, cause) in cases {
+            assert_eq!(Client::parse(text).unwrap_err().to_string(), cause, "{text}");
+        }
+    }
+
+    #[test]
+    fn empty_file_says_nothing() {
+        for text in ["", "# nothing\n", "{}"] {
+            let client = Client::parse(text).unwrap();
+            assert!(client.sends.is_empty() && client.errors.is_none(), "{text}");
         }
     }
 }

@@ -4,14 +4,27 @@ use std::fmt;
 
 /// Why a document cannot be read or compared, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error(pub(crate) String);
+pub struct Error {
+    text: String,
+    /// Whether a limit of this crate is the cause, not a mistake in the document.
+    is_limit: bool,
+}
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// Nothing is wrong with the document, but it exceeds a limit of this crate.
+    pub(crate) fn limit(text: impl Into<String>) -> Self {
+        Self { is_limit: true, ..Self::from(text.into()) }
+    }
+
+    pub(crate) fn is_limit(&self) -> bool {
+        self.is_limit
+    }
+
     /// The same with what it happened to: `openapi.json: not JSON`.
     pub(crate) fn in_(self, what: impl fmt::Display) -> Self {
-        Self(format!("{what}: {self}"))
+        Self { text: format!("{what}: {}", self.text), ..self }
     }
 }
 
@@ -19,13 +32,13 @@ impl std::error::Error for Error {}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl From<String> for Error {
     fn from(text: String) -> Self {
-        Self(text.replace(['\n', '\r'], " "))
+        Self { text: text.replace(['\n', '\r'], " "), is_limit: false }
     }
 }
 

@@ -70,6 +70,8 @@ pub enum Code {
     ErrorUnreadable,
     /// A keyword, or a form of it, that no rule covers.
     NotUnderstood,
+    /// A limit of this crate was reached, so that nothing was compared.
+    TooComplex,
     /// One side has a schema, and the other has none.
     SchemaMissing,
     /// We may send a property that is read-only there.
@@ -120,6 +122,7 @@ impl Code {
             Code::ResponseUnknown => "response-unknown",
             Code::ErrorUnreadable => "error-unreadable",
             Code::NotUnderstood => "not-understood",
+            Code::TooComplex => "too-complex",
             Code::SchemaMissing => "schema-missing",
             Code::ReadOnly => "read-only",
             Code::AnyOf => "any-of",

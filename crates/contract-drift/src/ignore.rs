@@ -1,10 +1,10 @@
 //! Findings that are known and do no harm.
 
-use serde::Deserialize;
+use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::finding::Finding;
-use crate::parse::parse;
+use crate::parse::{entries_of, parse, text_of};
 
 /// Findings to leave out, as a file lists them:
 ///
@@ -20,25 +20,22 @@ use crate::parse::parse;
 pub struct Ignore(Vec<Entry>);
 
 /// An entry of the file.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Entry {
+#[derive(Clone, Debug)]
+struct Entry {
     operation: Option<String>,
     place: Option<String>,
     code: Option<String>,
-    #[serde(rename = "reason")]
-    _reason: Option<String>,
 }
 
 impl Ignore {
     /// Reads a JSON or YAML text.
     pub fn parse(text: &str) -> Result<Self> {
-        let entries: Vec<Entry> =
-            serde_json::from_value(parse(text)?).map_err(|e| Error::from(e.to_string()))?;
-        if entries.iter().any(Entry::is_empty) {
-            return Err("an entry names neither an operation nor a place nor a code".into());
-        }
-        Ok(Self(entries))
+        let entries = match parse(text)? {
+            Value::Null => Vec::new(),
+            Value::Array(entries) => entries,
+            _ => return Err("not a list of findings".into()),
+        };
+        Ok(Self(entries.iter().map(Entry::read).collect::<Result<_>>()?))
     }
 
     /// Takes out what an entry matches. Returns the entries that match nothing, as text.
@@ -51,8 +48,17 @@ impl Ignore {
 }
 
 impl Entry {
-    fn is_empty(&self) -> bool {
-        self.operation.is_none() && self.place.is_none() && self.code.is_none()
+    fn read(value: &Value) -> Result<Self> {
+        let known = ["operation", "place", "code", "reason"];
+        let entries = entries_of(value, "an entry", &known)?;
+        text_of(entries, "reason")?;
+        let [operation, place, code] =
+            ["operation", "place", "code"].map(|key| text_of(entries, key));
+        let entry = Self { operation: operation?, place: place?, code: code? };
+        if entry.to_text().is_empty() {
+            return Err("an entry names neither an operation nor a place nor a code".into());
+        }
+        Ok(entry)
     }
 
     fn matches(&self, finding: &Finding) -> bool {
@@ -104,8 +110,27 @@ mod tests {
 
     #[test]
     fn mistake_in_the_file_is_an_error() {
-        for text in ["{}", "[{}]", "[{ reason: x }]", "[{ codes: a }]", "a"] {
-            assert!(Ignore::parse(text).is_err(), "{text}");
+        let cases = [
+            ("{}", "not a list of findings"),
+            ("a", "not a list of findings"),
+            ("[a]", "an entry is not a mapping"),
+            ("[{}]", "an entry names neither an operation nor a place nor a code"),
+            ("[{ reason: x }]", "an entry names neither an operation nor a place nor a code"),
+            ("[{ code: 1 }]", "`code` is not a text"),
+            (
+                "[{ codes: a }]",
+                "an entry has the unknown key `codes`; known are `operation`, `place`, `code`, `reason`",
+            ),
+        ];
+        for (text, cause) in cases {
+            assert_eq!(Ignore::parse(text).unwrap_err().to_string(), cause, "{text}");
+        }
+    }
+
+    #[test]
+    fn empty_file_lists_nothing() {
+        for text in ["", "# nothing\n", "[]"] {
+            assert!(Ignore::parse(text).unwrap().0.is_empty(), "{text}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! [`check`] compares the operations of the hand-written document, [`Spec`], with the same
 //! operations of the vendor's [`Document`]. The vendor's side has to allow every request that the
 //! spec allows, and the spec has to allow every response that the vendor's side allows. What cannot
-//! be proved from the schemas is a break.
+//! be proved from the schemas is a break. [`Code::TooComplex`] says that an operation was not compared.
 //!
 //! ```
 //! use contract_drift::{Code, Document, Options, Spec, Verdict, check};
@@ -62,7 +62,9 @@
 mod agreement;
 mod changes;
 mod check;
+mod circular;
 mod client;
+mod decimal;
 mod error;
 mod finding;
 mod ignore;
@@ -72,6 +74,7 @@ mod normal;
 mod openapi_3_1;
 mod parse;
 mod pins;
+mod role;
 mod schema;
 mod types;
 mod url;

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use contract_drift::{
-    Client, Document, Doubt, Finding, Ignore, Location, Options, Pin, Pins, Spec, Verdict, check,
-    pin, pinned,
+    Client, Code, Document, Doubt, Finding, Ignore, Location, Options, Pin, Pins, Spec, Verdict,
+    check, pin, pinned,
 };
 use serde_json::{Value, json};
 
@@ -143,6 +143,11 @@ fn compare(args: &CheckArgs) -> Result<Report, String> {
     let options =
         Options { pins: pins.unwrap_or_default(), client: client(&args.ours)?, types: args.types };
     let mut findings = check(&ours, &theirs, &options);
+    if let Some(finding) = findings.iter().find(|finding| finding.code == Code::TooComplex) {
+        let Finding { operation, place, text, .. } = finding;
+        let at = format!("{operation} {place}");
+        return Err(in_file(&args.theirs, format!("{}: {text}", at.trim_end())));
+    }
     let unused = ignore.take_from(&mut findings);
     let outcome = Outcome {
         args,

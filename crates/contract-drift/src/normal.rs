@@ -3,15 +3,22 @@
 //! It keeps the names and the shape of OpenAPI 3.0, into which it brings those of 3.1. References are
 //! inlined, and gone is what no call depends on: texts, examples, most extensions, names of
 //! components, order, and defaults spelled out.
+//!
+//! Only a schema that contains itself keeps its name: it is in `definitions`, and references to it
+//! stay.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::circular::circular;
 use crate::error::{Error, Result};
 use crate::need::{Need, Side};
 use crate::openapi_3_1::in_3_0;
 use crate::parse::parse;
+use crate::pins;
+use crate::schema::kind_of;
 use crate::url::{names_in, plain_url, pointer_of, template};
 
 /// Extensions that announce something, and are kept.
@@ -23,6 +30,8 @@ pub struct Document {
     /// What it was read from.
     text: Option<String>,
     is_3_1: bool,
+    /// The pointers of the schemas that contain themselves.
+    circular: BTreeSet<String>,
 }
 
 /// An operation of a document.
@@ -40,10 +49,13 @@ const DIALECTS: [&str; 2] = [
 ];
 
 /// No document describes more servers by one URL with variables.
-const MAX_SERVERS: usize = 100;
+const MAX_SERVERS: usize = 10_000;
 
-/// The size of a schema, with all that it refers to, that is read as a whole.
+/// The size of an operation's schemas, with all that they refer to.
 const MAX_SCHEMAS: usize = 200_000;
+
+/// Schemas within each other, also by way of references. Each takes some of the stack.
+const MAX_DEPTH: usize = 100;
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
@@ -55,6 +67,10 @@ impl Document {
     }
 
     pub fn new(root: Value) -> Result<Self> {
+        if pins::is_pin(&root) {
+            let text = "a pin, not an OpenAPI document: pass its folder with --pins";
+            return Err(text.into());
+        }
         let is_3_1 = match &root["openapi"] {
             Value::String(version) if version.starts_with("3.0.") => false,
             Value::String(version) if version.starts_with("3.1.") => true,
@@ -65,14 +81,20 @@ impl Document {
         if is_3_1 && dialect.is_some_and(|dialect| !DIALECTS.iter().any(|known| dialect == known)) {
             return Err("`jsonSchemaDialect` may change what its schemas mean".into());
         }
-        Ok(Self { root, text: None, is_3_1 })
+        let document = Self { circular: circular(&root), root, text: None, is_3_1 };
+        let items =
+            document.paths()?.filter(|(path, item)| path.starts_with('/') && !item.is_null());
+        for (path, item) in items {
+            object(item).map_err(|e| e.in_(path))?;
+        }
+        Ok(document)
     }
 
     /// The normal form of a schema that stands alone.
     pub(crate) fn schema_in_normal_form(schema: &Value) -> Result<Value> {
-        let document = Self { root: Value::Null, text: None, is_3_1: false };
-        let trail = Trail { references: Vec::new(), size: &Cell::new(0) };
-        document.schema(schema, &trail, Need::All)
+        let circular = BTreeSet::new();
+        let document = Self { root: Value::Null, text: None, is_3_1: false, circular };
+        document.schema(schema, &Reading::default(), Need::All, 0)
     }
 
     pub(crate) fn root(&self) -> &Value {
@@ -96,7 +118,7 @@ impl Document {
     /// Its operations, in the order of their paths.
     pub fn operations(&self) -> Result<Vec<Operation>> {
         let mut operations = Vec::new();
-        for (path, item) in self.root["paths"].as_object().into_iter().flatten() {
+        for (path, item) in self.paths()? {
             let item = self.follow(item).map_err(|e| e.in_(path))?;
             for method in METHODS {
                 let Some(operation) = item.get(method) else { continue };
@@ -150,9 +172,8 @@ impl Document {
         if self.operation(method, path)?.is_some() {
             return Ok(Some(path.into()));
         }
-        let paths = self.root["paths"].as_object().into_iter().flatten().map(|(path, _)| path);
         let mut moved = None;
-        for their_path in paths {
+        for (their_path, _) in self.paths()? {
             let same_template = template(their_path) == template(path);
             let ends_alike = template(path).ends_with(&template(their_path))
                 || template(their_path).ends_with(&template(path));
@@ -177,6 +198,13 @@ impl Document {
         Ok(moved)
     }
 
+    fn paths(&self) -> Result<impl Iterator<Item = (&String, &Value)>> {
+        if let Some(paths) = self.root.get("paths") {
+            object(paths).map_err(|_| "`paths` is not an object")?;
+        }
+        Ok(entries(&self.root["paths"]))
+    }
+
     /// An operation, after the path item that contains it.
     fn operation(&self, method: &str, path: &str) -> Result<Option<(&Value, &Value)>> {
         let Some(item) = self.root["paths"].get(path) else { return Ok(None) };
@@ -197,12 +225,14 @@ impl Document {
         operation: &Value,
         ours: Option<&Value>,
     ) -> Result<Value> {
+        let reading = Reading::default();
+        let parameters = [item.get("parameters"), operation.get("parameters")];
         let mut contract = json!({
             "method": method,
             "path": path,
             "servers": self.servers(self.own("servers", item, operation))?,
-            "parameters": self.parameters(&[item.get("parameters"), operation.get("parameters")])?,
-            "responses": self.responses(&operation["responses"], ours)?,
+            "parameters": self.parameters(&parameters, &reading)?,
+            "responses": self.responses(&operation["responses"], ours, &reading)?,
         });
         if let Some(security) = operation.get("security").or(self.root.get("security")) {
             contract["security"] = self.security(security)?;
@@ -210,7 +240,11 @@ impl Document {
         if let Some(body) = operation.get("requestBody") {
             let need =
                 ours.map_or(Need::All, |ours| Need::Part(&ours["requestBody"], Side::Request));
-            contract["requestBody"] = self.part(body, need)?;
+            contract["requestBody"] = self.part(body, need, &reading)?;
+        }
+        let definitions = self.definitions(&reading, ours.is_some())?;
+        if !definitions.is_empty() {
+            contract["definitions"] = definitions.into();
         }
         let announced = object(item)?.iter().filter(|(name, _)| name.starts_with("x-"));
         for (name, value) in object(operation)?.iter().chain(announced) {
@@ -221,27 +255,57 @@ impl Document {
         Ok(contract)
     }
 
+    /// The schemas that contain themselves, as far as they were referred to. With `partly`, those
+    /// that cannot be read are left out, since nobody may need them.
+    fn definitions(&self, reading: &Reading, partly: bool) -> Result<Map<String, Value>> {
+        let mut definitions = Map::new();
+        loop {
+            let next = reading.circular.borrow_mut().pop_first();
+            let Some(pointer) = next else { return Ok(definitions) };
+            let reference = format!("#{pointer}");
+            if definitions.contains_key(&reference) {
+                continue;
+            }
+            let target = self.root.pointer(&pointer);
+            match self.schema(target.unwrap_or(&Value::Null), reading, Need::All, 0) {
+                Err(cause) if partly && !cause.is_limit() => {}
+                schema => drop(definitions.insert(reference, schema?)),
+            }
+        }
+    }
+
     /// What a chain of references leads to.
-    pub(crate) fn follow<'a>(&'a self, mut value: &'a Value) -> Result<&'a Value> {
-        let mut trail = Vec::new();
-        while let Some(reference) = value.get("$ref") {
-            value = self.target(reference, &mut trail)?;
-        }
-        Ok(value)
+    pub(crate) fn follow<'a>(&'a self, value: &'a Value) -> Result<&'a Value> {
+        Ok(self.end_of(value, |_| true)?.1)
     }
 
-    /// What a reference leads to, after those of the trail.
-    fn target<'a>(&'a self, reference: &'a Value, trail: &mut Vec<&'a str>) -> Result<&'a Value> {
-        let reference = reference.as_str().ok_or("a $ref is not a string")?;
-        if trail.contains(&reference) {
-            return Err(format!("circular reference {reference}").into());
+    /// The last pointer of a chain of references, and what it leads to. With a condition, the chain
+    /// ends at a value that does not meet it.
+    fn end_of<'a>(
+        &'a self,
+        mut value: &'a Value,
+        is_link: impl Fn(&Value) -> bool,
+    ) -> Result<(Option<String>, &'a Value)> {
+        let mut seen = BTreeSet::new();
+        let mut last = None;
+        while let Some(reference) = value.get("$ref").filter(|_| last.is_none() || is_link(value)) {
+            let reference = reference.as_str().ok_or("a $ref is not a string")?;
+            if !seen.insert(reference) {
+                return Err(format!("circular reference {reference}").into());
+            }
+            last = pointer_of(reference);
+            let target = last.as_ref().and_then(|pointer| self.root.pointer(pointer));
+            value = target.ok_or_else(|| format!("dangling reference {reference}"))?;
         }
-        trail.push(reference);
-        let target = pointer_of(reference).and_then(|pointer| self.root.pointer(&pointer));
-        Ok(target.ok_or_else(|| format!("dangling reference {reference}"))?)
+        Ok((last, value))
     }
 
-    fn responses(&self, responses: &Value, ours: Option<&Value>) -> Result<Value> {
+    fn responses(
+        &self,
+        responses: &Value,
+        ours: Option<&Value>,
+        reading: &Reading,
+    ) -> Result<Value> {
         let all = object(responses)?;
         let mut kept = json!({});
         for (status, response) in all.iter().filter(|(status, _)| !status.starts_with("x-")) {
@@ -256,7 +320,7 @@ impl Document {
                 .zip(read_as)
                 .and_then(|(ours, (as_status, _))| ours["responses"].get(as_status));
             let need = ours.map_or(Need::All, |ours| Need::Part(ours, Side::Response));
-            kept[status] = self.part(response, need)?;
+            kept[status] = self.part(response, need, reading)?;
         }
         Ok(kept)
     }
@@ -264,16 +328,23 @@ impl Document {
     /// The URLs, with every known value of their variables.
     fn servers(&self, servers: Option<&Value>) -> Result<Vec<String>> {
         let mut urls = Vec::new();
-        for server in servers.and_then(Value::as_array).into_iter().flatten() {
+        let servers = servers.map(|servers| servers.as_array().ok_or("servers is not a list"));
+        for server in servers.transpose()?.into_iter().flatten() {
             let url = server["url"].as_str().ok_or("a server without url")?;
             let mut expanded = vec![url.to_owned()];
             for (name, variable) in entries(&server["variables"]) {
-                let values = list(&variable["enum"]).chain([&variable["default"]]);
-                let mut values: Vec<_> = values.filter_map(Value::as_str).collect();
-                values.sort();
-                values.dedup();
+                let values = list(&variable["enum"]).chain(variable.get("default"));
+                let text = |value: &Value| match value {
+                    Value::String(text) => Some(text.clone()),
+                    Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+                    _ => None,
+                };
+                let values = values.map(text).collect::<Option<BTreeSet<_>>>();
+                let values = values.filter(|values| !values.is_empty());
+                let values =
+                    values.ok_or_else(|| format!("the server variable {name} has no default"))?;
                 if expanded.len() * values.len() > MAX_SERVERS {
-                    values = vec![variable["default"].as_str().unwrap_or_default()];
+                    return Err(Error::limit(format!("the server {url} has too many values")));
                 }
                 let place = format!("{{{name}}}");
                 let with = |url: &String| -> Vec<_> {
@@ -298,10 +369,17 @@ impl Document {
                 let scheme =
                     self.follow(scheme.ok_or(format!("dangling security scheme {name}"))?)?;
                 let mut kept = json!({ "scopes": sorted(scopes) });
-                for key in ["type", "scheme", "in", "name"] {
+                for key in ["type", "scheme", "in", "name", "openIdConnectUrl"] {
                     let Some(text) = scheme[key].as_str() else { continue };
-                    let has_case = key == "name" && scheme["in"] != "header";
+                    let has_case =
+                        key == "openIdConnectUrl" || (key == "name" && scheme["in"] != "header");
                     kept[key] = if has_case { text.into() } else { text.to_lowercase().into() };
+                }
+                for (flow, about) in entries(&scheme["flows"]).filter(|(_, flow)| flow.is_object())
+                {
+                    let urls = entries(about).filter(|(key, _)| key.ends_with("Url"));
+                    let urls = urls.map(|(key, url)| (key.clone(), url.clone()));
+                    kept["flows"][flow] = urls.collect();
                 }
                 schemes.push(kept);
             }
@@ -311,7 +389,11 @@ impl Document {
     }
 
     /// By place and name; the operation's own replace those of its path.
-    fn parameters(&self, lists: &[Option<&Value>]) -> Result<Map<String, Value>> {
+    fn parameters(
+        &self,
+        lists: &[Option<&Value>],
+        reading: &Reading,
+    ) -> Result<Map<String, Value>> {
         let mut parameters = Map::new();
         for list in lists.iter().flatten() {
             let mut own = json!({});
@@ -326,7 +408,7 @@ impl Document {
                 if place != "header"
                     || !["accept", "authorization", "content-type"].contains(&&*name)
                 {
-                    let mut parameter = self.part(parameter, Need::All)?;
+                    let mut parameter = self.part(parameter, Need::All, reading)?;
                     without_default_style(place, &mut parameter);
                     insert(&mut own, format!("{place} {name}"), parameter)?;
                 }
@@ -337,14 +419,13 @@ impl Document {
     }
 
     /// A parameter, a request body, a response, or what these consist of.
-    fn part(&self, part: &Value, need: Need) -> Result<Value> {
+    fn part(&self, part: &Value, need: Need, reading: &Reading) -> Result<Value> {
         let mut kept = json!({});
         for (key, value) in object(self.follow(part)?)? {
             match key.as_str() {
                 "in" | "name" => {}
                 "schema" => {
-                    let trail = Trail { references: Vec::new(), size: &Cell::new(0) };
-                    kept["schema"] = self.schema(value, &trail, need.of_part("schema"))?;
+                    kept["schema"] = self.schema(value, reading, need.of_part("schema"), 0)?;
                 }
                 "content" | "headers" => {
                     for (name, value) in object(value)? {
@@ -354,7 +435,7 @@ impl Document {
                             "content" => need.of_part("content").of_part(&name),
                             _ => Need::All,
                         };
-                        insert(&mut kept[key], name, self.part(value, need)?)?;
+                        insert(&mut kept[key], name, self.part(value, need, reading)?)?;
                     }
                 }
                 _ => keep(&mut kept, key, value.clone()),
@@ -363,12 +444,15 @@ impl Document {
         Ok(kept)
     }
 
-    /// A schema with everything that it refers to; `outer` are the references that led to it. A
-    /// reference to one of them stays.
-    fn schema<'a>(&'a self, schema: &'a Value, outer: &Trail<'a, '_>, need: Need) -> Result<Value> {
-        outer.size.set(outer.size.get() + 1);
-        if outer.size.get() > MAX_SCHEMAS {
-            return Err("a schema that is too large to read as a whole".into());
+    /// A schema with everything that it refers to. A reference to a schema that contains itself
+    /// stays.
+    fn schema(&self, schema: &Value, reading: &Reading, need: Need, depth: usize) -> Result<Value> {
+        reading.size.set(reading.size.get() + 1);
+        if reading.size.get() > MAX_SCHEMAS {
+            return Err(Error::limit("its schemas are too large to be compared"));
+        }
+        if depth > MAX_DEPTH {
+            return Err(Error::limit("its schemas are nested too deeply to be compared"));
         }
         match schema {
             Value::Bool(allows) if self.is_3_1 => {
@@ -377,101 +461,168 @@ impl Document {
             _ if matches!(need, Need::Nothing) => return Ok(self.marks(schema)),
             _ => {}
         }
-        let Some(reference) = schema.get("$ref") else {
-            let keywords = object(schema).map_err(|e| e.in_("a schema"))?;
-            return self.rules(keywords.iter(), outer, need);
-        };
-        let text = reference.as_str().ok_or("a $ref is not a string")?;
-        self.follow(schema)?;
-        let target = if outer.references.contains(&text) {
-            json!({ "$ref": text })
-        } else {
-            let mut references = outer.references.clone();
-            let target = self.target(reference, &mut references)?;
-            self.schema(target, &Trail { references, size: outer.size }, need)?
-        };
-        if !self.is_3_1 {
-            return Ok(target); // whatever is beside a reference is ignored
+        let keywords = object(schema).map_err(|e| e.in_("a schema"))?;
+        let mut members = Vec::new();
+        if keywords.contains_key("$ref") {
+            self.follow(schema)?;
+            let is_link = |value: &Value| self.has_reference_only(value);
+            let target = match self.end_of(schema, is_link)? {
+                (Some(pointer), _) if self.circular.contains(&pointer) => {
+                    let reference = json!({ "$ref": format!("#{pointer}") });
+                    reading.circular.borrow_mut().insert(pointer);
+                    reference
+                }
+                (_, target) => self.schema(target, reading, need, depth + 1)?,
+            };
+            if self.has_reference_only(schema) {
+                return Ok(target);
+            }
+            members.push(target);
         }
-        // Beside a reference, it is about the properties of the target too.
-        const UNEVALUATED: &str = "unevaluatedProperties";
-        let keywords = object(schema)?.iter();
-        let beside = keywords.filter(|(name, _)| !["$ref", UNEVALUATED].contains(&name.as_str()));
-        let mut beside = self.rules(beside, outer, need)?;
-        if let Some(value) = schema.get(UNEVALUATED) {
-            beside[UNEVALUATED] = value.clone();
+        let is_own = |name: &str| name != "$ref" && !(self.is_3_1 && name == UNEVALUATED);
+        let own = keywords.iter().filter(|(name, _)| is_own(name));
+        let mut own = self.rules(own, reading, need, depth)?;
+        // Nothing counts beside a reference that stays.
+        if own.get("$ref").is_some() {
+            members.push(std::mem::replace(&mut own, json!({})));
         }
-        if beside == json!({}) {
-            return Ok(target);
+        if let Some(value) = keywords.get(UNEVALUATED).filter(|_| self.is_3_1) {
+            match self.evaluated(schema).filter(|_| *value == json!(false)) {
+                None => own[UNEVALUATED] = value.clone(),
+                Some(evaluated) if evaluated.is_all => {}
+                Some(_) if members.is_empty() && own["allOf"].is_null() => {
+                    own["additionalProperties"] = false.into();
+                }
+                Some(evaluated) => members.push(evaluated.closed()),
+            }
         }
-        Ok(json!({ "allOf": sorted(&json!([target, beside])) }))
+        if members.is_empty() {
+            return Ok(own);
+        }
+        members.extend(Some(own).filter(|own| *own != json!({})));
+        match members.as_slice() {
+            [only] => Ok(only.clone()),
+            _ => Ok(json!({ "allOf": sorted(&members.into()) })),
+        }
+    }
+
+    /// Whether a schema is a reference and nothing else: in 3.0, what is beside one is ignored.
+    fn has_reference_only(&self, schema: &Value) -> bool {
+        let keys = schema.as_object().map_or(0, Map::len);
+        schema.get("$ref").is_some() && (!self.is_3_1 || keys == 1)
+    }
+
+    /// The properties that a schema of 3.1 has rules for. `None` if that depends on the value.
+    fn evaluated(&self, schema: &Value) -> Option<Evaluated> {
+        let conditional =
+            ["anyOf", "oneOf", "if", "then", "else", "dependentSchemas", "$dynamicRef"];
+        let mut evaluated = Evaluated::default();
+        for member in self.members(schema) {
+            if conditional.iter().any(|key| member.get(*key).is_some()) {
+                return None;
+            }
+            let has_rest = member.get(UNEVALUATED).is_some() && !std::ptr::eq(member, schema);
+            evaluated.is_all |= has_rest || member.get("additionalProperties").is_some();
+            for (key, names) in [
+                ("properties", &mut evaluated.names),
+                ("patternProperties", &mut evaluated.patterns),
+            ] {
+                names.extend(entries(&member[key]).map(|(name, _)| name.clone()));
+            }
+        }
+        Some(evaluated)
     }
 
     /// Of a schema that nobody needs, whether it is of a property that is never sent.
     fn marks(&self, schema: &Value) -> Value {
-        let schema = self.follow(schema).unwrap_or(&Value::Null);
-        let marks = ["readOnly", "writeOnly"].into_iter().filter(|mark| schema[*mark] == true);
+        let members = self.members(schema);
+        let is_marked = |mark: &&str| members.iter().any(|member| member[*mark] == true);
+        let marks = ["readOnly", "writeOnly"].into_iter().filter(is_marked);
         marks.map(|mark| (mark.to_owned(), Value::Bool(true))).collect()
+    }
+
+    /// A schema and the members of its `allOf`, with what they refer to: all that holds together.
+    fn members<'a>(&'a self, schema: &'a Value) -> Vec<&'a Value> {
+        let mut found = Vec::new();
+        let mut open = vec![schema];
+        let mut seen = BTreeSet::new();
+        while let Some(schema) = open.pop() {
+            let reference = schema["$ref"].as_str();
+            if reference.is_none() || self.is_3_1 {
+                found.push(schema);
+                open.extend(list(&schema["allOf"]));
+            }
+            if let Some(pointer) = reference.and_then(pointer_of)
+                && seen.insert(pointer.clone())
+            {
+                open.extend(self.root.pointer(&pointer));
+            }
+        }
+        found
     }
 
     /// The same for a schema's keywords, without a reference.
     fn rules<'a>(
         &'a self,
         keywords: impl Iterator<Item = (&'a String, &'a Value)>,
-        trail: &Trail<'a, '_>,
+        reading: &Reading,
         need: Need,
+        depth: usize,
     ) -> Result<Value> {
+        let depth = depth + 1;
         let list = |value: &'a Value| -> Result<Vec<Value>> {
             let members = value.as_array().ok_or("a list of schemas is not a list")?;
-            let members = members.iter().map(|member| self.schema(member, trail, need));
+            let members = members.iter().map(|member| self.schema(member, reading, need, depth));
             let mut members = members.collect::<Result<Vec<_>>>()?;
             members.sort_by_key(Value::to_string);
             Ok(members)
         };
         let is_schema = |value: &Value| value.is_object() || (value.is_boolean() && self.is_3_1);
         let mut kept = json!({});
-        let mut evaluates_all = false;
         for (name, value) in keywords {
-            evaluates_all |= name == "additionalProperties";
             let value = match name.as_str() {
                 // Definitions are inlined where they are used.
                 "$comment" | "$defs" | "definitions" if self.is_3_1 => continue,
                 "$schema" if self.is_3_1 && DIALECTS.iter().any(|known| value == known) => continue,
                 "properties" => {
                     let properties = object(value)?.iter().map(|(name, property)| {
-                        Ok((name.clone(), self.schema(property, trail, need.of_property(name))?))
+                        Ok((
+                            name.clone(),
+                            self.schema(property, reading, need.of_property(name), depth)?,
+                        ))
                     });
                     properties.collect::<Result<Value>>()?
                 }
                 "patternProperties" if self.is_3_1 => {
                     let patterns = object(value)?.iter().map(|(pattern, property)| {
-                        Ok((pattern.clone(), self.schema(property, trail, Need::All)?))
+                        Ok((pattern.clone(), self.schema(property, reading, Need::All, depth)?))
                     });
                     patterns.collect::<Result<Value>>()?
                 }
-                "items" if is_schema(value) => self.schema(value, trail, need.of_items())?,
+                "items" if is_schema(value) => {
+                    self.schema(value, reading, need.of_items(), depth)?
+                }
                 "additionalProperties" if is_schema(value) => {
-                    self.schema(value, trail, need.of_rest())?
+                    self.schema(value, reading, need.of_rest(), depth)?
                 }
                 // A member that says nothing is one too many only here.
                 "allOf" => without_repetition(list(value)?.into_iter().filter(|m| *m != json!({}))),
                 "anyOf" => without_repetition(list(value)?),
                 "oneOf" => Value::Array(list(value)?),
-                "required" | "enum" | "x-extensible-enum" => sorted(value),
+                "enum" => sorted(&self::list(value).map(plain_number).collect()),
+                "required" | "x-extensible-enum" => sorted(value),
                 _ => value.clone(),
             };
             keep(&mut kept, name, value);
         }
         if let (true, Value::Object(kept)) = (self.is_3_1, &mut kept) {
-            if evaluates_all {
-                kept.remove("unevaluatedProperties");
-            }
             in_3_0(kept);
         }
-        let texts =
-            kept["enum"].as_array().is_some_and(|values| values.iter().all(Value::is_string));
-        if texts && kept.get("type").is_none() {
-            kept["type"] = json!("string");
+        if let (None, Some(kind)) = (kept.get("type"), only_kind(&kept["enum"])) {
+            kept["type"] = json!(kind);
+            if self::list(&kept["enum"]).any(Value::is_null) {
+                kept["nullable"] = json!(true);
+            }
         }
         // A wrapper around a single schema adds nothing to it.
         for wrapper in ["allOf", "anyOf", "oneOf"] {
@@ -487,25 +638,78 @@ impl Document {
     }
 }
 
-/// The references that led to a schema, and the number of schemas so far.
-struct Trail<'a, 'c> {
-    references: Vec<&'a str>,
-    size: &'c Cell<usize>,
+const UNEVALUATED: &str = "unevaluatedProperties";
+
+/// What was read of an operation so far.
+#[derive(Default)]
+struct Reading {
+    /// The number of schemas.
+    size: Cell<usize>,
+    /// The pointers of references that stayed, whose targets are still to be read.
+    circular: RefCell<BTreeSet<String>>,
+}
+
+/// The properties that a schema has rules for.
+#[derive(Default)]
+struct Evaluated {
+    is_all: bool,
+    names: BTreeSet<String>,
+    patterns: BTreeSet<String>,
+}
+
+impl Evaluated {
+    /// A schema that forbids every other property.
+    fn closed(self) -> Value {
+        let any = |names: BTreeSet<String>| -> Value {
+            names.into_iter().map(|name| (name, json!({}))).collect()
+        };
+        let mut closed = json!({ "additionalProperties": false });
+        for (key, names) in [("properties", self.names), ("patternProperties", self.patterns)] {
+            if !names.is_empty() {
+                closed[key] = any(names);
+            }
+        }
+        closed
+    }
+}
+
+/// The type that all these values have, except null.
+fn only_kind(values: &Value) -> Option<&'static str> {
+    let mut kinds: Vec<_> = list(values).filter_map(kind_of).collect();
+    kinds.sort();
+    kinds.dedup();
+    match kinds.as_slice() {
+        [only] => Some(only),
+        ["integer", "number"] => Some("number"),
+        _ => None,
+    }
+}
+
+/// `1` for `1.0`.
+fn plain_number(value: &Value) -> Value {
+    match value.as_f64().filter(|_| value.is_f64()) {
+        // Every integer in this range is one of `i64`.
+        Some(number) if number.fract() == 0.0 && number.abs() < 9e18 => json!(number as i64),
+        _ => value.clone(),
+    }
 }
 
 /// Without the style that a parameter has anyway at its place.
 fn without_default_style(place: &str, parameter: &mut Value) {
     let is_form = ["query", "cookie"].contains(&place);
-    let style = if is_form { "form" } else { "simple" };
+    let default = if is_form { "form" } else { "simple" };
     let Some(keys) = parameter.as_object_mut() else { return };
-    if keys.get("style").is_some_and(|value| value == style) {
+    if keys.get("style").is_some_and(|value| value == default) {
         keys.remove("style");
     }
-    // It matters to lists and objects, and in the style `simple` to objects only.
+    let style = keys.get("style").map_or(Some(default), Value::as_str);
+    // It matters to lists and objects, in the style `simple` to objects only, and in `deepObject` to
+    // none, which has one form.
     let kind = keys.get("schema").and_then(|schema| schema["type"].as_str()).unwrap_or_default();
-    let is_simple = keys.get("style").is_none() && !is_form;
+    let is_simple = style == Some("simple");
     let has_parts = ["", "object"].contains(&kind) || (kind == "array" && !is_simple);
-    if !has_parts || keys.get("explode").is_some_and(|value| *value == is_form) {
+    let is_default = |value: &Value| *value == (style == Some("form"));
+    if !has_parts || style == Some("deepObject") || keys.get("explode").is_some_and(is_default) {
         keys.remove("explode");
     }
     for key in ["allowReserved", "allowEmptyValue"] {
@@ -532,10 +736,7 @@ fn keep(kept: &mut Value, name: &str, value: Value) {
         _ => name.starts_with("x-") && !ANNOUNCEMENTS.contains(&name),
     };
     if !says_nothing {
-        kept[name] = match value.as_f64() {
-            Some(number) if number.fract() == 0.0 && number.abs() < 1e15 => json!(number as i64),
-            _ => value,
-        };
+        kept[name] = plain_number(&value);
     }
 }
 
@@ -588,8 +789,7 @@ mod tests {
 
     fn schema_of(version: &str, schema: Value, definitions: Value) -> Result<Value> {
         let document = document(version, json!({ "definitions": definitions }));
-        let trail = Trail { references: Vec::new(), size: &Cell::new(0) };
-        document.schema(&schema, &trail, Need::All)
+        document.schema(&schema, &Reading::default(), Need::All, 0)
     }
 
     #[test]
@@ -610,11 +810,19 @@ mod tests {
             },
             Case {
                 schema: json!({ "$ref": "#/definitions/tree" }),
-                normal: json!({ "items": { "$ref": "#/definitions/tree" } }),
+                normal: json!({ "$ref": "#/definitions/tree" }),
             },
             Case { schema: json!(true), normal: json!({}) },
             Case { schema: json!(false), normal: json!(false) },
-            Case { schema: json!({ "const": 1 }), normal: json!({ "enum": [1] }) },
+            Case {
+                schema: json!({ "const": 1.0 }),
+                normal: json!({ "type": "integer", "enum": [1] }),
+            },
+            Case {
+                schema: json!({ "enum": ["a", null] }),
+                normal: json!({ "type": "string", "nullable": true, "enum": ["a", null] }),
+            },
+            Case { schema: json!({ "enum": ["a", 1] }), normal: json!({ "enum": ["a", 1] }) },
             Case {
                 schema: json!({ "type": ["string", "null"] }),
                 normal: json!({ "type": "string", "nullable": true }),
@@ -636,7 +844,7 @@ mod tests {
             },
             Case {
                 schema: json!({ "unevaluatedProperties": false, "allOf": [{ "if": {} }] }),
-                normal: json!({ "unevaluatedProperties": false, "allOf": [{ "if": {} }] }),
+                normal: json!({ "unevaluatedProperties": false, "if": {} }),
             },
             Case {
                 schema: json!({
@@ -644,8 +852,8 @@ mod tests {
                     "unevaluatedProperties": false,
                 }),
                 normal: json!({ "allOf": [
-                    { "items": { "$ref": "#/definitions/tree" } },
-                    { "unevaluatedProperties": false },
+                    { "$ref": "#/definitions/tree" },
+                    { "additionalProperties": false },
                 ] }),
             },
             Case {
@@ -679,16 +887,40 @@ mod tests {
     }
 
     #[test]
-    fn schema_that_refers_to_everything_is_too_large() {
-        let names: Vec<_> = (0..20).map(|n| n.to_string()).collect();
-        let all: Map<_, _> = names
-            .iter()
-            .map(|name| (name.clone(), json!({ "$ref": format!("#/definitions/{name}") })))
-            .collect();
-        let definitions = names.iter().map(|name| (name.clone(), json!({ "properties": all })));
+    fn schemas_beyond_a_limit_are_an_error() {
+        let reference = |n: usize| json!({ "$ref": format!("#/definitions/{n}") });
+        let error = |schema: &dyn Fn(usize) -> Value| {
+            let definitions = (0..=1000).map(|n| (n.to_string(), schema(n)));
+            schema_of("3.0.0", reference(0), definitions.collect()).unwrap_err()
+        };
+        let wide = |n| json!({ "properties": { "a": reference(n + 1), "b": reference(n + 1) } });
+        // The reference at the end leads nowhere, but nobody gets there.
+        let large = error(&|n| if n < 20 { wide(n) } else { json!({}) });
+        let deep = error(&|n| json!({ "items": reference(n + 1) }));
+        for (error, text) in [(large, "too large"), (deep, "nested too deeply")] {
+            assert!(error.is_limit() && error.to_string().contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn long_chain_of_references_is_followed() {
+        let link =
+            |n: usize| (n.to_string(), json!({ "$ref": format!("#/definitions/{}", n + 1) }));
+        let definitions = (0..5000).map(link).chain([("5000".into(), json!({ "type": "string" }))]);
         let schema = json!({ "$ref": "#/definitions/0" });
-        let error = schema_of("3.0.0", schema, definitions.collect()).unwrap_err();
-        assert!(error.to_string().contains("too large"), "{error}");
+        let normal = schema_of("3.1.0", schema, definitions.collect());
+        assert_eq!(normal, Ok(json!({ "type": "string" })));
+    }
+
+    #[test]
+    fn server_variable_without_a_value_is_an_error() {
+        for variable in [json!({}), json!({ "default": null }), json!({ "default": [] })] {
+            let server = json!({ "url": "https://{a}.example", "variables": { "a": variable } });
+            let error = document("3.0.0", json!({})).servers(Some(&json!([server]))).unwrap_err();
+            assert_eq!(error.to_string(), "the server variable a has no default");
+        }
+        let error = document("3.0.0", json!({})).servers(Some(&json!({}))).unwrap_err();
+        assert_eq!(error.to_string(), "servers is not a list");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Schemas of OpenAPI 3.1 in the form of 3.0.
 
+use std::cmp::Ordering;
+
 use serde_json::{Map, Value, json};
 
+use crate::decimal::Decimal;
 use crate::normal::sorted;
 
 /// Brings the keywords of an OpenAPI 3.1 schema to the form that 3.0 has for them. What has none
@@ -44,25 +47,21 @@ pub fn in_3_0(schema: &mut Map<String, Value>) {
         schema.remove("type");
         schema.insert("enum".into(), json!([null]));
     }
-    for (keyword, exclusive, sign) in
-        [("minimum", "exclusiveMinimum", 1.0), ("maximum", "exclusiveMaximum", -1.0)]
-    {
-        let Some(strict) = schema.get(exclusive).and_then(Value::as_f64) else { continue };
-        let tighter = |loose: &Value| loose.as_f64().is_some_and(|n| sign * strict >= sign * n);
-        if schema.get(keyword).is_none_or(tighter) {
+    for (keyword, exclusive, tighter) in [
+        ("minimum", "exclusiveMinimum", Ordering::Greater),
+        ("maximum", "exclusiveMaximum", Ordering::Less),
+    ] {
+        let Some(strict) = schema.get(exclusive).and_then(Decimal::of) else { continue };
+        let is_tighter = |loose: &Value| {
+            let order = Decimal::of(loose).and_then(|loose| strict.partial_cmp(&loose));
+            order.is_some_and(|order| order == Ordering::Equal || order == tighter)
+        };
+        if schema.get(keyword).is_none_or(is_tighter) {
             let bound = schema.insert(exclusive.into(), json!(true)).unwrap_or_default();
             schema.insert(keyword.into(), bound);
         } else {
             schema.remove(exclusive);
         }
-    }
-    // Without other schemas beside it, it says the same as `additionalProperties`.
-    let beside = ["allOf", "anyOf", "oneOf", "if", "dependentSchemas", "$dynamicRef"];
-    if schema.get("unevaluatedProperties") == Some(&json!(false))
-        && !beside.iter().any(|key| schema.contains_key(*key))
-    {
-        schema.remove("unevaluatedProperties");
-        schema.insert("additionalProperties".into(), json!(false));
     }
     // What is of one schema or null is that schema, nullable.
     for wrapper in ["anyOf", "oneOf"] {

@@ -54,6 +54,29 @@ fn name(key: Yaml) -> Result<String> {
     }
 }
 
+/// The entries of a mapping, which has no other keys than these.
+pub fn entries_of<'a>(
+    value: &'a Value,
+    what: &str,
+    known: &[&str],
+) -> Result<&'a Map<String, Value>> {
+    let entries = value.as_object().ok_or_else(|| format!("{what} is not a mapping"))?;
+    match entries.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => {
+            let known = known.join("`, `");
+            Err(format!("{what} has the unknown key `{key}`; known are `{known}`").into())
+        }
+        None => Ok(entries),
+    }
+}
+
+/// A text of a mapping, if it is there.
+pub fn text_of(entries: &Map<String, Value>, key: &str) -> Result<Option<String>> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let texts = entries.get(key).map(|value| text(value).ok_or(format!("`{key}` is not a text")));
+    Ok(texts.transpose()?)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

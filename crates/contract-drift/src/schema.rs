@@ -3,13 +3,27 @@
 //! It is decided from the schemas alone and fails closed: a keyword that the rules do not know, and
 //! what they cannot prove, is a difference.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
-use regress::Regex;
+use regex::RegexBuilder;
 use serde_json::{Map, Value, json};
 
+use crate::decimal::Decimal;
 use crate::finding::{Code, Difference, Place};
 use crate::normal::{ANNOUNCEMENTS, entries, list};
+
+/// A comparison takes no more steps than this. Those of real documents take some hundred.
+const MAX_STEPS: usize = 100_000;
+
+/// Schemas that are compared within each other. Each takes some of the stack.
+const MAX_DEPTH: usize = 150;
+
+/// The memory of a pattern, in bytes.
+const MAX_PATTERN: usize = 1 << 20;
+
+/// How deep values are compared to show that no value fits two schemas.
+const MAX_DISJOINT: usize = 16;
 
 const BOUNDS: [&str; 8] = [
     "minLength",
@@ -34,7 +48,7 @@ fn understood(keyword: &str, value: &Value) -> bool {
         "allOf" | "anyOf" | "oneOf" => value.as_array().is_some_and(|members| !members.is_empty()),
         "properties" | "discriminator" => value.is_object(),
         "patternProperties" => {
-            value.is_object() && entries(value).all(|(pattern, _)| Regex::new(pattern).is_ok())
+            value.is_object() && entries(value).all(|(pattern, _)| matcher(pattern).is_some())
         }
         "items" | "additionalProperties" => value.is_boolean() || value.is_object(),
         keyword => keyword == "default" || ANNOUNCEMENTS.contains(&keyword),
@@ -62,207 +76,391 @@ fn says_nothing(schema: &Map<String, Value>) -> bool {
         .all(|key| annotations.contains(&key.as_str()) || ANNOUNCEMENTS.contains(&key.as_str()))
 }
 
-/// A side of a comparison: whose values they are, and which properties are never sent.
-#[derive(Clone, Copy)]
-pub enum Role {
-    RequestSender,
-    RequestReader,
-    ResponseSender,
-    ResponseReader,
-}
-
-/// A schema as it counts in this role: read-only properties are not sent in requests, and write-only
-/// ones not in responses, so they are not required there either.
-pub fn in_role(schema: &Value, role: Role) -> Value {
-    let Value::Object(keywords) = schema else { return schema.clone() };
-    let unsent = match role {
-        Role::RequestSender | Role::RequestReader => "readOnly",
-        Role::ResponseSender | Role::ResponseReader => "writeOnly",
-    };
-    let is_sender = matches!(role, Role::RequestSender | Role::ResponseSender);
-    let is_unsent = |name: &str| is_marked(&schema["properties"][name], unsent);
-    let mut kept = Map::new();
-    for (keyword, value) in keywords {
-        let value = match (keyword.as_str(), value) {
-            // Only a reader of requests rejects what should not be sent.
-            ("readOnly", _) if matches!(role, Role::RequestReader) => value.clone(),
-            ("readOnly" | "writeOnly", _) => continue,
-            ("properties", Value::Object(properties)) => {
-                let properties = properties.iter().map(|(name, property)| {
-                    let is_sent = !(is_sender && is_unsent(name));
-                    (name.clone(), if is_sent { in_role(property, role) } else { false.into() })
-                });
-                properties.collect()
-            }
-            ("required", Value::Array(names)) => {
-                names.iter().filter(|name| !name.as_str().is_some_and(is_unsent)).cloned().collect()
-            }
-            ("patternProperties", Value::Object(patterns)) => {
-                let patterns =
-                    patterns.iter().map(|(key, schema)| (key.clone(), in_role(schema, role)));
-                patterns.collect()
-            }
-            ("items" | "additionalProperties", schema) => in_role(schema, role),
-            ("allOf" | "anyOf" | "oneOf", Value::Array(members)) => {
-                members.iter().map(|member| in_role(member, role)).collect()
-            }
-            _ => value.clone(),
-        };
-        kept.insert(keyword.clone(), value);
-    }
-    kept.into()
-}
-
-/// Whether a schema refers to one that contains it, which may be another one on the other side.
-fn is_cut(schema: &Value) -> bool {
+/// Whether a schema refers to one that contains itself. What the reference means depends on the side.
+fn has_reference(schema: &Value) -> bool {
     match schema {
         Value::Object(keywords) => {
-            keywords.iter().any(|(key, value)| key == "$ref" || is_cut(value))
+            keywords.iter().any(|(key, value)| key == "$ref" || has_reference(value))
         }
-        Value::Array(items) => items.iter().any(is_cut),
+        Value::Array(items) => items.iter().any(has_reference),
         _ => false,
     }
 }
 
-fn is_marked(schema: &Value, mark: &str) -> bool {
-    schema[mark] == true || list(&schema["allOf"]).any(|member| is_marked(member, mark))
+/// A comparison of the schemas of two contracts.
+pub struct Comparison {
+    /// The schemas of the first contract that contain themselves.
+    a_definitions: Value,
+    b_definitions: Value,
+    steps: Cell<usize>,
+    depth: Cell<usize>,
+    /// The pairs that are being compared, and the length of the place where they are.
+    open: RefCell<Vec<(Value, Value, usize)>>,
 }
 
-/// Why not every value that `a` allows is allowed by `b`; nothing if it is.
-pub fn subset(a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
-    let one = |code, text: &str| vec![Difference::new(code, at, text)];
-    let (a_keys, b_keys) = match (a, b) {
-        (Value::Bool(false), Value::Object(_) | Value::Bool(false)) => return Vec::new(),
-        (Value::Object(_), Value::Bool(false)) => {
-            return one(Code::PropertyForbidden, "no value is allowed");
-        }
-        (Value::Object(a), Value::Object(b)) => (a, b),
-        _ => return one(Code::SchemaMissing, "one side has no schema for it"),
-    };
-    if says_nothing(b_keys) || (a == b && !is_cut(a)) {
-        return Vec::new();
+impl Comparison {
+    pub fn new(a_definitions: Value, b_definitions: Value) -> Self {
+        let (steps, depth, open) = Default::default();
+        Self { a_definitions, b_definitions, steps, depth, open }
     }
-    let is_narrowing = |key: &str| NARROWING.contains(&key) && !b_keys.contains_key(key);
-    let unknown =
-        a_keys.iter().filter(|(key, value)| !understood(key, value) && !is_narrowing(key));
-    let unknown =
-        unknown.chain(b_keys.iter().filter(|(key, value)| !understood(key, value))).next();
-    if let Some((key, _)) = unknown {
-        let text = match key.as_str() {
-            "$ref" => "refers to a schema that contains it, which is not understood".into(),
-            key => format!("`{key}` is not understood"),
+
+    /// Whether the schemas are too complex to be compared, so that nothing follows from the outcome.
+    pub fn is_exhausted(&self) -> bool {
+        self.steps.get() > MAX_STEPS
+    }
+
+    /// Why not every value that `a` allows is allowed by `b`; nothing if it is.
+    pub fn subset(&self, a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
+        self.steps.set(self.steps.get() + 1);
+        if self.depth.get() == MAX_DEPTH {
+            self.steps.set(MAX_STEPS + 1);
+        }
+        if self.is_exhausted() {
+            let text = "the schemas are too complex to be compared";
+            return vec![Difference::new(Code::TooComplex, at, text)];
+        }
+        self.depth.set(self.depth.get() + 1);
+        let is_any = a.is_object() && b.as_object().is_some_and(says_nothing);
+        let found = match (a.get("$ref"), b.get("$ref")) {
+            _ if is_any => Vec::new(),
+            (None, None) => self.without_reference(a, b, at),
+            _ => self.circular(a, b, at),
         };
-        return one(Code::NotUnderstood, &text);
-    }
-    if b["readOnly"] == json!(true) {
-        return one(Code::ReadOnly, "is read-only");
+        self.depth.set(self.depth.get() - 1);
+        found
     }
 
-    // Each of a's alternatives has to fit, together with what stands beside them.
-    for wrapper in ["anyOf", "oneOf"] {
-        if a_keys.contains_key(wrapper) {
-            let mut whole = without(a_keys, &[wrapper]);
-            let members: Vec<_> = list(&a["allOf"]).cloned().collect();
-            let fit = |alternative: &Value| {
-                whole["allOf"] = [members.clone(), vec![alternative.clone()]].concat().into();
-                subset(&whole, b, at)
-            };
-            return list(&a[wrapper]).flat_map(fit).collect();
-        }
-    }
-    let rest = without(a_keys, &["allOf"]);
-    let whole = merged(list(&a["allOf"]).chain([&rest]));
-    // All of b's members have to hold, any of its alternatives may, but only one of `oneOf`.
-    let mut found = Vec::new();
-    let fits = |b: &&Value| subset(a, b, at).is_empty();
-    found.extend(list(&b["allOf"]).flat_map(|member| subset(a, member, at)));
-    if b_keys.contains_key("anyOf") && !list(&b["anyOf"]).any(|b| fits(&b)) {
-        found.extend(one(Code::AnyOf, "fits none of `anyOf` as a whole"));
-    }
-    if b_keys.contains_key("oneOf") {
-        let (fitting, others): (Vec<_>, Vec<_>) = list(&b["oneOf"]).partition(fits);
-        if fitting.len() != 1 || !others.iter().all(|other| disjoint(&whole, other)) {
-            found.extend(one(Code::OneOf, "does not fit exactly one of `oneOf` as a whole"));
-        }
-    }
-    let b = &without(b_keys, &["allOf", "anyOf", "oneOf"]);
-
-    // Of a's members one is enough, or what they say together.
-    if a_keys.contains_key("allOf") {
-        if rest["nullable"] == json!(true) && !nullable(b) {
-            found.extend(one(Code::Null, "may be null on one side only"));
-        }
-        if !list(&a["allOf"]).chain([&rest]).any(|a| subset(a, b, at).is_empty()) {
-            found.extend(subset(&whole, b, at));
-        }
-        return found;
-    }
-    found.extend(plain(a, b, at));
-    found
-}
-
-/// The same for schemas without alternatives.
-fn plain(a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
-    if b.as_object().is_some_and(says_nothing) {
-        return Vec::new();
-    }
-    let mut found = Vec::new();
-    let mut report = |code, text: String| found.push(Difference::new(code, at, text));
-    let has_no_type = a["type"].is_null() && a["enum"].is_null();
-    if nullable(a) && !nullable(b) && !has_no_type {
-        report(Code::Null, "may be null on one side only".into());
-    }
-    let integer = a["type"] == "integer" && b["type"] == "number";
-    if !b["type"].is_null() && a["type"] != b["type"] && !integer {
-        let kind = |side: &Value| side["type"].as_str().unwrap_or("any").to_owned();
-        report(Code::Type, format!("is of type {}, has to be {}", kind(a), kind(b)));
-        return found;
-    }
-    if !b["enum"].is_null() {
-        let missing = list(&a["enum"]).find(|value| !list(&b["enum"]).any(|other| other == *value));
-        match (missing, a["enum"].is_null()) {
-            (Some(value), _) => report(Code::Enum, format!("{value} is not among {}", b["enum"])),
-            (None, true) => report(Code::Enum, format!("is not limited to {}", b["enum"])),
-            (None, false) => {}
-        }
-    }
-    let is_kept = |keyword: &str| match keyword {
-        "format" => is_annotation(&b["format"], a) || a["format"] == b["format"],
-        "multipleOf" => {
-            let step = |side: &Value| side["multipleOf"].as_f64();
-            let step_of_a = step(a).or((a["type"] == "integer").then_some(1.0));
-            step_of_a.zip(step(b)).is_some_and(|(a, b)| (a / b).fract() == 0.0)
-        }
-        _ => a[keyword] == b[keyword],
-    };
-    for keyword in ["format", "pattern", "multipleOf", "uniqueItems"] {
-        if !b[keyword].is_null() && matters_to(keyword, a) && !is_kept(keyword) {
-            report(Code::Constraint, format!("`{keyword}` {} is only on one side", b[keyword]));
-        }
-    }
-    // A bound of b needs one of a that is at least as tight.
-    for keyword in BOUNDS.into_iter().filter(|keyword| matters_to(keyword, a)) {
-        // Upper bounds are compared as lower ones of the negative numbers.
-        let sign = if keyword.starts_with("max") { -1.0 } else { 1.0 };
-        let exclusive = format!("exclusive{}{}", keyword[..1].to_uppercase(), &keyword[1..]);
-        let strict = |side: &Value| side[&exclusive] == json!(true);
-        if let Some(b_bound) = b[keyword].as_f64().or(of_format(b, keyword)) {
-            let tight = bound(a, keyword).is_some_and(|a_bound| {
-                sign * a_bound > sign * b_bound || (a_bound == b_bound && (strict(a) || !strict(b)))
-            });
-            if !tight {
-                report(Code::Bound, format!("`{keyword}` {b_bound} is tighter"));
+    /// The same if one side refers to a schema that contains itself. If the same pair comes again
+    /// further down, nothing new can be found there.
+    fn circular(&self, a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
+        let length = at.steps().count();
+        let open = self.open.borrow();
+        let again = open.iter().find(|(other_a, other_b, _)| other_a == a && other_b == b);
+        let is_further_down = again.map(|(.., other)| *other < length);
+        drop(open);
+        let sides = [(a, &self.a_definitions), (b, &self.b_definitions)]
+            .map(|(schema, definitions)| resolved(schema, definitions));
+        match (is_further_down, sides) {
+            (Some(true), _) => Vec::new(),
+            (None, [Some(new_a), Some(new_b)]) => {
+                self.open.borrow_mut().push((a.clone(), b.clone(), length));
+                let found = self.subset(new_a, new_b, at);
+                self.open.borrow_mut().pop();
+                found
+            }
+            _ => {
+                let text = "refers to a schema that is not understood";
+                vec![Difference::new(Code::NotUnderstood, at, text)]
             }
         }
     }
-    if !b["items"].is_null() && matters_to("items", a) {
-        let any = json!({});
-        found.extend(subset(a.get("items").unwrap_or(&any), &b["items"], &at.below("items")));
+
+    fn without_reference(&self, a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
+        let one = |code, text: &str| vec![Difference::new(code, at, text)];
+        let (a_keys, b_keys) = match (a, b) {
+            (Value::Null, Value::Null)
+            | (Value::Bool(false), Value::Object(_) | Value::Bool(false)) => {
+                return Vec::new();
+            }
+            (Value::Object(_), Value::Bool(false)) => {
+                return one(Code::PropertyForbidden, "no value is allowed");
+            }
+            (Value::Object(a), Value::Object(b)) => (a, b),
+            _ => return one(Code::SchemaMissing, "one side has no schema for it"),
+        };
+        if a == b && !has_reference(a) {
+            return Vec::new();
+        }
+        let is_narrowing = |key: &str| NARROWING.contains(&key) && !b_keys.contains_key(key);
+        let unknown =
+            a_keys.iter().filter(|(key, value)| !understood(key, value) && !is_narrowing(key));
+        let unknown =
+            unknown.chain(b_keys.iter().filter(|(key, value)| !understood(key, value))).next();
+        if let Some((key, _)) = unknown {
+            return one(Code::NotUnderstood, &format!("`{key}` is not understood"));
+        }
+        if b["readOnly"] == json!(true) {
+            return one(Code::ReadOnly, "is read-only");
+        }
+
+        // Each of a's alternatives has to fit, together with what stands beside them.
+        for wrapper in ["anyOf", "oneOf"] {
+            if a_keys.contains_key(wrapper) {
+                let mut whole = without(a_keys, &[wrapper]);
+                let members: Vec<_> = list(&a["allOf"]).cloned().collect();
+                let fit = |alternative: &Value| {
+                    if whole.as_object().is_some_and(says_nothing) {
+                        return self.subset(alternative, b, at);
+                    }
+                    whole["allOf"] = [members.clone(), vec![alternative.clone()]].concat().into();
+                    self.subset(&whole, b, at)
+                };
+                return list(&a[wrapper]).flat_map(fit).collect();
+            }
+        }
+        // Each value may fit another of b's alternatives.
+        let has_alternatives = ["anyOf", "oneOf"].iter().any(|key| b_keys.contains_key(*key));
+        if let Some(parts) = parts(a_keys).filter(|_| has_alternatives) {
+            let mut found: Vec<_> =
+                parts.iter().flat_map(|part| self.subset(part, b, at)).collect();
+            found.dedup();
+            return found;
+        }
+        let rest = without(a_keys, &["allOf"]);
+        let whole = self.merged(list(&a["allOf"]).chain([&rest]));
+        // All of b's members have to hold, any of its alternatives may, but only one of `oneOf`.
+        let mut found = Vec::new();
+        let fits = |b: &&Value| self.subset(a, b, at).is_empty();
+        found.extend(list(&b["allOf"]).flat_map(|member| self.subset(a, member, at)));
+        if b_keys.contains_key("anyOf") && !list(&b["anyOf"]).any(|b| fits(&b)) {
+            found.extend(one(Code::AnyOf, "fits none of `anyOf` as a whole"));
+        }
+        if b_keys.contains_key("oneOf") {
+            let (fitting, others): (Vec<_>, Vec<_>) = list(&b["oneOf"]).partition(fits);
+            let is_apart = |other: &&Value| self.disjoint(&whole, other, MAX_DISJOINT);
+            if fitting.len() != 1 || !others.iter().all(is_apart) {
+                found.extend(one(Code::OneOf, "does not fit exactly one of `oneOf` as a whole"));
+            }
+        }
+        let b = &without(b_keys, &["allOf", "anyOf", "oneOf"]);
+
+        // Of a's members one is enough, or what they say together.
+        if a_keys.contains_key("allOf") {
+            if rest["nullable"] == json!(true) && !nullable(b) {
+                found.extend(one(Code::Null, "may be null on one side only"));
+            }
+            if !list(&a["allOf"]).chain([&rest]).any(|a| self.subset(a, b, at).is_empty()) {
+                found.extend(self.subset(&whole, b, at));
+            }
+            return found;
+        }
+        found.extend(self.plain(a, b, at));
+        found
     }
-    if matters_to("properties", a) {
-        found.extend(properties(a, b, at));
+
+    /// The same for schemas without alternatives.
+    fn plain(&self, a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
+        if b.as_object().is_some_and(says_nothing) {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        let mut report = |code, text: String| found.push(Difference::new(code, at, text));
+        let has_no_type = a["type"].is_null() && a["enum"].is_null();
+        if nullable(a) && !nullable(b) && !has_no_type {
+            report(Code::Null, "may be null on one side only".into());
+        }
+        let kinds = kinds(a);
+        if let Some(kind) = b["type"].as_str() {
+            let fits = |own: &str| own == kind || (own == "integer" && kind == "number");
+            if !kinds.as_ref().is_some_and(|kinds| kinds.iter().all(|own| fits(own))) {
+                let own = kinds.map(|kinds| kinds.into_iter().collect::<Vec<_>>().join(" or "));
+                let own = own.unwrap_or("any".into());
+                report(Code::Type, format!("is of type {own}, has to be {kind}"));
+                return found;
+            }
+        }
+        if !b["enum"].is_null() {
+            let missing =
+                list(&a["enum"]).find(|value| !list(&b["enum"]).any(|other| other == *value));
+            match (missing, a["enum"].is_null()) {
+                (Some(value), _) => {
+                    report(Code::Enum, format!("{value} is not among {}", b["enum"]))
+                }
+                (None, true) => report(Code::Enum, format!("is not limited to {}", b["enum"])),
+                (None, false) => {}
+            }
+        }
+        let is_kept = |keyword: &str| match keyword {
+            "format" => is_annotation(&b["format"], a) || a["format"] == b["format"],
+            "pattern" if a["pattern"] != b["pattern"] => {
+                let fits = |value: &Value| Some(matches(b["pattern"].as_str()?, value.as_str()?));
+                listed(a, fits).is_some_and(|fitting| fitting.into_iter().all(|fits| fits))
+            }
+            "multipleOf" => {
+                let step = |side: &Value| Decimal::of(&side["multipleOf"]);
+                let step_of_a = step(a).or((a["type"] == "integer").then_some(1.into()));
+                let numbers = listed(a, Decimal::of).unwrap_or(step_of_a.into_iter().collect());
+                let is_multiple =
+                    |number: &Decimal| step(b).is_some_and(|b| number.is_multiple_of(b));
+                !numbers.is_empty() && numbers.iter().all(is_multiple)
+            }
+            _ => a[keyword] == b[keyword],
+        };
+        for keyword in ["format", "pattern", "multipleOf", "uniqueItems"] {
+            if !b[keyword].is_null() && matters_to(keyword, a) && !is_kept(keyword) {
+                report(Code::Constraint, format!("`{keyword}` {} is only on one side", b[keyword]));
+            }
+        }
+        // A bound of b needs one of a that is at least as tight.
+        for keyword in BOUNDS.into_iter().filter(|keyword| matters_to(keyword, a)) {
+            let is_upper = keyword.starts_with("max");
+            let exclusive = format!("exclusive{}{}", keyword[..1].to_uppercase(), &keyword[1..]);
+            let strict = |side: &Value| side[&exclusive] == json!(true);
+            let of_b = b.get(keyword).cloned().or(of_format(b, keyword).map(Value::from));
+            let Some(of_b) = of_b else { continue };
+            let is_tight =
+                bound(a, keyword).zip(Decimal::of(&of_b)).is_some_and(|(a_bound, b_bound)| {
+                    let is_tighter = if is_upper { a_bound < b_bound } else { a_bound > b_bound };
+                    is_tighter || (a_bound == b_bound && (strict(a) || !strict(b)))
+                });
+            if !is_tight {
+                report(Code::Bound, format!("`{keyword}` {of_b} is tighter"));
+            }
+        }
+        if !b["items"].is_null() && matters_to("items", a) {
+            let any = json!({});
+            found.extend(self.subset(
+                a.get("items").unwrap_or(&any),
+                &b["items"],
+                &at.below("items"),
+            ));
+        }
+        if matters_to("properties", a) {
+            found.extend(self.properties(a, b, at));
+        }
+        found
     }
-    found
+
+    fn properties(&self, a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
+        let mut found = Vec::new();
+        let below = |code, name: &str, text: &str| Difference::new(code, &at.below(name), text);
+        for name in list(&b["required"]).filter_map(Value::as_str) {
+            if !list(&a["required"]).any(|required| required == name) || named(a, name).is_none() {
+                let text = "is required on one side, and may be missing on the other";
+                found.push(below(Code::Required, name, text));
+            }
+        }
+        let names =
+            [a, b].into_iter().flat_map(|side| entries(&side["properties"]).map(|(name, _)| name));
+        let names: BTreeSet<_> = names.collect();
+        let mut pairs: Vec<_> =
+            names.into_iter().map(|name| (name.as_str(), named(a, name), named(b, name))).collect();
+        let patterns = |side: &Value| -> Vec<_> {
+            let patterns = entries(&side["patternProperties"]);
+            patterns.map(|(pattern, schema)| (Some(pattern.clone()), schema.clone())).collect()
+        };
+        // A name that only a pattern or nothing describes may match any other pattern as well.
+        for (pattern, sent) in others(a).map(|schema| (None, schema)).into_iter().chain(patterns(a))
+        {
+            let is_known =
+                pattern.is_some() && patterns(b).iter().any(|(other, _)| *other == pattern);
+            if !is_known {
+                pairs.push(("*", Some(sent.clone()), others(b)));
+            }
+            pairs.extend(
+                patterns(b).into_iter().map(|(_, taken)| ("*", Some(sent.clone()), Some(taken))),
+            );
+        }
+        for (name, sent, taken) in pairs {
+            match (sent, taken) {
+                (None, _) => {}
+                (Some(_), None) => {
+                    let text = "may be present, and is not allowed";
+                    found.push(below(Code::PropertyForbidden, name, text));
+                }
+                (Some(sent), Some(taken)) => {
+                    let differences = self.subset(&sent, &taken, &at.below(name));
+                    let is_other =
+                        name != "*" && sent == json!({}) && a["properties"][name].is_null();
+                    let reason = "is not described on one side, which is open";
+                    let explain = |difference: Difference| {
+                        let text = format!("{reason}: {}", difference.text);
+                        if is_other { Difference { text, ..difference } } else { difference }
+                    };
+                    found.extend(differences.into_iter().map(explain));
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether it is certain that no value fits both.
+    fn disjoint(&self, a: &Value, b: &Value, depth: usize) -> bool {
+        if a == &json!(false) || b == &json!(false) {
+            return true;
+        }
+        let sides = [(a, &self.a_definitions), (b, &self.b_definitions)];
+        let [Some(a), Some(b)] = sides.map(|(side, all)| resolved(side, all)) else { return false };
+        self.steps.set(self.steps.get() + 1);
+        if depth == 0 || self.is_exhausted() || (nullable(a) && nullable(b)) {
+            return false;
+        }
+        let kind = |side: &Value| match side["type"].as_str() {
+            Some("integer") => Some("number".to_owned()),
+            other => other.map(str::to_owned),
+        };
+        let (a_kind, b_kind) = (kind(a), kind(b));
+        if a_kind.is_some() && b_kind.is_some() && a_kind != b_kind {
+            return true;
+        }
+        // What is common to both is not null, so of the type that either names.
+        let common = a_kind.or(b_kind);
+        let apart = |low: &str, high: &str| {
+            let over =
+                |x, y| bound(x, low).zip(bound(y, high)).is_some_and(|(low, high)| low > high);
+            over(a, b) || over(b, a)
+        };
+        let lacks = |x: &Value, y: &Value| {
+            list(&x["required"]).filter_map(Value::as_str).any(|name| named(y, name).is_none())
+        };
+        // A property that both require and no value fits.
+        let apart_at = |name: &str| {
+            let (a, b) = (named(a, name), named(b, name));
+            a.zip(b).is_some_and(|(a, b)| self.disjoint(&a, &b, depth - 1))
+        };
+        let differs = || {
+            let required = |side: &Value| -> Vec<_> {
+                list(&side["required"]).filter_map(Value::as_str).map(str::to_owned).collect()
+            };
+            required(a).iter().filter(|name| required(b).contains(name)).any(|name| apart_at(name))
+        };
+        let values =
+            |side: &Value| list(&side["enum"]).map(Value::to_string).collect::<BTreeSet<_>>();
+        let both =
+            !a["enum"].is_null() && !b["enum"].is_null() && values(a).is_disjoint(&values(b));
+        let only_null = [a, b].iter().any(|side| side["enum"] == json!([null]));
+        match common.as_deref() {
+            Some("string") => both || only_null || apart("minLength", "maxLength"),
+            Some("object") => both || only_null || lacks(a, b) || lacks(b, a) || differs(),
+            Some(_) => both || only_null,
+            None => both,
+        }
+    }
+
+    /// What the members of a's `allOf` certainly have in common: all their properties, and of two
+    /// rules for the same thing the first.
+    fn merged<'a>(&'a self, members: impl Iterator<Item = &'a Value>) -> Value {
+        let mut whole = json!({ "properties": {}, "required": [] });
+        let members = members.filter_map(|member| resolved(member, &self.a_definitions));
+        for (key, value) in members.flat_map(entries) {
+            match (key.as_str(), &mut whole[key.as_str()]) {
+                ("properties", Value::Object(all)) => {
+                    for (name, schema) in entries(value) {
+                        let kept = all.entry(name).or_insert_with(|| schema.clone());
+                        if *kept != *schema && *kept != json!(false) {
+                            *kept = both(kept.take(), schema);
+                        }
+                    }
+                }
+                ("required", Value::Array(all)) => all.extend(list(value).cloned()),
+                (_, kept) if kept.is_null() => *kept = value.clone(),
+                _ => {}
+            }
+        }
+        // Beside the bound of another member, this would be a rule that none of them has.
+        whole
+            .as_object()
+            .map(|whole| without(whole, &["exclusiveMinimum", "exclusiveMaximum"]))
+            .unwrap_or_default()
+    }
+}
+
+/// The schema of what fits both.
+fn both(one: Value, other: &Value) -> Value {
+    if one == json!({}) || *other == json!(false) {
+        return other.clone();
+    }
+    if *other == json!({}) { one } else { json!({ "allOf": [one, other] }) }
 }
 
 /// Whether a keyword can concern the values of a schema, which may all be of another type.
@@ -275,7 +473,52 @@ fn matters_to(keyword: &str, schema: &Value) -> bool {
         "minProperties" | "maxProperties" | "properties" => &["object"],
         _ => return true,
     };
-    schema["type"].as_str().is_none_or(|kind| kinds.contains(&kind))
+    self::kinds(schema).is_none_or(|own| own.iter().any(|kind| kinds.contains(kind)))
+}
+
+/// The types of a schema's values other than null; `None` if they can have any.
+fn kinds(schema: &Value) -> Option<BTreeSet<&str>> {
+    match (&schema["enum"], schema["type"].as_str()) {
+        (Value::Array(values), _) => Some(values.iter().filter_map(kind_of).collect()),
+        (_, Some(kind)) => Some([kind].into()),
+        _ => None,
+    }
+}
+
+/// The type of a value; `None` for null.
+pub fn kind_of(value: &Value) -> Option<&'static str> {
+    Some(match value {
+        Value::Null => return None,
+        Value::Bool(_) => "boolean",
+        Value::Number(_) if Decimal::of(value).is_some_and(Decimal::is_integer) => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    })
+}
+
+/// What each listed value other than null is as something else; `None` if one is not, or none is
+/// listed.
+fn listed<T>(schema: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
+    let values = schema["enum"].as_array()?;
+    values.iter().filter(|value| !value.is_null()).map(read).collect()
+}
+
+/// Schemas that together allow the same values: one for each listed value, and one for null.
+fn parts(schema: &Map<String, Value>) -> Option<Vec<Value>> {
+    let null = json!({ "enum": [null] });
+    let rest = Value::Object(schema.clone());
+    if let Some(Value::Array(values)) = schema.get("enum") {
+        let part = |value: &Value| {
+            let mut part = without(schema, &["nullable"]);
+            part["enum"] = json!([value]);
+            if value.is_null() && nullable(&rest) { null.clone() } else { part }
+        };
+        return (values.len() > 1).then(|| values.iter().map(part).collect());
+    }
+    let is_nullable = schema.contains_key("type") && nullable(&rest);
+    is_nullable.then(|| vec![without(schema, &["nullable"]), null])
 }
 
 /// Whether every value of its type has this format. That of integers is a bound, and an integer
@@ -290,53 +533,12 @@ fn is_annotation(format: &Value, a: &Value) -> bool {
 }
 
 /// The bound that a format implies.
-fn of_format(schema: &Value, keyword: &str) -> Option<f64> {
+fn of_format(schema: &Value, keyword: &str) -> Option<i64> {
     match (schema["format"].as_str()?, keyword) {
         ("int32", "minimum") => Some(i32::MIN.into()),
         ("int32", "maximum") => Some(i32::MAX.into()),
         _ => None,
     }
-}
-
-fn properties(a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
-    let mut found = Vec::new();
-    let below = |code, name: &str, text: &str| Difference::new(code, &at.below(name), text);
-    for name in list(&b["required"]).filter_map(Value::as_str) {
-        if !list(&a["required"]).any(|required| required == name) || named(a, name).is_none() {
-            let text = "is required on one side, and may be missing on the other";
-            found.push(below(Code::Required, name, text));
-        }
-    }
-    let names =
-        [a, b].into_iter().flat_map(|side| entries(&side["properties"]).map(|(name, _)| name));
-    let names: BTreeSet<_> = names.collect();
-    let mut pairs: Vec<_> =
-        names.into_iter().map(|name| (name.as_str(), named(a, name), named(b, name))).collect();
-    let patterns = |side: &Value| -> Vec<_> {
-        let patterns = entries(&side["patternProperties"]);
-        patterns.map(|(pattern, schema)| (Some(pattern.clone()), schema.clone())).collect()
-    };
-    // A name that only a pattern or nothing describes may match any other pattern as well.
-    for (pattern, sent) in others(a).map(|schema| (None, schema)).into_iter().chain(patterns(a)) {
-        let is_known = pattern.is_some() && patterns(b).iter().any(|(other, _)| *other == pattern);
-        if !is_known {
-            pairs.push(("*", Some(sent.clone()), others(b)));
-        }
-        pairs.extend(
-            patterns(b).into_iter().map(|(_, taken)| ("*", Some(sent.clone()), Some(taken))),
-        );
-    }
-    for (name, a, b) in pairs {
-        match (a, b) {
-            (None, _) => {}
-            (Some(_), None) => {
-                let text = "may be present, and is not allowed";
-                found.push(below(Code::PropertyForbidden, name, text));
-            }
-            (Some(a), Some(b)) => found.extend(subset(&a, &b, &at.below(name))),
-        }
-    }
-    found
 }
 
 /// The schema of a property; `None` if it may not be there.
@@ -356,7 +558,14 @@ fn named(side: &Value, name: &str) -> Option<Value> {
 }
 
 fn matches(pattern: &str, name: &str) -> bool {
-    Regex::new(pattern).is_ok_and(|pattern| pattern.find(name).is_some())
+    matcher(pattern).is_some_and(|pattern| pattern.is_match(name))
+}
+
+/// A pattern that runs in linear time. What needs another way to run (looking around, references
+/// back) has none.
+fn matcher(pattern: &str) -> Option<regex::Regex> {
+    let pattern = jsonschema_regex::to_rust_regex(pattern).ok()?;
+    RegexBuilder::new(&pattern).size_limit(MAX_PATTERN).build().ok()
 }
 
 /// The schema of every property without one of its own; `None` if there may be none.
@@ -368,102 +577,54 @@ fn others(side: &Value) -> Option<Value> {
     }
 }
 
-/// Whether it is certain that no value fits both.
-fn disjoint(a: &Value, b: &Value) -> bool {
-    if a == &json!(false) || b == &json!(false) {
-        return true;
-    }
-    if nullable(a) && nullable(b) {
-        return false;
-    }
-    let kind = |side: &Value| match side["type"].as_str() {
-        Some("integer") => Some("number".to_owned()),
-        other => other.map(str::to_owned),
-    };
-    let (a_kind, b_kind) = (kind(a), kind(b));
-    if a_kind.is_some() && b_kind.is_some() && a_kind != b_kind {
-        return true;
-    }
-    // What is common to both is not null, so of the type that either names.
-    let common = a_kind.or(b_kind);
-    let apart = |low: &str, high: &str| {
-        let over = |x, y| bound(x, low).zip(bound(y, high)).is_some_and(|(low, high)| low > high);
-        over(a, b) || over(b, a)
-    };
-    let lacks = |x: &Value, y: &Value| {
-        list(&x["required"]).filter_map(Value::as_str).any(|name| named(y, name).is_none())
-    };
-    // A property that both require and no value fits.
-    let apart_at = |name: &str| {
-        let (a, b) = (named(a, name), named(b, name));
-        a.zip(b).is_some_and(|(a, b)| disjoint(&a, &b))
-    };
-    let differs = || {
-        let required = |side: &Value| -> Vec<_> {
-            list(&side["required"]).filter_map(Value::as_str).map(str::to_owned).collect()
-        };
-        required(a).iter().filter(|name| required(b).contains(name)).any(|name| apart_at(name))
-    };
-    let values = |side: &Value| list(&side["enum"]).map(Value::to_string).collect::<BTreeSet<_>>();
-    let both = !a["enum"].is_null() && !b["enum"].is_null() && values(a).is_disjoint(&values(b));
-    let only_null = [a, b].iter().any(|side| side["enum"] == json!([null]));
-    match common.as_deref() {
-        Some("string") => both || only_null || apart("minLength", "maxLength"),
-        Some("object") => both || only_null || lacks(a, b) || lacks(b, a) || differs(),
-        Some(_) => both || only_null,
-        None => both,
-    }
-}
-
 /// A bound, also one that other keywords imply.
-fn bound(side: &Value, keyword: &str) -> Option<f64> {
-    let lengths =
-        list(&side["enum"]).map(|value| value.as_str().map(|text| text.chars().count() as f64));
-    let lengths = lengths.collect::<Option<Vec<_>>>().unwrap_or_default();
+fn bound(side: &Value, keyword: &str) -> Option<Decimal> {
+    let count = |count: usize| i64::try_from(count).ok().map(Decimal::from);
+    let lengths = || listed(side, |value| count(value.as_str()?.chars().count()));
+    let numbers = || listed(side, Decimal::of);
+    let of_format = || of_format(side, keyword).map(Decimal::from);
+    let least = |numbers: Vec<Decimal>| numbers.into_iter().reduce(lower);
+    let greatest = |numbers: Vec<Decimal>| numbers.into_iter().reduce(upper);
     let implied = match keyword {
-        "minLength" => Some(lengths.into_iter().reduce(f64::min).unwrap_or(0.0)),
-        "maxLength" => lengths.into_iter().reduce(f64::max),
-        "minItems" => Some(0.0),
-        "minimum" | "maximum" => of_format(side, keyword),
-        "minProperties" => Some(list(&side["required"]).count() as f64),
+        "minLength" => lengths().and_then(least).or(Some(0.into())),
+        "maxLength" => lengths().and_then(greatest),
+        "minItems" => Some(0.into()),
+        "minimum" => numbers().and_then(least).or_else(of_format),
+        "maximum" => numbers().and_then(greatest).or_else(of_format),
+        "minProperties" => count(list(&side["required"]).count()),
         "maxProperties"
             if side["additionalProperties"] == json!(false)
                 && side["patternProperties"].is_null() =>
         {
-            Some(entries(&side["properties"]).count() as f64)
+            count(entries(&side["properties"]).count())
         }
         _ => None,
     };
-    let tighter = if keyword.starts_with("min") { f64::max } else { f64::min };
-    [side[keyword].as_f64(), implied].into_iter().flatten().reduce(tighter)
+    let tighter = if keyword.starts_with("min") { upper } else { lower };
+    [Decimal::of(&side[keyword]), implied].into_iter().flatten().reduce(tighter)
 }
 
-/// Without a type, a schema may be of any, null included.
-fn nullable(schema: &Value) -> bool {
-    schema["nullable"] == json!(true) || schema["type"].is_null()
+fn lower(one: Decimal, other: Decimal) -> Decimal {
+    if other < one { other } else { one }
 }
 
-/// What the members of `allOf` certainly have in common: all their properties, and of two rules for
-/// the same thing the first.
-fn merged<'a>(members: impl Iterator<Item = &'a Value>) -> Value {
-    let mut whole = json!({ "properties": {}, "required": [] });
-    for (key, value) in members.flat_map(entries) {
-        match (key.as_str(), &mut whole[key.as_str()]) {
-            ("properties", Value::Object(all)) => {
-                for (name, schema) in entries(value) {
-                    all.entry(name).or_insert_with(|| schema.clone());
-                }
-            }
-            ("required", Value::Array(all)) => all.extend(list(value).cloned()),
-            (_, kept) if kept.is_null() => *kept = value.clone(),
-            _ => {}
-        }
+fn upper(one: Decimal, other: Decimal) -> Decimal {
+    if other > one { other } else { one }
+}
+
+/// What a schema that contains itself is, if this refers to it.
+pub fn resolved<'a>(schema: &'a Value, definitions: &'a Value) -> Option<&'a Value> {
+    match schema.get("$ref") {
+        Some(reference) => definitions.get(reference.as_str()?),
+        None => Some(schema),
     }
-    // Beside the bound of another member, this would be a rule that none of them has.
-    whole
-        .as_object()
-        .map(|whole| without(whole, &["exclusiveMinimum", "exclusiveMaximum"]))
-        .unwrap_or_default()
+}
+
+/// Without a type, a schema may be of any, null included, unless its values are listed.
+fn nullable(schema: &Value) -> bool {
+    let lists_null = || list(&schema["enum"]).any(Value::is_null);
+    schema["nullable"] == json!(true)
+        || (schema["type"].is_null() && (schema["enum"].is_null() || lists_null()))
 }
 
 fn without(schema: &Map<String, Value>, keys: &[&str]) -> Value {
@@ -483,7 +644,9 @@ mod tests {
     }
 
     fn codes(a: &Value, b: &Value) -> Vec<Code> {
-        subset(a, b, &Place::default()).iter().map(|difference| difference.code).collect()
+        let comparison = Comparison::new(json!({}), json!({}));
+        let differences = comparison.subset(a, b, &Place::default());
+        differences.iter().map(|difference| difference.code).collect()
     }
 
     #[test]
@@ -819,8 +982,10 @@ mod tests {
             Pair { a: json!({}), b: json!({}), disjoint: false },
         ];
         for Pair { a, b, disjoint: expected } in pairs {
-            assert_eq!(disjoint(&a, &b), expected, "{a} {b}");
-            assert_eq!(disjoint(&b, &a), expected, "{b} {a}");
+            let comparison = Comparison::new(json!({}), json!({}));
+            for (a, b) in [(&a, &b), (&b, &a)] {
+                assert_eq!(comparison.disjoint(a, b, MAX_DISJOINT), expected, "{a} {b}");
+            }
         }
     }
 }

@@ -45,6 +45,10 @@ pub fn view(contract: &Value, types: &Value) -> Value {
         "parameters": parameters.collect::<Value>(),
         "responses": { "200": json(&contract["responses"]["200"]) },
     });
+    if let Some(definitions) = contract["definitions"].as_object() {
+        let shapes = definitions.iter().map(|(key, schema)| (key.clone(), shape(schema)));
+        view["definitions"] = shapes.collect();
+    }
     if !contract["requestBody"].is_null() {
         view["requestBody"] = json(&contract["requestBody"]);
     }

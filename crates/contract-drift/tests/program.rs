@@ -186,6 +186,21 @@ pinned as pins/3.1.json
 }
 
 #[test]
+fn versions_of_any_form_are_pinned() {
+    let folder = folder();
+    for version in ["v1", "1.0.0-beta", "2022-11-28"] {
+        let args = ["pin", "same.json", "--ours", "ours.yaml", "--out", "pins", "--as", version];
+        let pinned = run(folder.path(), &args, "");
+        let line = format!("pinned as pins/{version}.json\n");
+        assert_eq!((pinned.code, pinned.stdout), (Some(0), line), "{}", pinned.stderr);
+    }
+    let check = run(folder.path(), &["check", "ours.yaml", "same.json", "--pins", "pins"], "");
+    assert_eq!(check.code, Some(0), "{}", check.stderr);
+    let start = "WARNING Theirs: version 1.0.0 is older than the newest pin, 2022-11-28.";
+    assert!(check.stdout.starts_with(start), "{}", check.stdout);
+}
+
+#[test]
 fn outdated_document_warns() {
     let folder = folder();
     for (document, version) in [("same.json", "1.0.0"), ("wider.json", "2.0.0")] {
@@ -206,10 +221,18 @@ fn bad_input_is_one_error_line() {
     write("empty.yaml", "");
     write("other.yaml", "openapi: 3.2.0");
     write("none.yaml", "openapi: 3.0.0\npaths: {}\n");
+    write("list.yaml", "openapi: 3.0.0\npaths: []\n");
+    write("item.yaml", "openapi: 3.0.0\npaths: { /users: [] }\n");
+    write("deep.json", &"[".repeat(100_000));
+    write("deep.yaml", &format!("a: {}", "[".repeat(10_000)));
+    write("ignore.yaml", "{}");
+    run(folder.path(), &["pin", "same.json", "--out", "good"], "");
+    fs::create_dir(folder.path().join("damaged")).unwrap();
+    write("damaged/1.0.0.json", "{ \"createUser\": {} }");
     write("dangling.yaml", "openapi: 3.0.0\npaths: { /a: { $ref: '#/b' } }\n");
     fs::write(folder.path().join("binary.yaml"), [0xff, 0xfe]).unwrap();
     fs::create_dir(folder.path().join("pins")).unwrap();
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 21] = [
         (&["check", "none.json", "same.json"], "none.json: "),
         (&["check", "ours.yaml", "none.json"], "none.json: "),
         (&["check", "ours.yaml", "."], ".: "),
@@ -218,6 +241,20 @@ fn bad_input_is_one_error_line() {
         (&["check", "ours.yaml", "binary.yaml"], "binary.yaml: "),
         (&["check", "ours.yaml", "empty.yaml"], "empty.yaml: not an OpenAPI document"),
         (&["check", "ours.yaml", "other.yaml"], "other.yaml: not OpenAPI 3.0 or 3.1"),
+        (&["check", "ours.yaml", "list.yaml"], "list.yaml: `paths` is not an object"),
+        (&["check", "list.yaml", "same.json"], "list.yaml: `paths` is not an object"),
+        (&["check", "ours.yaml", "item.yaml"], "item.yaml: /users: [] is not an object"),
+        (&["check", "ours.yaml", "deep.json"], "deep.json: not JSON: recursion limit exceeded"),
+        (&["check", "ours.yaml", "deep.yaml"], "deep.yaml: not YAML: recursion limit exceeded"),
+        (&["check", "ours.yaml", "good/1.0.0.json"], "good/1.0.0.json: a pin, not an OpenAPI"),
+        (
+            &["check", "ours.yaml", "same.json", "--pins", "damaged"],
+            "damaged/1.0.0.json: a damaged pin: createUser: `method` is missing",
+        ),
+        (
+            &["check", "ours.yaml", "same.json", "--ignore", "ignore.yaml"],
+            "ignore.yaml: not a list of findings",
+        ),
         (&["check", "none.yaml", "same.json"], "none.yaml: it has no operations"),
         (&["check", "dangling.yaml", "same.json"], "dangling.yaml: /a: dangling reference #/b"),
         (&["check", "ours.yaml", "same.json", "--pins", "pins"], "pins: it contains no pin"),
@@ -235,6 +272,94 @@ fn bad_input_is_one_error_line() {
     }
     let usage = run(folder.path(), &["check", "--pin"], "");
     assert_eq!(usage.code, Some(2), "{}", usage.stderr);
+}
+
+/// A document whose body is this schema of `components`.
+fn of_schemas(schemas: Value) -> String {
+    let mut document = theirs("1.0.0", 200);
+    let schema = "/paths/~1users/post/requestBody/content/application~1json/schema";
+    *document.pointer_mut(schema).unwrap() = json!({ "$ref": "#/components/schemas/0" });
+    document["components"] = json!({ "schemas": schemas });
+    document.to_string()
+}
+
+#[test]
+fn documents_beyond_a_limit_are_not_compared() {
+    struct Case {
+        name: &'static str,
+        schemas: Value,
+        code: i32,
+        text: &'static str,
+    }
+    let reference = |n: usize| json!({ "$ref": format!("#/components/schemas/{n}") });
+    let chain = |length: usize, link: &dyn Fn(Value) -> Value, last: Value| -> Value {
+        let links = (0..length).map(|n| (n.to_string(), link(reference(n + 1))));
+        links.chain([(length.to_string(), last)]).collect()
+    };
+    let body = theirs("1.0.0", 200);
+    let body = &body["paths"]["/users"]["post"]["requestBody"]["content"]["application/json"];
+    let body = body["schema"].clone();
+    let cases = [
+        Case {
+            name: "nested references",
+            schemas: chain(1000, &|next| json!({ "properties": { "name": next } }), json!({})),
+            code: 2,
+            text: "createUser: its schemas are nested too deeply to be compared",
+        },
+        Case {
+            name: "a chain",
+            schemas: chain(3000, &|next| next, body.clone()),
+            code: 0,
+            text: "",
+        },
+        Case {
+            name: "a circle of nothing but references",
+            schemas: chain(1000, &|next| next, reference(0)),
+            code: 1,
+            text: "BREAK createUser: circular reference #/components/schemas/0 [operation-unreadable]",
+        },
+        Case {
+            name: "a pattern that takes exponential time elsewhere",
+            schemas: json!({ "0": {
+                "type": "object",
+                "patternProperties": { "^(n+)+$": { "type": "integer" } },
+            } }),
+            code: 0,
+            text: "",
+        },
+    ];
+    let folder = folder();
+    let name = "n".repeat(40) + "!";
+    fs::write(folder.path().join("long.yaml"), OURS.replace("name", &name)).unwrap();
+    for Case { name, schemas, code, text } in cases {
+        let ours = if name.starts_with("a pattern") { "long.yaml" } else { "ours.yaml" };
+        let check = run(folder.path(), &["check", ours, "-"], &of_schemas(schemas));
+        let output = check.stdout + &check.stderr;
+        assert!(check.code == Some(code) && output.contains(text), "{name}: {code:?} {output}");
+    }
+    let nested = chain(1000, &|next| json!({ "items": next }), json!({}));
+    let pinned = run(folder.path(), &["pin", "-", "--out", "pins"], &of_schemas(nested));
+    let text = "post /users: its schemas are nested too deeply to be compared";
+    assert!(pinned.code == Some(2) && pinned.stderr.contains(text), "{}", pinned.stderr);
+}
+
+#[test]
+fn schemas_that_take_too_many_steps_are_not_compared() {
+    let folder = folder();
+    let write = |name: &str, depth: u32| {
+        let schema = (0..depth).fold(
+            json!({ "type": "object" }),
+            |schema, n| json!({ "anyOf": [schema, { "maxProperties": n }], "minProperties": 1 }),
+        );
+        let document = of_schemas(json!({ "0": schema }));
+        fs::write(folder.path().join(name), document).unwrap();
+    };
+    write("ours.json", 30);
+    write("theirs.json", 29);
+    let check = run(folder.path(), &["check", "ours.json", "theirs.json"], "");
+    let line = "drift: cannot compare: theirs.json: post /users request: the schemas are too complex to \
+                be compared\n";
+    assert_eq!((check.code, &*check.stdout, &*check.stderr), (Some(2), "", line));
 }
 
 #[test]
@@ -339,6 +464,8 @@ fn file_next_to_the_spec_describes_the_client() {
     let write = |text| fs::write(folder.path().join("ours.drift.yaml"), text).unwrap();
     write("sends: [{ in: header, name: x-key }]");
     assert_eq!(check().code, Some(0), "{}", check().stdout);
+    write("");
+    assert_eq!(check().code, Some(1), "{}", check().stderr);
     write("sends: 1");
     let line = "drift: cannot compare: ours.drift.yaml: ";
     assert!(check().stderr.starts_with(line), "{}", check().stderr);

@@ -28,6 +28,10 @@ fn schemas() -> impl Strategy<Value = Value> {
             .prop_map(|values| json!({ "type": "string", "enum": values })),
         Just(json!({ "type": "boolean" })),
         Just(json!({ "type": "integer", "format": "int32" })),
+        prop::sample::select(vec![json!(0.5), json!(1), json!(1.5)])
+            .prop_map(|step| json!({ "type": "number", "multipleOf": step })),
+        prop::sample::subsequence(vec![json!("a"), json!(1), json!(1.5), json!(true)], 1..=3)
+            .prop_map(|values| json!({ "enum": values })),
         Just(json!({})),
     ];
     leaf.prop_recursive(3, 24, 4, move |inner| {
@@ -149,4 +153,88 @@ fn no_break_is_missed_between_random_schemas() {
         })
         .unwrap();
     assert!(agreeing.get() > 100, "{} pairs agree", agreeing.get());
+}
+
+/// A document with something of everything that is read.
+fn full_document() -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": { "version": "1" },
+        "servers": [{ "url": "https://{a}", "variables": { "a": { "default": "b", "enum": ["b"] } } }],
+        "security": [{ "s": ["x"] }],
+        "paths": { "/a/{b}": {
+            "parameters": [{ "in": "path", "name": "b", "required": true, "schema": { "type": "string" } }],
+            "post": {
+                "parameters": [{ "in": "query", "name": "c", "style": "form", "schema": { "type": "array" } }],
+                "requestBody": { "required": true, "content": { "application/json": {
+                    "schema": { "$ref": "#/components/schemas/T" },
+                } } },
+                "responses": {
+                    "200": { "content": { "application/json": { "schema": {
+                        "allOf": [{ "$ref": "#/components/schemas/T" }, { "required": ["n"] }],
+                        "unevaluatedProperties": false,
+                    } } } },
+                    "default": { "description": "x" },
+                },
+            },
+        } },
+        "components": {
+            "securitySchemes": { "s": { "type": "oauth2", "flows": { "password": { "tokenUrl": "u" } } } },
+            "schemas": { "T": {
+                "type": ["object", "null"],
+                "required": ["n"],
+                "properties": {
+                    "n": { "type": "integer", "minimum": 1, "exclusiveMaximum": 9, "multipleOf": 1 },
+                    "e": { "oneOf": [{ "const": "a" }, { "enum": ["b", 1] }] },
+                    "t": { "type": "array", "items": { "$ref": "#/components/schemas/T" }, "maxItems": 3 },
+                },
+                "patternProperties": { "^x": { "type": "string", "maxLength": 3, "readOnly": true } },
+                "additionalProperties": false,
+            } },
+        },
+    })
+}
+
+/// The pointers of all values within a value.
+fn pointers(value: &Value, at: &str) -> Vec<String> {
+    let mut found = vec![at.to_owned()];
+    let below = |key: &str| format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
+    match value {
+        Value::Object(keys) => {
+            found.extend(keys.iter().flat_map(|(key, value)| pointers(value, &below(key))));
+        }
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            found.extend(items.flat_map(|(i, value)| pointers(value, &below(&i.to_string()))));
+        }
+        _ => {}
+    }
+    found
+}
+
+#[test]
+fn damaged_documents_do_no_harm() {
+    let whole = full_document();
+    let check = |ours: &Value, theirs: &Value| -> Result<usize, contract_drift::Error> {
+        let ours = Spec::new(Document::new(ours.clone())?)?;
+        let theirs = Document::new(theirs.clone())?;
+        Ok(check(&ours, &theirs, &Options::default()).len())
+    };
+    assert_eq!(check(&whole, &whole), Ok(0));
+    let junk = [
+        json!(null),
+        json!(1e300),
+        json!("#/components/schemas/T"),
+        json!([{}]),
+        json!({ "$ref": "#/components/schemas/T" }),
+        json!({ "$ref": "#" }),
+    ];
+    for pointer in pointers(&whole, "") {
+        for junk in &junk {
+            let mut damaged = whole.clone();
+            *damaged.pointer_mut(&pointer).unwrap() = junk.clone();
+            let _ = check(&damaged, &whole);
+            let _ = check(&whole, &damaged);
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub fn counterexample(from: &Value, to: Value) -> Option<Value> {
 fn is_followed(schema: &Value) -> bool {
     let Value::Object(object) = schema else { return true };
     let alternatives = ["anyOf", "oneOf"].iter().any(|key| object.contains_key(*key));
-    let unknown = ["allOf", "not", "if"].iter().any(|key| object.contains_key(*key));
+    let unknown = ["allOf", "not", "if", "$ref"].iter().any(|key| object.contains_key(*key));
     let nested = object.values().flat_map(|value| value.as_array().into_iter().flatten());
     !unknown
         && (!alternatives || object.len() == 1)
