@@ -97,6 +97,8 @@ const FORMATS: [(&str, &[&str]); 3] = [
     ("number", &["double", "float"]),
     ("integer", &["int64", "int32"]),
 ];
+/// `src/validate.rs` has a bit for each required property.
+const MOST_REQUIRED: usize = 128;
 /// Names that the code of the types uses for what Rust calls so.
 const RESERVED: [&str; 5] = ["Err", "None", "Ok", "Some", "String"];
 
@@ -501,6 +503,12 @@ impl<'a> Schemas<'a> {
                 }
                 self.schema(schema, &at, Position::Property, uses)?;
             }
+        }
+        if node.strings("required").len() > MOST_REQUIRED {
+            return Err(format!(
+                "{}: has more than {MOST_REQUIRED} names, which the validation of requests cannot count",
+                node.place("required")
+            ));
         }
         for (index, name) in node.strings("required").into_iter().enumerate() {
             let properties = node.get("properties").and_then(Value::as_mapping);

@@ -32,6 +32,8 @@ pub(crate) struct CallContext {
     pub(crate) shared: Arc<Shared>,
     /// A hash of the bot: messages are looked up across the bot, so calls take turns within it.
     bot: u64,
+    /// A hash of the bot and of who calls it: users and conversations are looked up within an integration.
+    pub(crate) scope: u64,
 }
 
 /// One call, or the calls of one delivery, which share a deadline.
@@ -77,7 +79,8 @@ impl CallContext {
     pub(crate) fn new(caller: Caller, target: Target, shared: Arc<Shared>) -> Self {
         let (limit, budget) = Default::default();
         let bot = shared.hasher.hash_one(&target.bot_id);
-        Self { caller: Arc::new(caller), target, limit, budget, shared, bot }
+        let scope = shared.hasher.hash_one(&target);
+        Self { caller: Arc::new(caller), target, limit, budget, shared, bot, scope }
     }
 
     /// The generated client.

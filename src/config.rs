@@ -75,7 +75,7 @@ pub struct Builder {
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) turns: Turns,
-    /// Hashes bots for the turns.
+    /// Hashes targets.
     pub(crate) hasher: RandomState,
     /// Cancelled when the clients are closed.
     pub(crate) closed: CancellationToken,

@@ -1,12 +1,12 @@
 //! One delivery: resolve the user and the conversation to ids, then send the message with these.
 
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 
 use futures_util::future::join;
 
 use crate::api::types::{Message, NewConversation, NewMessage, NewUser};
 use crate::attempt::Stored;
-use crate::call::{Call, Outcome};
+use crate::call::{Call, CallContext, Outcome};
 use crate::delivery::Delivery;
 use crate::error::{Error, ErrorKind};
 use crate::memory::{Memory, MemoryKey};
@@ -58,18 +58,22 @@ pub(crate) async fn deliver(
         memory,
         message: delivery.message.clone(),
         identity: identity(&delivery.message),
-        user: delivery.user.as_ref().map(|user| ResolvedId::new(&call, memory, user)),
-        conversation: delivery.conversation.as_ref().map(|c| ResolvedId::new(&call, memory, c)),
+        user: delivery.user.as_ref().map(|user| ResolvedId::new(&call, user)),
+        conversation: delivery.conversation.as_ref().map(|c| ResolvedId::new(&call, c)),
         attempts: 0,
         maybe_stored: false,
     };
-    let result = progress.run(delivery.ordering_key()).await;
+    let result = progress.run().await;
     result.map_err(|(step, kind)| progress.error(step, kind))
 }
 
 impl Progress<'_> {
-    async fn run(&mut self, ordering_key: Option<u64>) -> Result<Stored<Message>, Failed> {
-        let mut turn = self.call.turn(ordering_key).await.map_err(|kind| ("message", kind))?;
+    async fn run(&mut self) -> Result<Stored<Message>, Failed> {
+        let place = match &self.conversation {
+            Some(conversation) => conversation.key.identity,
+            None => self.call.context.shared.hasher.hash_one(&self.message.conversation_id),
+        };
+        let mut turn = self.call.turn(Some(place)).await.map_err(|kind| ("message", kind))?;
         loop {
             self.resolve().await?;
             match self.send(&mut turn).await {
@@ -138,8 +142,9 @@ impl Progress<'_> {
 }
 
 impl<'a, R: GetOrCreate + Hash> ResolvedId<'a, R> {
-    fn new(call: &Call<'_>, memory: &Memory, record: &'a R) -> Self {
-        let key = memory.key(&call.context.target, record);
+    fn new(call: &Call<'_>, record: &'a R) -> Self {
+        let CallContext { shared, scope, .. } = call.context;
+        let key = MemoryKey::new(&shared.hasher, *scope, record);
         Self { record, key, id: None, source: Source::Memory }
     }
 

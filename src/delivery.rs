@@ -10,7 +10,9 @@ use crate::api::types::{
 };
 use crate::error::{Error, ErrorKind};
 use crate::message::{object, parts};
-use crate::record::{GetOrCreate, check_record, hash_identity, identity, parse, read_at, valid};
+use crate::record::{
+    GetOrCreate, check_record, hash_identity, is_identified, parse, read_at, valid,
+};
 use crate::validate::{Path, Rule, Violation};
 
 /// A message for [`Client::deliver`](crate::Client::deliver), with what a webhook knows of its user and its
@@ -281,7 +283,7 @@ fn read_reference<R: GetOrCreate>(
     }
     let at = Path::Root.key(name);
     let record = read_at::<R>(&at, record, &[], found);
-    if record.as_ref().is_some_and(|record| identity(record).is_none()) {
+    if record.as_ref().is_some_and(|record| !is_identified(record)) {
         found.push(Violation::of(&at, Rule::Identified));
     }
     Some(record)
@@ -289,7 +291,7 @@ fn read_reference<R: GetOrCreate>(
 
 fn check_reference<R: GetOrCreate>(path: &Path<'_>, record: &R, found: &mut Vec<Violation>) {
     check_record(path, record, &[], found);
-    if identity(record).is_none() {
+    if !is_identified(record) {
         found.push(Violation::of(path, Rule::Identified));
     }
 }

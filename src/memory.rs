@@ -14,51 +14,42 @@ const CAPACITY: usize = 60_000;
 /// Ids by what identifies the record. One is valid for the body that was last sent: a changed name is sent again.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    ids: Cache<u128, Remembered>,
-    /// Two hashes of 64 bits with random keys: nobody can find tags with the same key as those of another person.
-    hashers: [RandomState; 2],
+    ids: Cache<u64, Remembered>,
     lifetime: Duration,
 }
 
-/// What an id is remembered by.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// What an id is remembered by: hashes of what identifies the record, and of all that is sent.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct MemoryKey {
-    identity: u128,
-    body: u128,
+    pub(crate) identity: u64,
+    body: u64,
+}
+
+impl MemoryKey {
+    /// Of a record of a bot; `scope` is a hash of the bot and of who calls it. The hasher has random keys: nobody
+    /// can find tags that have the hash of another person's.
+    pub(crate) fn new<R>(hasher: &RandomState, scope: u64, record: &R) -> Self
+    where
+        R: GetOrCreate + Hash,
+    {
+        let mut identity = hasher.build_hasher();
+        scope.hash(&mut identity);
+        _ = hash_identity(record, &mut identity);
+        Self { identity: identity.finish(), body: hasher.hash_one(record) }
+    }
 }
 
 #[derive(Clone, Debug)]
 struct Remembered {
     id: String,
-    body: u128,
+    body: u64,
     since: Instant,
 }
 
 impl Memory {
     /// Remembers each id for this time; nothing if it is zero.
     pub(crate) fn new(lifetime: Duration) -> Self {
-        let hashers = [RandomState::new(), RandomState::new()];
-        Self { ids: Cache::new(CAPACITY), hashers, lifetime }
-    }
-
-    /// The key of a record of this target, which is a bot and who calls it.
-    pub(crate) fn key<R: GetOrCreate + Hash>(&self, target: &impl Hash, record: &R) -> MemoryKey {
-        let identity = self.hash(|mut hasher| {
-            target.hash(&mut hasher);
-            _ = hash_identity(record, &mut hasher);
-            hasher.finish()
-        });
-        let body = self.hash(|mut hasher| {
-            record.hash(&mut hasher);
-            hasher.finish()
-        });
-        MemoryKey { identity, body }
-    }
-
-    fn hash(&self, hash: impl Fn(<RandomState as BuildHasher>::Hasher) -> u64) -> u128 {
-        let [high, low] =
-            self.hashers.each_ref().map(|state| u128::from(hash(state.build_hasher())));
-        high << 64 | low
+        Self { ids: Cache::new(CAPACITY), lifetime }
     }
 
     pub(crate) fn recall(&self, key: &MemoryKey) -> Option<String> {
@@ -85,6 +76,12 @@ mod tests {
     use super::*;
     use crate::api::types::NewUser;
 
+    thread_local!(static HASHER: RandomState = RandomState::new());
+
+    fn key(scope: u64, user: &NewUser) -> MemoryKey {
+        HASHER.with(|hasher| MemoryKey::new(hasher, scope, user))
+    }
+
     const DAY: Duration = Duration::from_secs(86_400);
 
     fn user(id: usize) -> NewUser {
@@ -94,7 +91,7 @@ mod tests {
     #[test]
     fn fifty_thousand_ids_fit() {
         let memory = Memory::new(DAY);
-        let keys: Vec<_> = (0..50_000).map(|id| memory.key(&"bot", &user(id))).collect();
+        let keys: Vec<_> = (0..50_000).map(|id| key(1, &user(id))).collect();
         keys.iter().for_each(|key| memory.remember(key, "user_1"));
         assert_eq!(keys.iter().filter(|key| memory.recall(key).is_some()).count(), 50_000);
     }
@@ -102,20 +99,19 @@ mod tests {
     #[test]
     fn an_id_is_remembered_for_the_body_that_was_sent_last() {
         let memory = Memory::new(DAY);
-        let [ann, on_leave] =
-            ["Ann", "Ann (on leave)"].map(|name| memory.key(&"bot", &user(1).name(name)));
+        let [ann, on_leave] = ["Ann", "Ann (on leave)"].map(|name| key(1, &user(1).name(name)));
         memory.remember(&ann, "user_1");
         assert_eq!(memory.recall(&ann).as_deref(), Some("user_1"));
         assert_eq!(memory.recall(&on_leave), None);
         memory.remember(&on_leave, "user_1");
         assert_eq!(memory.recall(&ann), None);
-        assert_eq!(memory.recall(&memory.key(&"other bot", &user(1).name("Ann (on leave)"))), None);
+        assert_eq!(memory.recall(&key(2, &user(1).name("Ann (on leave)"))), None);
     }
 
     #[test]
     fn an_id_that_another_call_received_is_not_forgotten() {
         let memory = Memory::new(DAY);
-        let key = memory.key(&"bot", &user(1));
+        let key = key(1, &user(1));
         memory.remember(&key, "user_2");
         memory.forget(&key, "user_1");
         assert_eq!(memory.recall(&key).as_deref(), Some("user_2"));

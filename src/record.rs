@@ -1,6 +1,6 @@
 //! What `Client::get_or_create` takes: how it is read, checked, and found again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
@@ -105,7 +105,7 @@ macro_rules! record_methods {
             /// looked up by at least one tag, and each of these has a value. The vendor does not say whether the
             /// endpoint skips empty values.
             pub fn is_identified(&self) -> bool {
-                identifying(self).is_some()
+                is_identified(self)
             }
 
             /// Checks the record against the contract, as each call does before it sends anything.
@@ -196,6 +196,15 @@ pub(crate) fn valid(found: Vec<Violation>) -> Result<(), Error> {
     if found.is_empty() { Ok(()) } else { Err(Error::unsent(ErrorKind::Invalid(found))) }
 }
 
+/// Whether the endpoint looks for the record by tags, and each of these has a value.
+pub(crate) fn is_identified<R: GetOrCreate>(record: &R) -> bool {
+    let tags = record.tags();
+    match record.discriminators() {
+        [] => !tags.is_empty() && tags.values().all(|value| !value.is_empty()),
+        names => names.iter().all(|name| tags.get(name).is_some_and(|value| !value.is_empty())),
+    }
+}
+
 /// A number that is the same for two requests that the endpoint takes for one record, if tags identify it.
 /// Others with the same number only wait for each other.
 pub(crate) fn identity<R: GetOrCreate>(record: &R) -> Option<u64> {
@@ -204,25 +213,18 @@ pub(crate) fn identity<R: GetOrCreate>(record: &R) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// Hashes what identifies a record, if tags do.
+/// Hashes what identifies a record, if tags do: which they are, and not whether they are listed.
 pub(crate) fn hash_identity<R: GetOrCreate>(record: &R, hasher: &mut impl Hasher) -> Option<()> {
-    let tags = identifying(record)?;
-    (record.within(), tags).hash(hasher);
-    Some(())
-}
-
-/// The tags by which the endpoint looks for a record, if there are any and each has a value.
-fn identifying<R: GetOrCreate>(record: &R) -> Option<BTreeSet<(&str, &str)>> {
+    if !is_identified(record) {
+        return None;
+    }
+    record.within().hash(hasher);
     let (tags, names) = (record.tags(), record.discriminators());
-    let found: BTreeSet<_> = match names {
-        [] => tags.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
-        names => {
-            let listed = names.iter().map(|name| Some((name.as_str(), tags.get(name)?.as_str())));
-            listed.collect::<Option<_>>()?
-        }
-    };
-    let identified = !found.is_empty() && found.iter().all(|(_, value)| !value.is_empty());
-    identified.then_some(found)
+    let is_listed = |name: &String| names.is_empty() || names.contains(name);
+    for tag in tags.iter().filter(|(name, _)| is_listed(name)) {
+        tag.hash(hasher);
+    }
+    Some(())
 }
 
 #[cfg(test)]
@@ -241,44 +243,23 @@ mod tests {
             name: &'static str,
             tags: &'static [(&'static str, &'static str)],
             discriminators: &'static [&'static str],
-            identifying: Option<&'static [(&'static str, &'static str)]>,
+            identified: bool,
         }
         const AB: &[(&str, &str)] = &[("a", "1"), ("b", "2")];
-        const ONE_EMPTY: &[(&str, &str)] = &[("a", "1"), ("b", "")];
+        const EMPTY: &[(&str, &str)] = &[("a", "1"), ("b", "")];
         let cases = [
-            Case { name: "no tags", tags: &[], discriminators: &[], identifying: None },
-            Case { name: "all tags", tags: AB, discriminators: &[], identifying: Some(AB) },
-            Case { name: "empty value", tags: ONE_EMPTY, discriminators: &[], identifying: None },
-            Case {
-                name: "a listed tag",
-                tags: ONE_EMPTY,
-                discriminators: &["a"],
-                identifying: Some(&[("a", "1")]),
-            },
-            Case {
-                name: "a listed tag without a value",
-                tags: ONE_EMPTY,
-                discriminators: &["a", "b"],
-                identifying: None,
-            },
-            Case {
-                name: "a listed tag that is missing",
-                tags: AB,
-                discriminators: &["a", "c"],
-                identifying: None,
-            },
-            Case {
-                name: "a tag listed twice",
-                tags: AB,
-                discriminators: &["b", "a", "b"],
-                identifying: Some(AB),
-            },
+            Case { name: "no tags", tags: &[], discriminators: &[], identified: false },
+            Case { name: "all tags", tags: AB, discriminators: &[], identified: true },
+            Case { name: "an empty value", tags: EMPTY, discriminators: &[], identified: false },
+            Case { name: "one listed", tags: EMPTY, discriminators: &["a"], identified: true },
+            Case { name: "no value", tags: EMPTY, discriminators: &["a", "b"], identified: false },
+            Case { name: "no tag", tags: AB, discriminators: &["a", "c"], identified: false },
+            Case { name: "twice", tags: AB, discriminators: &["b", "b"], identified: true },
         ];
-        for Case { name, tags, discriminators, identifying } in cases {
+        for Case { name, tags, discriminators, identified } in cases {
             let user = user(tags, discriminators);
-            let expected = identifying.map(|tags| tags.iter().copied().collect());
-            assert_eq!(super::identifying(&user), expected, "{name}");
-            assert_eq!(user.is_identified(), identifying.is_some(), "{name}");
+            assert_eq!(user.is_identified(), identified, "{name}");
+            assert_eq!(identity(&user).is_some(), identified, "{name}");
         }
     }
 

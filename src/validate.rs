@@ -71,6 +71,8 @@ pub enum Path<'a> {
     Root,
     /// A property.
     Key(&'a Path<'a>, &'a str),
+    /// A property of a map, whose key is read only where something is wrong.
+    Entry(&'a Path<'a>, &'a dyn fmt::Display),
     /// An item of an array.
     Index(&'a Path<'a>, usize),
 }
@@ -114,8 +116,9 @@ struct Parts<'a> {
     /// The number of parts so far, and how many of them no rule knows.
     count: usize,
     unknown: usize,
-    /// Required properties that did not come yet.
-    missing: Vec<&'static str>,
+    required: &'static [&'static str],
+    /// A bit for each required property that is not there so far.
+    missing: u128,
     /// The property whose value comes next.
     key: String,
     /// Violations that were known before.
@@ -153,7 +156,7 @@ impl<'a> Walk<'a> {
         match (walk.schema, &given) {
             (Schema::Any, _) => {}
             (Schema::String { min, max, values, date }, Scalar::Text(text)) => {
-                let length = text.chars().count();
+                let length = if text.is_ascii() { text.len() } else { text.chars().count() };
                 if let Some(min) = min.filter(|min| length < *min) {
                     walk.report(Rule::MinLength(min), &given);
                 }
@@ -180,12 +183,15 @@ impl<'a> Walk<'a> {
     fn parts(self, kind: &'static str) -> Result<Parts<'a>, fmt::Error> {
         let mut walk = self.open();
         walk.level += 1;
-        let mut missing = Vec::new();
+        let (mut required, mut missing): (&[_], u128) = (&[], 0);
         match (walk.schema, kind) {
             (Schema::Any, _) | (Schema::Array(_), "an array") | (Schema::OneOf(_), "an object") => {
             }
-            (Schema::Object { required, .. }, "an object") => {
-                missing.extend(required.iter().filter(|name| !walk.ignored.contains(*name)));
+            (Schema::Object { required: names, .. }, "an object") => {
+                required = names;
+                for (bit, name) in required.iter().enumerate() {
+                    missing |= u128::from(!walk.ignored.contains(name)) << bit;
+                }
             }
             (schema, _) => {
                 walk.report_type(schema.expected(), kind);
@@ -196,7 +202,15 @@ impl<'a> Walk<'a> {
             walk.found.push(Violation::of(walk.path, Rule::Depth(MOST_LEVELS)));
         }
         let known = walk.found.len();
-        Ok(Parts { whole: walk, count: 0, unknown: 0, missing, key: String::new(), known })
+        Ok(Parts {
+            whole: walk,
+            count: 0,
+            unknown: 0,
+            required,
+            missing,
+            key: String::new(),
+            known,
+        })
     }
 }
 
@@ -245,7 +259,9 @@ impl Parts<'_> {
         if self.whole.ignored.contains(&name) {
             return Ok(());
         }
-        self.missing.retain(|missing| *missing != name);
+        if let Some(bit) = self.required.iter().position(|required| *required == name) {
+            self.missing &= !(1 << bit);
+        }
         let known = properties.iter().find(|(known, _)| *known == name);
         match known.map(|(_, schema)| schema).or(others) {
             Some(schema) => self.part(schema, &path, value),
@@ -258,9 +274,8 @@ impl Parts<'_> {
     }
 
     fn end(self) -> Result<(), fmt::Error> {
-        let Self {
-            whole: Walk { schema, path, found, .. }, count, unknown, missing, known, ..
-        } = self;
+        let Self { whole, count, unknown, required, missing, known, .. } = self;
+        let Walk { schema, path, found, .. } = whole;
         if let Schema::OneOf(properties) = schema
             && (count, unknown) != (1, 0)
         {
@@ -268,7 +283,11 @@ impl Parts<'_> {
             let names = properties.iter().map(|(name, _)| *name).collect();
             found.push(Violation::of(path, Rule::OneOf(names)));
         }
-        found.extend(missing.iter().map(|name| Violation::of(&path.key(name), Rule::Required)));
+        for (bit, name) in required.iter().enumerate() {
+            if missing >> bit & 1 == 1 {
+                found.push(Violation::of(&path.key(name), Rule::Required));
+            }
+        }
         Ok(())
     }
 }
@@ -440,6 +459,22 @@ impl SerializeMap for Parts<'_> {
     type Ok = ();
     type Error = fmt::Error;
 
+    fn serialize_entry<K: Serialize + ?Sized, V: Serialize + ?Sized>(
+        &mut self,
+        key: &K,
+        value: &V,
+    ) -> Result<(), fmt::Error> {
+        // Where all keys are alike, none is read.
+        if let (Schema::Object { properties: [], others: Some(schema), .. }, []) =
+            (self.whole.schema, self.whole.ignored)
+        {
+            let path = Path::Entry(self.whole.path, &Shown(key));
+            return self.part(schema, &path, value);
+        }
+        self.serialize_key(key)?;
+        self.serialize_value(value)
+    }
+
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), fmt::Error> {
         use fmt::Write;
         self.key.clear();
@@ -549,6 +584,7 @@ impl fmt::Display for Path<'_> {
             Self::Key(path, key) => {
                 write!(f, "{path}/{}", key.replace('~', "~0").replace('/', "~1"))
             }
+            Self::Entry(path, key) => Path::Key(path, &key.to_string()).fmt(f),
             Self::Index(path, index) => write!(f, "{path}/{index}"),
         }
     }
