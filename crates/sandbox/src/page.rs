@@ -9,8 +9,10 @@ use http::header::{
 };
 use http::{HeaderName, Uri};
 
-/// Markup, style and script. `{nonce}` stands where the policy has to know its own.
-const PAGE: &str = include_str!("page.html");
+/// `{nonce}` stands for what the policy allows, `{style}` and `{script}` for the other two files.
+const MARKUP: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPT: &str = include_str!("page/page.js");
 
 /// What messages hold comes from outside: it can be neither markup nor script, and nothing is loaded
 /// from elsewhere, which would tell the sender who looks. `/?media` shows remote images, sound and videos.
@@ -39,5 +41,7 @@ pub(super) async fn page(uri: Uri) -> Response {
         // Nor are the names in links looked up before somebody follows them.
         (X_DNS_PREFETCH_CONTROL, "off".into()),
     ];
-    (headers, Html(PAGE.replace("{nonce}", &nonce))).into_response()
+    let page = MARKUP.replace("{nonce}", &nonce);
+    let page = page.replace("{style}", STYLE).replace("{script}", SCRIPT);
+    (headers, Html(page)).into_response()
 }
