@@ -631,6 +631,72 @@ async fn its_policy_lets_nothing_in() {
     assert_eq!(sandbox.requests().len(), 1);
 }
 
+async fn send(http: &reqwest::Client, sandbox: &Sandbox, request: &Value) -> (u16, Value) {
+    let post = http.post(sandbox.url() + "/_sandbox/send");
+    let post = post.header("content-type", "application/json").body(request.to_string());
+    let response = post.send().await.unwrap();
+    let status = response.status().as_u16();
+    (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap())
+}
+
+const USERS: &str = "/v1/chat/users/get-or-create";
+
+/// The page knows no token, and still sends requests: new ones, and listed ones again.
+#[tokio::test]
+async fn requests_can_be_sent_without_the_token() {
+    let sandbox = Sandbox::builder().token("private").start().await.unwrap();
+    let http = reqwest::Client::new();
+    let new = json!({ "path": USERS, "body": { "tags": { "id": "1" } } });
+    let (status, sent) = send(&http, &sandbox, &new).await;
+    assert_eq!((status, &sent["response"]["status"]), (200, &json!(200)));
+    assert_eq!(sent["response"]["body"]["user"]["id"], sandbox.users()[0].id);
+    assert!(!json!(sandbox.requests()).to_string().contains("private"));
+
+    // A listed request can be sent as it is: its token is marked, and what it lacked it still lacks.
+    let mut again = json!(sandbox.requests()[0]);
+    again
+        .as_object_mut()
+        .unwrap()
+        .retain(|name, _| ["method", "path", "headers", "body"].contains(&name.as_str()));
+    again["headers"]["content-length"] = json!("999");
+    let (_, sent) = send(&http, &sandbox, &again).await;
+    assert_eq!(sent["response"]["body"]["meta"]["created"], false);
+    assert!(!sandbox.requests()[1].headers.contains_key("content-length"));
+    again["headers"].as_object_mut().unwrap().remove("authorization");
+    let (_, sent) = send(&http, &sandbox, &again).await;
+    assert_eq!(sent["response"]["status"], 401);
+    let text = json!({ "method": "PUT", "path": "/wrong", "body": "{" });
+    let (_, sent) = send(&http, &sandbox, &text).await;
+    assert_eq!(sent["response"]["status"], 404);
+    let logged = sandbox.requests().pop().unwrap();
+    assert_eq!((logged.method.as_str(), &logged.body), ("PUT", &json!("{")));
+
+    // It fails like the request of any client.
+    sandbox.fail_next([Some(Fault::Reset { stored: true })]);
+    assert_eq!(send(&http, &sandbox, &new).await, (200, json!({ "response": null })));
+
+    let count = sandbox.requests().len();
+    let invalid = [
+        (json!([]), "object"),
+        (json!({}), "path"),
+        (json!({ "path": "wrong" }), "slash"),
+        (json!({ "path": "/a?b" }), "query"),
+        (json!({ "path": "/a<b" }), "percent-encoded"),
+        (json!({ "path": USERS, "method": "post" }), "method"),
+        (json!({ "path": USERS, "method": "" }), "method"),
+        (json!({ "path": USERS, "headers": null }), "null"),
+        (json!({ "path": USERS, "token": "x" }), "unknown field"),
+    ];
+    for (request, why) in invalid {
+        let (status, error) = send(&http, &sandbox, &request).await;
+        let message = error["message"].as_str().unwrap();
+        assert!(status == 400 && message.contains(why), "{request}: {error}");
+    }
+    assert_eq!(sandbox.requests().len(), count);
+    let form = http.post(sandbox.url() + "/_sandbox/send").body(new.to_string());
+    assert_eq!(form.send().await.unwrap().status(), 415);
+}
+
 /// `cargo test --test page -- --ignored` makes the picture of the README anew.
 #[tokio::test]
 #[ignore = "it writes page.png"]
