@@ -12,7 +12,16 @@ use http::{HeaderName, Uri};
 /// `{nonce}` stands for what the policy allows, `{style}` and `{script}` for the other two files.
 const MARKUP: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPT: &str = include_str!("page/page.js");
+/// One script, so that it runs at once under the policy; its parts come in this order.
+const SCRIPT: &str = concat!(
+    "const $ = (id) => document.getElementById(id)\n\n",
+    include_str!("page/data.js"),
+    include_str!("page/content.js"),
+    include_str!("page/rows.js"),
+    include_str!("page/views.js"),
+    include_str!("page/control.js"),
+    include_str!("page/main.js"),
+);
 
 /// What messages hold comes from outside: it can be neither markup nor script, and nothing is loaded
 /// from elsewhere, which would tell the sender who looks. `/?media` shows remote images, sound and videos.
