@@ -843,7 +843,7 @@ async fn fill(sandbox: &Sandbox) {
                 post(&http, sandbox, "message", message.clone()).await;
             }
             post(&http, sandbox, "message", message.clone()).await;
-            if number == 0 {
+            if number == 2 {
                 message["payload"]["mentions"] = json!([long()]);
                 post(&http, sandbox, "message", message).await;
             }
@@ -1098,6 +1098,10 @@ async fn requests_can_be_linked_copied_and_sent_again() {
     browser.sees("document.querySelector('#notice').textContent === 'Sent again: 200.'").await;
     assert_eq!(sandbox.requests().len(), count + 1);
     assert_eq!(sandbox.messages().len(), 1, "it is found");
+    let (first, again) = (&sandbox.requests()[2], sandbox.requests().pop().unwrap());
+    let mut headers = first.headers.clone();
+    headers.remove("content-length");
+    assert_eq!((again.headers, &again.body), (headers, &first.body));
     assert_eq!(
         browser.says(&format!("document.documentElement.outerHTML.includes('{TOKEN}')")).await,
         false
@@ -1385,7 +1389,7 @@ async fn many_requests_cost_one_update_in_a_frame_and_few_rows() {
     assert_eq!(browser.says(set).await, "1000");
 }
 
-/// `cargo test --release --test page -- --ignored --nocapture longest` prints how long the page is busy at a time
+/// `cargo test --test page -- --ignored --nocapture longest` prints how long the page is busy at a time
 /// while 5,000 requests come in.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it measures"]
