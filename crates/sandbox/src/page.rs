@@ -23,10 +23,10 @@ const SCRIPT: &str = concat!(
     include_str!("page/main.js"),
 );
 
-/// What messages hold comes from outside: it can be neither markup nor script, and nothing is loaded
-/// from elsewhere, which would tell the sender who looks. `/?media` shows remote images, sound and videos.
+/// The contents of messages come from outside: they can be neither markup nor script. Nothing is loaded from
+/// elsewhere, because the sender would learn who looks. `/?media` shows remote images, sounds and videos.
 pub(super) async fn page(uri: Uri) -> Response {
-    // Keyed by randomness of the operating system, and differently each time.
+    // Each has a random key from the operating system.
     let [one, two] = [(); 2].map(|()| RandomState::new().hash_one(()));
     let nonce = format!("{one:016x}{two:016x}");
     let media = if uri.query() == Some("media") { "data: http: https:" } else { "data:" };
@@ -47,7 +47,7 @@ pub(super) async fn page(uri: Uri) -> Response {
         (REFERRER_POLICY, "no-referrer".into()),
         (X_CONTENT_TYPE_OPTIONS, "nosniff".into()),
         (CACHE_CONTROL, "no-store".into()),
-        // Nor are the names in links looked up before somebody follows them.
+        // The names in links are not looked up before a link is followed.
         (X_DNS_PREFETCH_CONTROL, "off".into()),
     ];
     let page = MARKUP.replace("{nonce}", &nonce);

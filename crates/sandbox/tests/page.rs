@@ -853,7 +853,7 @@ async fn fill(sandbox: &Sandbox) {
     }
 }
 
-/// What is wider than the window, and whether anything but the lists has scrolled.
+/// What is wider than the window, what overlaps, and what has scrolled although it is no list.
 const LAYOUT: &str = "(() => {
     const root = document.documentElement
     const problems = []
@@ -862,6 +862,10 @@ const LAYOUT: &str = "(() => {
     for (const node of still) if (node.scrollTop || node.scrollLeft) problems.push(`${node.id || node.tagName} has scrolled`)
     for (const list of document.querySelectorAll('.scroll, #faults, dialog[open]')) {
         if (list.scrollWidth > list.clientWidth) problems.push(`${list.firstElementChild.id} is wider than its column`)
+    }
+    for (const row of document.querySelectorAll('.rows > li + li')) {
+        const [above, below] = [row.previousElementSibling, row].map((row) => row.getBoundingClientRect())
+        if (below.height && below.top < above.bottom - 1) problems.push(`${row.id} overlaps`)
     }
     // In a part of a row that scrolls by itself, or that ends in dots.
     const isInside = (node) => {

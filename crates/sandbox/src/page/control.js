@@ -8,7 +8,7 @@ const call = async (path, method, body) => {
   if (!response.ok) throw new Error(result.message)
   return result
 }
-// Says something for a while.
+// Shows a text for a while.
 let silence
 const say = (text) => {
   $('notice').textContent = text
@@ -159,7 +159,7 @@ const SAMPLES = {
   bloc: { items: [{ type: 'text', payload: { text: 'Look:' } }, { type: 'image', payload: { imageUrl: PICTURE } }] },
   custom: { anything: ['your bot', 'understands'] },
 }
-// So many conversations can be chosen from; any other one can be shown first.
+// The number of conversations to choose from. The one that is shown is always among them.
 const OFFERED = 50
 $('type').append(...Object.keys(SAMPLES).map((type) => el('option', {}, type)))
 
@@ -218,6 +218,8 @@ $('message').onsubmit = async (event) => {
     const message = await sendMessage()
     $('sending').close()
     say('Sent.')
+    // The event may come later.
+    noteRecord('message', message)
     location.hash = fragment('message', message.id)
   } catch (error) {
     $('unsent').textContent = error instanceof SyntaxError ? `The payload is not JSON: ${error.message}` : error.message

@@ -1,7 +1,7 @@
 // ---- Lists of any length. Only the rows in view are in the document, and the row that Tab reaches.
 //
-// Nothing here asks the browser for a size while it draws, except once for all new rows: each such question
-// after a change makes it lay out the page.
+// Asking the browser for a size after a change makes it lay out the page. So that is done once for all new rows, and
+// sizes of what is in view come from events.
 
 // Rows are drawn this far beyond the view, in pixels.
 const BEYOND = 300
@@ -47,6 +47,8 @@ class Rows {
   tops = [0]
   // As measured, by key. A row that was never drawn has the usual height.
   heights = new Map()
+  // Rows to be measured.
+  fresh = []
   // What is to be in view, and how far the browser has scrolled.
   top = 0
   scrolled = 0
@@ -79,7 +81,6 @@ class Rows {
     this.anchor = this.holds()
     this.items = items
     this.index = new Map(items.map((item, index) => [this.key(item), index]))
-    this.fresh = []
     this.draw()
   }
 
@@ -124,7 +125,7 @@ class Rows {
     }
   }
 
-  // Whether a new row has another height than was thought.
+  // Whether a new row has another height than assumed.
   measure() {
     const fresh = this.fresh.splice(0).filter((node) => node.isConnected)
     for (const node of fresh) this.sizes.observe(node)
@@ -145,11 +146,14 @@ class Rows {
 
   resize() {
     const { clientWidth, clientHeight, scrollTop } = this.scroll
-    if (clientWidth !== this.width && clientWidth > 0) this.heights.clear()
-    if (clientWidth !== this.width) this.width = clientWidth
     this.height = clientHeight
-    this.top = this.scrolled = scrollTop
-    this.fresh = [...this.list.children]
+    // Without a height, another tab is in view.
+    if (clientHeight > 0) {
+      this.top = this.scrolled = scrollTop
+      if (clientWidth !== this.width) this.heights.clear()
+      this.width = clientWidth
+      this.fresh = [...this.list.children]
+    }
     schedule()
   }
 

@@ -140,7 +140,7 @@ const details = (request) => {
     { className: 'actions' },
     record === 'message' && stored && el('a', { href: fragment('message', stored.id) }, 'Show the message'),
     el('a', { href: fragment('request', number) }, `Link to request ${number}`),
-    // Of a body that was too large, nothing is kept.
+    // A body that was too large is not kept.
     body !== null && button('Copy as curl', () => copy(curl(request))),
     button('Copy as JSON', () => copy(JSON.stringify(request, null, 2))),
     body !== null && button('Send again', () => replay(request)),
@@ -185,7 +185,7 @@ const lists = {
   }),
 }
 
-// ---- What is wanted of all this
+// ---- Search and filters
 
 const isFound = (value) => words.every((word) => textOf(value).includes(word))
 let words = []
