@@ -1,8 +1,10 @@
 //! The sandbox over HTTP, for tests in other languages and for its page: `openapi.yaml`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -11,19 +13,22 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::future::ready;
 use futures_util::{StreamExt, stream};
-use http::header::{CONTENT_TYPE, HOST, ORIGIN};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::endpoint::{Endpoint, read};
+use super::endpoint::{Endpoint, answer, read};
 use super::fault::{Fault, Storm, milliseconds};
-use super::lock;
-use super::log::{KEPT, News};
+use super::log::{Answer, KEPT, News, SECRET};
 use super::refusal::{Refusal, refusal};
+use super::{Sandbox, lock};
 use botpress_messages::ErrorType;
+
+/// The longest wait for a response to a request that the sandbox sends itself.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What stands under `/_sandbox`.
 pub(super) fn router() -> Router<Arc<Endpoint>> {
@@ -38,6 +43,7 @@ pub(super) fn router() -> Router<Arc<Endpoint>> {
         .route("/conversations", list("conversations", "conversation"))
         .route("/messages", list("messages", "message"))
         .route("/requests", get(requests))
+        .route("/send", post(send))
         .route("/settings", get(settings).patch(change))
         .route("/reset", post(reset))
         .route("/events", get(events))
@@ -60,16 +66,109 @@ async fn change(
     State(endpoint): State<Arc<Endpoint>>,
     request: Request,
 ) -> Result<Json<Settings>, Refusal> {
-    let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if media_type.and_then(|m| m.split(';').next()).map(str::trim) != Some("application/json") {
-        let message = "settings have to be application/json";
-        return Err(refusal(415, ErrorType::UnsupportedMediaType, message));
-    }
-    let invalid = |message| refusal(400, ErrorType::InvalidPayload, message);
-    let body = read(request.into_body()).await?;
+    let body = read_json(request).await?;
     let patch = Patch::read(&body).map_err(invalid)?;
     patch.apply(&endpoint);
     Ok(Json(Settings::of(&endpoint)))
+}
+
+async fn read_json(request: Request) -> Result<Bytes, Refusal> {
+    let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if media_type.and_then(|m| m.split(';').next()).map(str::trim) != Some("application/json") {
+        let message = "the content type must be application/json";
+        return Err(refusal(415, ErrorType::UnsupportedMediaType, message));
+    }
+    read(request.into_body()).await
+}
+
+fn invalid(message: String) -> Refusal {
+    refusal(400, ErrorType::InvalidPayload, message)
+}
+
+/// Sends the sandbox a request as a client would, with its token. So the page needs no token.
+async fn send(
+    State(endpoint): State<Arc<Endpoint>>,
+    request: Request,
+) -> Result<Json<Value>, Refusal> {
+    let body = read_json(request).await?;
+    let request = NewRequest::read(&body).and_then(|request| request.build(&endpoint));
+    let request = request.map_err(invalid)?;
+    let response = async {
+        let (head, body) = answer(State(endpoint), request).await.into_parts();
+        // It fails if a fault breaks the connection.
+        let body = read(body).await.ok()?;
+        let text = || String::from_utf8_lossy(&body).into();
+        let body = serde_json::from_slice(&body).unwrap_or_else(|_| text());
+        Some(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    };
+    let response = tokio::time::timeout(PATIENCE, response).await.ok().flatten();
+    Ok(Json(json!({ "response": response })))
+}
+
+/// A request for the sandbox to send itself, in the form in which the log shows one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewRequest {
+    #[serde(default, deserialize_with = "given")]
+    method: Option<String>,
+    path: String,
+    #[serde(default, deserialize_with = "given")]
+    headers: Option<BTreeMap<String, String>>,
+    #[serde(default, deserialize_with = "given")]
+    body: Option<Value>,
+}
+
+impl NewRequest {
+    fn read(body: &[u8]) -> Result<Self, String> {
+        let body: Value = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+        // serde would take a list for an object.
+        if !body.is_object() {
+            return Err("a request must be an object".into());
+        }
+        let request = Self::deserialize(body).map_err(|e| e.to_string())?;
+        let in_path = |byte: u8| byte.is_ascii_graphic() && !b"#<>?`".contains(&byte);
+        if !request.path.starts_with('/') || !request.path.bytes().all(in_path) {
+            return Err("path must begin with a slash, be percent-encoded and have no query".into());
+        }
+        let is_method = |method: &String| method.bytes().all(|byte| byte.is_ascii_uppercase());
+        if !request.method.iter().all(is_method) {
+            return Err("method must be in capital letters".into());
+        }
+        Ok(request)
+    }
+
+    fn build(self, endpoint: &Endpoint) -> Result<Request, String> {
+        let body = match self.body {
+            Some(Value::String(text)) => Body::from(text),
+            Some(json) => Body::from(json.to_string()),
+            None => Body::empty(),
+        };
+        let request = Request::builder().method(self.method.as_deref().unwrap_or("POST"));
+        let mut request = request.uri(self.path).body(body).map_err(|e| e.to_string())?;
+        let headers = self.headers.unwrap_or_else(|| usual_headers(&endpoint.settings.bot_id));
+        for (name, mut value) in headers {
+            let Ok(name) = name.parse::<HeaderName>() else { continue };
+            if name == AUTHORIZATION && value == SECRET {
+                value = format!("Bearer {}", endpoint.settings.token);
+            }
+            let Ok(value) = value.parse() else { continue };
+            request.headers_mut().insert(name, value);
+        }
+        // The body may have another length now.
+        request.headers_mut().remove(CONTENT_LENGTH);
+        Ok(request)
+    }
+}
+
+/// The headers of the sandbox's own clients.
+fn usual_headers(bot_id: &str) -> BTreeMap<String, String> {
+    let headers = [
+        ("authorization", SECRET),
+        ("x-bot-id", bot_id),
+        ("x-integration-id", Sandbox::INTEGRATION_ID),
+        ("content-type", "application/json"),
+    ];
+    headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 async fn reset(State(endpoint): State<Arc<Endpoint>>) -> StatusCode {

@@ -222,6 +222,8 @@ struct Entries {
     count: u64,
 }
 
+/// Stands for the token, and for what else is secret.
+pub(super) const SECRET: &str = "[secret]";
 /// So much of everything is shown at a time.
 pub(super) const KEPT: usize = 1_000;
 /// So far may somebody who follows be behind.
@@ -242,7 +244,7 @@ impl Log {
         let mut headers = head.headers.clone();
         for name in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
             if headers.contains_key(&name) {
-                headers.insert(name, HeaderValue::from_static("[secret]"));
+                headers.insert(name, HeaderValue::from_static(SECRET));
             }
         }
         let mut entries = lock(&self.entries);

@@ -9,13 +9,24 @@ use http::header::{
 };
 use http::{HeaderName, Uri};
 
-/// Markup, style and script. `{nonce}` stands where the policy has to know its own.
-const PAGE: &str = include_str!("page.html");
+/// `{nonce}` stands for what the policy allows, `{style}` and `{script}` for the other two files.
+const MARKUP: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+/// One script, so that it runs at once under the policy; its parts come in this order.
+const SCRIPT: &str = concat!(
+    "const $ = (id) => document.getElementById(id)\n\n",
+    include_str!("page/data.js"),
+    include_str!("page/content.js"),
+    include_str!("page/rows.js"),
+    include_str!("page/views.js"),
+    include_str!("page/control.js"),
+    include_str!("page/main.js"),
+);
 
-/// What messages hold comes from outside: it can be neither markup nor script, and nothing is loaded
-/// from elsewhere, which would tell the sender who looks. `/?media` shows remote images, sound and videos.
+/// The contents of messages come from outside: they can be neither markup nor script. Nothing is loaded from
+/// elsewhere, because the sender would learn who looks. `/?media` shows remote images, sounds and videos.
 pub(super) async fn page(uri: Uri) -> Response {
-    // Keyed by randomness of the operating system, and differently each time.
+    // Each has a random key from the operating system.
     let [one, two] = [(); 2].map(|()| RandomState::new().hash_one(()));
     let nonce = format!("{one:016x}{two:016x}");
     let media = if uri.query() == Some("media") { "data: http: https:" } else { "data:" };
@@ -36,8 +47,10 @@ pub(super) async fn page(uri: Uri) -> Response {
         (REFERRER_POLICY, "no-referrer".into()),
         (X_CONTENT_TYPE_OPTIONS, "nosniff".into()),
         (CACHE_CONTROL, "no-store".into()),
-        // Nor are the names in links looked up before somebody follows them.
+        // The names in links are not looked up before a link is followed.
         (X_DNS_PREFETCH_CONTROL, "off".into()),
     ];
-    (headers, Html(PAGE.replace("{nonce}", &nonce))).into_response()
+    let page = MARKUP.replace("{nonce}", &nonce);
+    let page = page.replace("{style}", STYLE).replace("{script}", SCRIPT);
+    (headers, Html(page)).into_response()
 }

@@ -1,12 +1,14 @@
 //! The page of the sandbox, in a real browser.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use botpress_messages::{Delivery, NewMessage, Retry, content::Text};
 use botpress_sandbox::{Fault, Sandbox};
+use futures::StreamExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_support::*;
@@ -73,7 +75,40 @@ impl Browser {
         let target = json!({ "targetId": target["targetId"], "flatten": true });
         let session = browser.call("Target.attachToTarget", target).await;
         browser.session = Some(session["sessionId"].as_str().unwrap().to_owned());
+        browser.resize(1280, 800).await;
         Some(browser)
+    }
+
+    async fn resize(&mut self, width: u32, height: u32) {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.call("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    async fn color_scheme(&mut self, scheme: &str) {
+        let scheme = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.call("Emulation.setEmulatedMedia", json!({ "features": scheme })).await;
+    }
+
+    /// Lets the page draw what is due.
+    async fn draws(&mut self) {
+        let frames = "new Promise((drawn) => { let rest = 4; const frame = () => \
+                      rest-- ? requestAnimationFrame(frame) : drawn(); frame() })";
+        self.says(frames).await;
+    }
+
+    /// Enters a value as a person would.
+    async fn enters(&mut self, id: &str, value: &str) {
+        let enter = format!(
+            "((field) => {{ field.value = {value:?}; \
+             for (const name of ['input', 'change']) field.dispatchEvent(new Event(name)) }})\
+             (document.getElementById({id:?}))"
+        );
+        self.says(&enter).await;
+    }
+
+    async fn clicks(&mut self, selector: &str) {
+        self.says(&format!("document.querySelector({selector:?}).click()")).await;
     }
 
     async fn call(&mut self, method: &str, parameters: Value) -> Value {
@@ -140,8 +175,17 @@ impl Browser {
     }
 
     async fn presses(&mut self, key: &str) {
-        let text = if key == "Enter" { "\r" } else { "" };
-        let code = if key == "Enter" { 13 } else { 9 };
+        let (code, text) = match key {
+            "Enter" => (13, "\r"),
+            "Tab" => (9, ""),
+            "End" => (35, ""),
+            "Home" => (36, ""),
+            "ArrowLeft" => (37, ""),
+            "ArrowUp" => (38, ""),
+            "ArrowRight" => (39, ""),
+            "ArrowDown" => (40, ""),
+            other => panic!("which code has {other}?"),
+        };
         for kind in ["keyDown", "keyUp"] {
             let mut press = json!({ "type": kind, "key": key, "windowsVirtualKeyCode": code });
             if kind == "keyDown" {
@@ -153,14 +197,9 @@ impl Browser {
 
     /// Looks like this to people, as a PNG.
     async fn picture(&mut self, width: u32, height: u32, scheme: &str) -> Vec<u8> {
-        let size =
-            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        self.call("Emulation.setDeviceMetricsOverride", size).await;
-        let scheme = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-        self.call("Emulation.setEmulatedMedia", json!({ "features": scheme })).await;
-        let frame =
-            "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))";
-        self.says(frame).await;
+        self.resize(width, height).await;
+        self.color_scheme(scheme).await;
+        self.draws().await;
         let picture = self.call("Page.captureScreenshot", json!({ "format": "png" })).await;
         BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()
     }
@@ -185,14 +224,14 @@ fn delivery(json: Value) -> Delivery {
 
 /// A type, its payload, and what is true of the bubble `b` that shows it.
 #[tokio::test]
-async fn it_shows_each_content_while_a_client_delivers() {
+async fn each_content_is_shown_while_a_client_delivers() {
     let Some(mut browser) = Browser::start().await else {
-        return skipped("it_shows_each_content_while_a_client_delivers", NO_BROWSER);
+        return skipped("each_content_is_shown_while_a_client_delivers", NO_BROWSER);
     };
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().build().unwrap();
     browser.open(&sandbox.url()).await;
-    browser.sees("document.body.innerText.includes('Nothing has been said yet')").await;
+    browser.sees("document.body.innerText.includes('No messages yet')").await;
     let card = json!({
         "title": "Staging", "subtitle": "down since 9:31", "imageUrl": DOT,
         "actions": [
@@ -309,11 +348,11 @@ async fn it_shows_each_content_while_a_client_delivers() {
     browser.sees(&format!("{place}.includes('C05') && {place}.includes('19')")).await;
 }
 
-/// Refused and why, found and what that changed, failed and how: on the page as it happens.
+/// Rejected and why, found and what that changed, failed and how: on the page as it happens.
 #[tokio::test]
-async fn it_shows_what_came_of_each_request() {
+async fn the_outcome_of_each_request_is_shown() {
     let Some(mut browser) = Browser::start().await else {
-        return skipped("it_shows_what_came_of_each_request", NO_BROWSER);
+        return skipped("the_outcome_of_each_request_is_shown", NO_BROWSER);
     };
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().retry(Retry::off()).build().unwrap();
@@ -331,7 +370,7 @@ async fn it_shows_what_came_of_each_request() {
     browser.sees(&format!("{changes}.join('|') === '{changed}'")).await;
     browser.sees(&format!("{of_message}.innerText.includes('found 2 times')")).await;
 
-    // The newest stands on top.
+    // The newest is on top.
     let top = "document.querySelector('#requests > li')";
     let http = reqwest::Client::new();
     let path = "/v1/chat/messages/get-or-create";
@@ -340,14 +379,14 @@ async fn it_shows_what_came_of_each_request() {
     let red = "(() => { const probe = document.createElement('i'); document.body.append(probe); \
          probe.style.color = 'var(--bad)'; const { color } = getComputedStyle(probe); probe.remove(); \
          return color })()";
-    let color = format!("getComputedStyle({top}.querySelector('.brief')).color");
-    assert_eq!(browser.says(&format!("{color} === {red}")).await, true, "a refusal is red");
+    let color = format!("getComputedStyle({top}.querySelector('.reason')).color");
+    assert_eq!(browser.says(&format!("{color} === {red}")).await, true, "a rejection is red");
     browser.says(&format!("{top}.querySelector('summary').click()")).await;
     for text in ["POST /v1/chat/messages/get-or-create", "Unauthorized", "ratelimit-limit: 100"] {
         browser.sees(&format!("{top}.innerText.includes('{text}')")).await;
     }
 
-    // A fault that the page orders, by the keyboard.
+    // A fault that is added on the page, by the keyboard.
     browser.says("document.querySelector('#faults > summary').focus()").await;
     browser.presses("Enter").await;
     browser.sees("document.querySelector('#faults').open").await;
@@ -356,7 +395,7 @@ async fn it_shows_what_came_of_each_request() {
     browser.says(&format!("document.querySelector('#fault').selectedIndex = {chosen}")).await;
     browser.says("document.querySelector('#add').focus()").await;
     browser.presses("Enter").await;
-    browser.sees("document.querySelector('#script').textContent === 'To come: page 502'").await;
+    browser.sees("document.querySelector('#script').textContent === 'Next: page 502'").await;
     client.deliver(&message("text", json!({ "text": "No" }), 2)).await.unwrap_err();
     let fault = sandbox.requests().pop().unwrap().fault;
     assert_eq!(fault, Some(Fault::Page { status: 502, stored: false }));
@@ -366,27 +405,34 @@ async fn it_shows_what_came_of_each_request() {
     browser.says("document.querySelector('#latency').onchange()").await;
     browser.says("document.querySelector('#latency').value = 7").await;
     browser.says("document.querySelector('#latency').onchange()").await;
-    browser.sees("document.querySelector('#weather').textContent === '7 ms late'").await;
+    browser.sees("document.querySelector('#active').textContent === '+7 ms'").await;
 
     // Only what went wrong.
-    browser.says("document.querySelector('#troubles').click()").await;
+    browser.enters("outcome", "problem").await;
     let outcomes =
         "[...document.querySelectorAll('#requests .chip:last-child')].map((c) => c.innerText)";
-    browser.sees(&format!("{outcomes}.join() === 'failed,refused'")).await;
+    browser.sees(&format!("{outcomes}.join() === 'failed,rejected'")).await;
 
-    browser.says("document.querySelector('#reset').click()").await;
+    // Nothing is deleted without a confirmation.
+    browser.clicks("#reset").await;
+    browser.sees("document.querySelector('#loss').textContent.includes('1 message and')").await;
+    browser.clicks("#cancel-reset").await;
+    browser.sees("!document.querySelector('dialog[open]')").await;
+    assert_eq!(sandbox.messages().len(), 1);
+    browser.clicks("#reset").await;
+    browser.clicks("#confirm-reset").await;
     browser.sees("document.querySelectorAll('li.message, #requests > li').length === 0").await;
-    browser.sees("document.querySelector('#weather').textContent === 'none'").await;
+    browser.sees("document.querySelector('#active').textContent === 'none'").await;
     assert!(sandbox.messages().is_empty());
     drop(sandbox);
     browser.sees("document.querySelector('#connection').textContent.startsWith('waiting')").await;
 }
 
-/// By Tab one reaches everything, and Enter opens it; each thing has a role and a name.
+/// Tab reaches each list once, and arrows its rows; each control has a role and a name.
 #[tokio::test]
-async fn it_takes_no_mouse_and_no_eyes() {
+async fn page_works_by_keyboard_and_screen_reader() {
     let Some(mut browser) = Browser::start().await else {
-        return skipped("it_takes_no_mouse_and_no_eyes", NO_BROWSER);
+        return skipped("page_works_by_keyboard_and_screen_reader", NO_BROWSER);
     };
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().build().unwrap();
@@ -398,25 +444,60 @@ async fn it_takes_no_mouse_and_no_eyes() {
     browser.open(&sandbox.url()).await;
     browser.sees("document.querySelectorAll('#conversations a').length === 2").await;
     let mut reached = Vec::new();
-    for _ in 0..14 {
+    for _ in 0..18 {
         browser.presses("Tab").await;
         let focus = "((f) => f.id || f.innerText.trim().split('\\n')[0])(document.activeElement)";
         reached.push(browser.says(focus).await.as_str().unwrap().to_owned());
     }
-    let expected = ["skip", "media", "reset", "second", "first", "JSON", "Faults none", "troubles"];
+    let message = format!("m-{}", sandbox.messages()[1].id);
+    let expected = [
+        "To the conversations",
+        "To the messages",
+        "To the requests",
+        "search",
+        "compose",
+        "media",
+        "reset",
+        "dm second",
+        &message,
+        "JSON",
+        "Faults none",
+        "in",
+        "kind",
+        "outcome",
+        "second",
+    ];
     let mut order = reached.iter();
     for name in expected {
         assert!(order.any(|reached| reached == name), "{name} is not reached: {reached:?}");
     }
-    // From the skip link into the messages, and from the list into another conversation.
-    browser.says("document.querySelector('#conversations li:last-child a').focus()").await;
+    assert!(!reached.contains(&"dm first".to_owned()), "a list is one stop: {reached:?}");
+
+    // Arrows go through a list, and Enter opens.
+    let row = "document.activeElement.closest('li').innerText";
+    browser.says("document.querySelector('#conversations a').focus()").await;
+    browser.presses("ArrowDown").await;
+    browser.sees(&format!("{row}.includes('first')")).await;
     browser.presses("Enter").await;
-    browser.sees("document.querySelector('#title').textContent === 'first'").await;
+    browser.sees("document.querySelector('#title').textContent === 'dm first'").await;
     browser.sees("document.activeElement.matches('#conversations [aria-current]')").await;
-    browser.says("document.querySelector('.skip').focus()").await;
+    browser.says("document.querySelector('#requests summary').focus()").await;
+    browser.presses("End").await;
+    browser.sees("document.activeElement.closest('li').id === 'r-1'").await;
+    browser.presses("ArrowUp").await;
+    browser.sees("document.activeElement.closest('li').id === 'r-2'").await;
     browser.presses("Enter").await;
-    browser.sees("document.activeElement.id === 'talk'").await;
-    browser.sees("document.querySelector('#title').textContent === 'first'").await;
+    browser.sees("document.querySelector('#r-2 details').open").await;
+    browser.presses("Home").await;
+    browser.sees("document.activeElement.closest('li').id === 'r-5'").await;
+
+    // A skip link leads to each column, and leaves the conversation as it is.
+    for (place, column) in ["places", "talk", "log"].iter().enumerate() {
+        browser.says(&format!("document.querySelectorAll('.skip')[{place}].focus()")).await;
+        browser.presses("Enter").await;
+        browser.sees(&format!("document.activeElement.id === '{column}'")).await;
+    }
+    browser.sees("document.querySelector('#title').textContent === 'dm first'").await;
 
     browser.says("document.querySelector('#faults').open = true").await;
     let tree = browser.call("Accessibility.getFullAXTree", json!({})).await;
@@ -432,16 +513,18 @@ async fn it_takes_no_mouse_and_no_eyes() {
         ("banner", ""),
         ("navigation", "Conversations"),
         ("main", ""),
-        ("complementary", "Requests and faults"),
+        ("region", "Requests and faults"),
         ("list", "Requests"),
         ("slider", "Probability"),
         ("status", ""),
+        ("searchbox", "Search"),
     ];
     for (role, name) in landmarks {
         let is_it = |(r, n): &(String, String)| r == role && n.starts_with(name);
         assert!(nodes.iter().any(is_it), "{role} {name}: {nodes:#?}");
     }
-    let controls = ["button", "link", "checkbox", "slider", "spinbutton", "combobox", "image"];
+    let controls =
+        ["button", "link", "checkbox", "slider", "spinbutton", "combobox", "image", "searchbox"];
     for (role, name) in &nodes {
         assert!(!controls.contains(&role.as_str()) || !name.is_empty(), "a {role} has no name");
     }
@@ -449,9 +532,9 @@ async fn it_takes_no_mouse_and_no_eyes() {
 
 /// What comes from outside stays text: neither markup nor script nor a way out of the page.
 #[tokio::test]
-async fn it_shows_hostile_messages_as_text() {
+async fn hostile_messages_are_shown_as_text() {
     let Some(mut browser) = Browser::start().await else {
-        return skipped("it_shows_hostile_messages_as_text", NO_BROWSER);
+        return skipped("hostile_messages_are_shown_as_text", NO_BROWSER);
     };
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().build().unwrap();
@@ -521,48 +604,68 @@ async fn it_shows_hostile_messages_as_text() {
                    (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`))";
     browser.call("Page.enable", json!({})).await;
     browser.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": witness })).await;
-    browser.open(&format!("{}/#{}", sandbox.url(), sandbox.conversations()[0].id)).await;
-    browser.sees(&format!("document.querySelectorAll('li.message').length === {count}")).await;
-    browser.says("for (const node of document.querySelectorAll('details')) node.open = true").await;
-    browser.sees("document.querySelector('.message details pre, #requests dl')").await;
-    let clicks = "document.querySelectorAll('main span, main div, main summary')";
-    browser.says(&format!("for (const node of {clicks}) node.click()")).await;
+    let conversation = &sandbox.conversations()[0].id;
+    browser.open(&format!("{}/#conversation={conversation}", sandbox.url())).await;
+    browser.sees("document.querySelector('li.message')").await;
+    // Every row comes into view, and everything in it is opened and clicked.
+    let rows = "(async () => {
+        const seen = new Set()
+        const frame = () => new Promise(requestAnimationFrame)
+        for (const list of document.querySelectorAll('#messages, #requests')) {
+            const scroll = list.parentElement
+            scroll.scrollTop = 0
+            for (let rest = 2; rest > 0; ) {
+                await frame(); await frame(); await frame()
+                for (const row of list.children) {
+                    seen.add(row.id)
+                    for (const node of row.querySelectorAll('details')) node.open = true
+                    for (const node of row.querySelectorAll('span, div, .message summary')) node.click()
+                }
+                const before = scroll.scrollTop
+                scroll.scrollTop += scroll.clientHeight
+                if (scroll.scrollTop === before) rest -= 1
+                window.check()
+            }
+        }
+        return [...seen].filter((id) => id.startsWith('m-')).length
+    })()";
+    let check = "window.found = new Set()
+        window.check = () => {
+            const is = (name, count) => count > 0 && found.add(name)
+            const all = (selector) => [...document.querySelectorAll(selector)]
+            is('scripts', all('script').length - 1)
+            is('frames', all('iframe, object, embed, base, form:not(#settings, #message)').length)
+            is('handlers', all('[onerror], [onclick], [onload], li [style]').length)
+            const isOut = (a) => /^https?:$/.test(a.protocol) && a.rel === 'noopener noreferrer' && a.target === '_blank'
+            const isIn = (a) => /^#(conversation|message|request)=[\\w%.~!*()\\x27-]*$/.test(a.getAttribute('href'))
+            is('links elsewhere', all('main a').filter((a) => !isOut(a) && !isIn(a)).length)
+            is('remote media', all('img, audio, video').filter((m) => !m.src.startsWith('data:')).length)
+            is('text that is reversed', document.body.innerText.includes('\\u202e') ? 1 : 0)
+        }";
+    browser.says(&format!("{check}; undefined")).await;
+    assert_eq!(browser.says(rows).await, count);
+    assert_eq!(browser.says("[...found]").await, json!([]));
 
-    let nothing = [
-        ("window.pwned", "a script ran"),
-        ("document.querySelectorAll('script').length - 1", "there are scripts"),
-        ("violations.length", "only the policy stood in the way"),
-        (
-            "document.querySelectorAll('iframe, object, embed, base, form:not(#settings)').length",
-            "frames",
-        ),
-        (
-            "document.querySelectorAll('[onerror], [onclick], [onload], main [style]').length",
-            "handlers",
-        ),
-        (
-            "[...document.querySelectorAll('main a')].filter((a) => !/^https?:$/.test(a.protocol) || \
-             a.rel !== 'noopener noreferrer' || a.target !== '_blank').length",
-            "links elsewhere",
-        ),
-        (
-            "[...document.querySelectorAll('img, audio, video')].filter((m) => !m.src.startsWith('data:')).length",
-            "remote media",
-        ),
-        ("document.body.innerText.includes('\\u202e') ? 1 : 0", "text that turns around"),
-    ];
+    let nothing =
+        [("window.pwned", "a script ran"), ("violations.length", "only the policy prevented it")];
     for (script, what) in nothing {
         let found = browser.says(script).await;
         let violations = browser.says("violations").await;
         assert!(found.is_null() || found == 0, "{what}: {found} {violations}");
     }
-    let said = "document.querySelector('li.message .said').textContent";
-    assert_eq!(browser.says(said).await, markup);
-    browser
-        .sees("document.querySelector('main').innerText.includes('photo\\\\u202egpj.exe')")
-        .await;
+    let link = format!("{}/#message={}", sandbox.url(), sandbox.messages()[0].id);
+    browser.open(&link).await;
+    let said = format!("document.querySelector('#m-{} .said')", sandbox.messages()[0].id);
+    browser.sees(&format!("{said}?.textContent === {}", json!(markup))).await;
+    let reversed = sandbox
+        .messages()
+        .into_iter()
+        .find(|m| m.payload.get("title") == Some(&json!(upside_down)));
+    browser.open(&format!("{}/?x#message={}", sandbox.url(), reversed.unwrap().id)).await;
+    let shown = "document.querySelector('#talk').innerText.includes('photo\\\\u202egpj.exe')";
+    browser.sees(shown).await;
 
-    // And if there were a way to write markup, the browser would refuse it.
+    // If there were a way to write markup, the browser would reject it.
     let write =
         "(() => { try { document.body.innerHTML = '<b>'; return false } catch { return true } })()";
     assert_eq!(browser.says(write).await, true);
@@ -574,9 +677,9 @@ async fn it_shows_hostile_messages_as_text() {
 
 /// A remote picture is loaded when somebody asks for it, without telling from where.
 #[tokio::test]
-async fn it_loads_remote_media_on_request() {
+async fn remote_media_are_loaded_on_request() {
     let Some(mut browser) = Browser::start().await else {
-        return skipped("it_loads_remote_media_on_request", NO_BROWSER);
+        return skipped("remote_media_are_loaded_on_request", NO_BROWSER);
     };
     let sandbox = Sandbox::start().await.unwrap();
     let dot = BASE64_STANDARD.decode(DOT.split_once(',').unwrap().1).unwrap();
@@ -593,13 +696,13 @@ async fn it_loads_remote_media_on_request() {
     assert_eq!(browser.says("document.querySelectorAll('.bubble img').length").await, 0);
     browser.says("document.querySelector('#media').click()").await;
     browser.sees("document.querySelector('.bubble img')?.naturalWidth === 1").await;
-    browser.sees("document.querySelector('#media').textContent === 'Load no remote media'").await;
+    browser.sees("document.querySelector('#media').textContent === 'Hide remote media'").await;
     let requests = requests.await.unwrap();
     assert!(!requests[0].to_lowercase().contains("referer"), "{}", requests[0]);
 }
 
 #[tokio::test]
-async fn its_policy_lets_nothing_in() {
+async fn policy_lets_nothing_in() {
     let sandbox = Sandbox::start().await.unwrap();
     let http = reqwest::Client::new();
     let load = async |path: &str| {
@@ -635,7 +738,686 @@ async fn its_policy_lets_nothing_in() {
     assert_eq!(sandbox.requests().len(), 1);
 }
 
-/// `cargo test --test page -- --ignored` makes the picture of the README anew.
+async fn send(http: &reqwest::Client, sandbox: &Sandbox, request: &Value) -> (u16, Value) {
+    let post = http.post(sandbox.url() + "/_sandbox/send");
+    let post = post.header("content-type", "application/json").body(request.to_string());
+    let response = post.send().await.unwrap();
+    let status = response.status().as_u16();
+    (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap())
+}
+
+const USERS: &str = "/v1/chat/users/get-or-create";
+
+/// The page knows no token, and still sends requests: new ones, and listed ones again.
+#[tokio::test]
+async fn requests_can_be_sent_without_the_token() {
+    let sandbox = Sandbox::builder().token("private").start().await.unwrap();
+    let http = reqwest::Client::new();
+    let new = json!({ "path": USERS, "body": { "tags": { "id": "1" } } });
+    let (status, sent) = send(&http, &sandbox, &new).await;
+    assert_eq!((status, &sent["response"]["status"]), (200, &json!(200)));
+    assert_eq!(sent["response"]["body"]["user"]["id"], sandbox.users()[0].id);
+    assert!(!json!(sandbox.requests()).to_string().contains("private"));
+
+    // A listed request can be sent as it is: its token is marked, and what it lacked it still lacks.
+    let mut again = json!(sandbox.requests()[0]);
+    again
+        .as_object_mut()
+        .unwrap()
+        .retain(|name, _| ["method", "path", "headers", "body"].contains(&name.as_str()));
+    again["headers"]["content-length"] = json!("999");
+    let (_, sent) = send(&http, &sandbox, &again).await;
+    assert_eq!(sent["response"]["body"]["meta"]["created"], false);
+    assert!(!sandbox.requests()[1].headers.contains_key("content-length"));
+    again["headers"].as_object_mut().unwrap().remove("authorization");
+    let (_, sent) = send(&http, &sandbox, &again).await;
+    assert_eq!(sent["response"]["status"], 401);
+    let text = json!({ "method": "PUT", "path": "/wrong", "body": "{" });
+    let (_, sent) = send(&http, &sandbox, &text).await;
+    assert_eq!(sent["response"]["status"], 404);
+    let logged = sandbox.requests().pop().unwrap();
+    assert_eq!((logged.method.as_str(), &logged.body), ("PUT", &json!("{")));
+
+    // It fails like the request of any client.
+    sandbox.fail_next([Some(Fault::Reset { stored: true })]);
+    assert_eq!(send(&http, &sandbox, &new).await, (200, json!({ "response": null })));
+
+    let count = sandbox.requests().len();
+    let invalid = [
+        (json!([]), "object"),
+        (json!({}), "path"),
+        (json!({ "path": "wrong" }), "slash"),
+        (json!({ "path": "/a?b" }), "query"),
+        (json!({ "path": "/a<b" }), "percent-encoded"),
+        (json!({ "path": USERS, "method": "post" }), "method"),
+        (json!({ "path": USERS, "method": "" }), "method"),
+        (json!({ "path": USERS, "headers": null }), "null"),
+        (json!({ "path": USERS, "token": "x" }), "unknown field"),
+    ];
+    for (request, why) in invalid {
+        let (status, error) = send(&http, &sandbox, &request).await;
+        let message = error["message"].as_str().unwrap();
+        assert!(status == 400 && message.contains(why), "{request}: {error}");
+    }
+    assert_eq!(sandbox.requests().len(), count);
+    let form = http.post(sandbox.url() + "/_sandbox/send").body(new.to_string());
+    assert_eq!(form.send().await.unwrap().status(), 415);
+}
+
+/// A text without a place where a line could break.
+fn long() -> String {
+    "Averylongwordwithoutanyspaces".repeat(10)
+}
+
+/// Sends a request as a client would, but without a limit of its own. Returns the record, if there is one.
+async fn post(http: &reqwest::Client, sandbox: &Sandbox, record: &str, body: Value) -> Value {
+    let path = format!("/v1/chat/{record}s/get-or-create");
+    let (_, sent) = send(http, sandbox, &json!({ "path": path, "body": body })).await;
+    sent["response"]["body"].get(record).cloned().unwrap_or_default()
+}
+
+/// Much data: 29 conversations, long words everywhere, each kind of outcome.
+async fn fill(sandbox: &Sandbox) {
+    let http = reqwest::Client::new();
+    let action = json!({ "action": "url", "label": long(), "value": "https://example.com/" });
+    let card = json!({ "title": long(), "subtitle": long(), "actions": [action] });
+    let options = json!([{ "label": long(), "value": "a" }, { "label": "b", "value": "b" }]);
+    let contents = [
+        ("text", json!({ "text": long() })),
+        ("carousel", json!({ "items": [card, card, card, card] })),
+        ("choice", json!({ "text": long(), "options": options })),
+        ("dropdown", json!({ "text": long(), "options": options })),
+        ("file", json!({ "fileUrl": format!("https://example.com/{}", long()), "title": long() })),
+        ("own", json!({ long(): [long()] })),
+    ];
+    let user = json!({ "name": long()[..200], "tags": { "id": long() } });
+    let user = post(&http, sandbox, "user", user).await;
+    for place in 0..29 {
+        let tags = json!({ "id": place.to_string(), "ts": long() });
+        let conversation = json!({ "channel": "dm", "tags": tags });
+        let conversation = post(&http, sandbox, "conversation", conversation).await;
+        for (number, (type_, payload)) in contents.iter().enumerate() {
+            let mut message = json!({
+                "type": type_, "payload": payload, "userId": user["id"],
+                "conversationId": conversation["id"],
+                "tags": { "id": format!("{place} {number} {}", long()) },
+            });
+            if number == 3 {
+                sandbox.fail_next([Some(Fault::Page { status: 502, stored: false })]);
+                post(&http, sandbox, "message", message.clone()).await;
+            }
+            post(&http, sandbox, "message", message.clone()).await;
+            if number == 2 {
+                message["payload"]["mentions"] = json!([long()]);
+                post(&http, sandbox, "message", message).await;
+            }
+        }
+        let wrong = json!({ "path": format!("/{}", long()), "body": long() });
+        send(&http, sandbox, &wrong).await;
+    }
+}
+
+/// What is wider than the window, what overlaps, and what has scrolled although it is no list.
+const LAYOUT: &str = "(() => {
+    const root = document.documentElement
+    const problems = []
+    if (root.scrollWidth > innerWidth || root.scrollHeight > innerHeight) problems.push('the document is larger')
+    const still = [root, document.body, document.querySelector('main'), ...document.querySelectorAll('main > *, .panel')]
+    for (const node of still) if (node.scrollTop || node.scrollLeft) problems.push(`${node.id || node.tagName} has scrolled`)
+    for (const list of document.querySelectorAll('.scroll, #faults, dialog[open]')) {
+        if (list.scrollWidth > list.clientWidth) problems.push(`${list.firstElementChild.id} is wider than its column`)
+    }
+    for (const row of document.querySelectorAll('.rows > li + li')) {
+        const [above, below] = [row.previousElementSibling, row].map((row) => row.getBoundingClientRect())
+        if (below.height && below.top < above.bottom - 1) problems.push(`${row.id} overlaps`)
+    }
+    // In a part of a row that scrolls by itself, or that ends in dots.
+    const isInside = (node) => {
+        const parent = node.parentElement
+        if (parent.matches('.rows > li, .scroll, body')) return false
+        return getComputedStyle(parent).overflowX !== 'visible' || isInside(parent)
+    }
+    for (const node of document.querySelectorAll('body *')) {
+        const { width, left, right } = node.getBoundingClientRect()
+        const inside = isInside(node) || !node.checkVisibility()
+        if (!inside && width && (right > innerWidth + 1 || left < -1)) problems.push(`${node.tagName} ${node.className} ${right}`)
+    }
+    return [...new Set(problems)].slice(0, 5)
+})()";
+
+#[tokio::test]
+async fn nothing_scrolls_the_document_or_is_wider_than_it() {
+    let Some(mut browser) = Browser::start().await else {
+        return skipped("nothing_scrolls_the_document_or_is_wider_than_it", NO_BROWSER);
+    };
+    let sandbox = Sandbox::start().await.unwrap();
+    fill(&sandbox).await;
+    browser.open(&sandbox.url()).await;
+    browser.sees("document.querySelector('#places-count').textContent === '29'").await;
+    for width in [390, 1021, 1400] {
+        browser.resize(width, 844).await;
+        for tab in ["places", "log", "talk"] {
+            browser.clicks(&format!("#tab-{tab}")).await;
+            browser.draws().await;
+            assert_eq!(browser.says(LAYOUT).await, json!([]), "{width} {tab}");
+        }
+        // An old message, shown from its request; rows that are open; dialogs.
+        browser.clicks("#tab-log").await;
+        browser.enters("outcome", "found").await;
+        browser.says("document.querySelector('#faults').open = true").await;
+        browser.sees("[...document.querySelectorAll('#requests .chip')].every((c) => c.innerText === 'found')").await;
+        browser
+            .says(
+                "for (const row of document.querySelectorAll('#requests details')) row.open = true",
+            )
+            .await;
+        browser.draws().await;
+        assert_eq!(browser.says(LAYOUT).await, json!([]), "{width}: open requests");
+        browser
+            .says("document.querySelector('#requests > li:last-child .actions a').click()")
+            .await;
+        browser.sees("document.activeElement.matches('.message.sought')").await;
+        let shown = "((row, view) => row.top >= view.top - 1 && row.top < view.bottom)\
+             (document.activeElement.getBoundingClientRect(), \
+             document.querySelector('#talk .scroll').getBoundingClientRect())";
+        assert_eq!(browser.says(shown).await, true, "{width}: the message is in view");
+        assert_eq!(browser.says(LAYOUT).await, json!([]), "{width}: a message is shown");
+        for button in ["compose", "reset"] {
+            browser.clicks(&format!("#{button}")).await;
+            assert_eq!(browser.says(LAYOUT).await, json!([]), "{width}: {button}");
+            browser.says("document.querySelector('dialog[open]').close()").await;
+        }
+        browser.says("document.querySelector('#faults').open = false").await;
+        browser.enters("outcome", "").await;
+    }
+}
+
+#[tokio::test]
+async fn columns_are_tabs_on_a_phone() {
+    let Some(mut browser) = Browser::start().await else {
+        return skipped("columns_are_tabs_on_a_phone", NO_BROWSER);
+    };
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    client.deliver(&message("text", json!({ "text": "Hi" }), 1)).await.unwrap();
+    let visible = "[...document.querySelectorAll('#tabs, main > [id]:not(#tabs)')]\
+                   .filter((node) => node.checkVisibility()).map((node) => node.id).join()";
+    browser.open(&sandbox.url()).await;
+    assert_eq!(browser.says(visible).await, "places,talk,log");
+    browser.resize(390, 844).await;
+    browser.sees(&format!("{visible} === 'tabs,talk'")).await;
+    browser.says("document.querySelector('#tab-talk').focus()").await;
+    for (key, columns) in [
+        ("ArrowRight", "tabs,log"),
+        ("ArrowRight", "tabs,places"),
+        ("End", "tabs,log"),
+        ("Home", "tabs,places"),
+    ] {
+        browser.presses(key).await;
+        browser.sees(&format!("{visible} === '{columns}'")).await;
+        let tab = "document.activeElement.matches('[role=tab][aria-selected=true]')";
+        assert_eq!(browser.says(tab).await, true);
+    }
+    // A conversation opens its messages, a link its request.
+    browser.clicks("#conversations a").await;
+    browser.sees(&format!("{visible} === 'tabs,talk'")).await;
+    browser.says("location.hash = 'request=3'").await;
+    browser.sees("document.activeElement.closest('li')?.id === 'r-3'").await;
+    assert_eq!(browser.says(visible).await, "tabs,log");
+}
+
+#[tokio::test]
+async fn requests_can_be_searched_and_filtered() {
+    let Some(mut browser) = Browser::start().await else {
+        return skipped("requests_can_be_searched_and_filtered", NO_BROWSER);
+    };
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().retry(Retry::off()).build().unwrap();
+    let say = async |place: &str, text: &str| {
+        let mut message = json!(message("text", json!({ "text": text }), text));
+        message["conversation"]["tags"]["id"] = json!(place);
+        client.deliver(&NewMessage::from(message)).await
+    };
+    say("here", "Good morning").await.unwrap();
+    say("here", "Good evening").await.unwrap();
+    say("there", "Good morning, Ann").await.unwrap();
+    say("there", "Good morning, Ann").await.unwrap();
+    sandbox.fail_next([Some(Fault::Truncated)]);
+    say("there", "Half").await.unwrap_err();
+    let wrong = json!({ "path": "/wrong" });
+    send(&reqwest::Client::new(), &sandbox, &wrong).await;
+    // 1 user, 2 here, 3 Good morning, 4 Good evening, 5 there, 6 Good morning, Ann, 7 the same, 8 Half, 9 wrong
+    browser
+        .open(&format!("{}/#conversation={}", sandbox.url(), sandbox.conversations()[0].id))
+        .await;
+    let numbers =
+        "[...document.querySelectorAll('#requests > li')].map((row) => row.id.slice(2)).join(' ')";
+    browser.sees(&format!("{numbers} === '9 8 7 6 5 4 3 2 1'")).await;
+    struct Case {
+        field: &'static str,
+        value: &'static str,
+        requests: &'static str,
+    }
+    let cases = [
+        Case { field: "kind", value: "user", requests: "1" },
+        Case { field: "kind", value: "conversation", requests: "5 2" },
+        Case { field: "kind", value: "message", requests: "8 7 6 4 3" },
+        Case { field: "kind", value: "other", requests: "9" },
+        Case { field: "outcome", value: "created", requests: "8 6 5 4 3 2 1" },
+        Case { field: "outcome", value: "found", requests: "7" },
+        Case { field: "outcome", value: "refused", requests: "9" },
+        Case { field: "outcome", value: "failed", requests: "" },
+        Case { field: "outcome", value: "fault", requests: "8" },
+        Case { field: "outcome", value: "problem", requests: "9 8" },
+        Case { field: "in", value: "here", requests: "4 3 2" },
+        Case { field: "search", value: "ANN morning", requests: "7 6" },
+        Case { field: "search", value: "no route", requests: "9" },
+        Case { field: "search", value: "nothing has this", requests: "" },
+    ];
+    for Case { field, value, requests } in cases {
+        browser.enters(field, value).await;
+        browser.sees(&format!("{numbers} === '{requests}'")).await;
+        browser.enters(field, "").await;
+        browser.sees(&format!("{numbers} === '9 8 7 6 5 4 3 2 1'")).await;
+    }
+
+    // The search is for conversations and messages too.
+    browser.enters("search", "morning").await;
+    let texts =
+        "[...document.querySelectorAll('#messages .said')].map((said) => said.innerText).join('|')";
+    browser.sees(&format!("{texts} === 'Good morning'")).await;
+    browser.enters("search", "half").await;
+    browser.sees("document.querySelector('#title').textContent === 'dm there'").await;
+    browser.sees(&format!("{texts} === 'Half'")).await;
+    assert_eq!(browser.says("document.querySelector('#places-count').textContent").await, "1");
+    // By its own name, a conversation is there as a whole.
+    browser.enters("search", "there").await;
+    browser.sees(&format!("{texts} === 'Good morning, Ann|Half'")).await;
+    // A link shows its request all the same.
+    browser.says("location.hash = 'request=1'").await;
+    browser.sees("document.activeElement.closest('li')?.id === 'r-1'").await;
+    browser.sees("document.querySelector('#search').value === ''").await;
+}
+
+/// A request by its link, as curl, as JSON, and again.
+#[tokio::test]
+async fn requests_can_be_linked_copied_and_sent_again() {
+    let Some(mut browser) = Browser::start().await else {
+        return skipped("requests_can_be_linked_copied_and_sent_again", NO_BROWSER);
+    };
+    const TOKEN: &str = "private-token";
+    let sandbox = Sandbox::builder().token(TOKEN).start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let text = "It's \"$HOME\" `id` $(id) !! \\ \u{7f}\u{202e} \u{e9} @\n";
+    client.deliver(&message("text", json!({ "text": text }), 1)).await.unwrap();
+    let http = reqwest::Client::new();
+    let broken = http.put(sandbox.url() + "/it's/$HOME").header("x-empty", "");
+    broken.body("{ 'not': JSON\u{1b}[31m }").send().await.unwrap();
+
+    browser.open(&format!("{}/#request=3", sandbox.url())).await;
+    browser.sees("document.activeElement.closest('li')?.id === 'r-3'").await;
+    browser.sees("document.querySelector('#r-3 details').open").await;
+    let link = "document.querySelector('#r-3 .actions a:nth-of-type(2)').getAttribute('href')";
+    assert_eq!(browser.says(link).await, "#request=3");
+    let noted =
+        "navigator.clipboard.writeText = async (text) => { window.copied = text }; undefined";
+    browser.says(noted).await;
+    let button = |request: usize, text: &str| {
+        format!(
+            "[...document.querySelectorAll('#r-{request} .actions button')]\
+             .find((button) => button.innerText === '{text}').click()"
+        )
+    };
+    browser.says(&button(3, "Copy as JSON")).await;
+    let copied: Value =
+        serde_json::from_str(browser.says("copied").await.as_str().unwrap()).unwrap();
+    assert_eq!(copied, json!(sandbox.requests()[2]));
+
+    // The shell sends the same request, with the token of a variable.
+    browser.says("document.querySelector('#r-4 summary').click()").await;
+    browser.sees("document.querySelector('#r-4 .actions')").await;
+    let mut bash = Command::new("bash");
+    let has_curl = bash.args(["-c", "curl --version"]).stdout(Stdio::null()).status().await;
+    for request in [3, 4] {
+        browser.says(&button(request, "Copy as curl")).await;
+        let line = browser.says("copied").await.as_str().unwrap().to_owned();
+        assert!(!line.contains(TOKEN), "{line}");
+        assert!(!line.chars().any(|c| c.is_control() && c != '\n'), "{line:?}");
+        if !has_curl.as_ref().is_ok_and(|status| status.success()) {
+            skipped("requests_can_be_linked_copied_and_sent_again", "no curl");
+            continue;
+        }
+        let mut curl = Command::new("bash");
+        curl.args(["-c", &line])
+            .env("BP_TOKEN", TOKEN)
+            .env("no_proxy", "*")
+            .env("LC_ALL", "C.UTF-8");
+        assert!(curl.output().await.unwrap().status.success(), "{line}");
+        let (first, again) = (&sandbox.requests()[request - 1], sandbox.requests().pop().unwrap());
+        assert_eq!((&again.method, &again.path), (&first.method, &first.path));
+        assert_eq!(again.body, first.body);
+        for name in ["authorization", "x-bot-id", "x-integration-id", "content-type", "x-empty"] {
+            assert_eq!(again.headers.get(name), first.headers.get(name), "{name}");
+        }
+    }
+
+    let count = sandbox.requests().len();
+    browser.says(&button(3, "Send again")).await;
+    browser.sees("document.querySelector('#notice').textContent === 'Sent again: 200.'").await;
+    assert_eq!(sandbox.requests().len(), count + 1);
+    assert_eq!(sandbox.messages().len(), 1, "it is found");
+    let (first, again) = (&sandbox.requests()[2], sandbox.requests().pop().unwrap());
+    let mut headers = first.headers.clone();
+    headers.remove("content-length");
+    assert_eq!((again.headers, &again.body), (headers, &first.body));
+    assert_eq!(
+        browser.says(&format!("document.documentElement.outerHTML.includes('{TOKEN}')")).await,
+        false
+    );
+    browser.says("location.hash = 'request=999'").await;
+    browser
+        .sees("document.querySelector('#notice').textContent.includes('not among the newest')")
+        .await;
+}
+
+/// Each type from the form, with its example, and with what the form rejects.
+#[tokio::test]
+async fn a_message_of_each_type_can_be_sent_from_the_page() {
+    let Some(mut browser) = Browser::start().await else {
+        return skipped("a_message_of_each_type_can_be_sent_from_the_page", NO_BROWSER);
+    };
+    let sandbox = Sandbox::builder().strict().token("private").start().await.unwrap();
+    browser.open(&sandbox.url()).await;
+    browser.sees("document.querySelector('#connection').className.includes('live')").await;
+    let types = "[...document.querySelector('#type').options].map((option) => option.value)";
+    let types: Vec<String> = serde_json::from_value(browser.says(types).await).unwrap();
+    for (number, type_) in types.iter().enumerate() {
+        browser.clicks("#compose").await;
+        browser.enters("type", type_).await;
+        browser.clicks("#send").await;
+        browser.sees("!document.querySelector('#sending').open").await;
+        let stored = sandbox.messages();
+        assert_eq!((stored.len(), &stored[number].type_), (number + 1, type_));
+        // It is shown, and as what it is: only a type of a bot's own is shown as JSON.
+        let row = format!("document.querySelector('#m-{}')", stored[number].id);
+        browser.sees(&format!("{row}?.matches('.sought')")).await;
+        let is_json = browser.says(&format!("!!{row}.querySelector('.bubble > pre')")).await;
+        assert_eq!(is_json, type_ == "custom", "{type_}");
+    }
+    let known = [
+        "text", "markdown", "image", "audio", "video", "file", "location", "card", "carousel",
+        "choice", "dropdown", "bloc",
+    ];
+    assert_eq!(types, [&known[..], &["custom"]].concat());
+    // The first opened a conversation, the others chose it.
+    assert_eq!((sandbox.conversations().len(), sandbox.users().len()), (1, 1));
+
+    browser.clicks("#compose").await;
+    browser.enters("type", "text").await;
+    browser.enters("payload", "It's <b>me</b>").await;
+    browser.enters("to", "").await;
+    browser.enters("channel", "dm").await;
+    browser.enters("place", "D-1").await;
+    browser.clicks("#send").await;
+    browser.sees("document.querySelector('#title').textContent === 'dm D-1'").await;
+    browser
+        .sees("document.querySelector('.sought .said').textContent === \"It's <b>me</b>\"")
+        .await;
+
+    // Why a message is not sent is said in the form, which stays open.
+    let why = "document.querySelector('#unsent').textContent";
+    browser.clicks("#compose").await;
+    browser.enters("type", "card").await;
+    browser.enters("payload", "{").await;
+    browser.clicks("#send").await;
+    browser.sees(&format!("{why}.startsWith('The payload is not JSON')")).await;
+    browser.enters("payload", "[]").await;
+    browser.clicks("#send").await;
+    browser
+        .sees(&format!("{why}.includes('message failed: 400 request/body/payload must be object')"))
+        .await;
+    browser.enters("payload", "{}").await;
+    sandbox.fail_next([None, Some(Fault::Reset { stored: true })]);
+    browser.clicks("#send").await;
+    browser.sees(&format!("{why}.includes('message failed: no response')")).await;
+    assert_eq!(browser.says("document.querySelector('#sending').open").await, true);
+    // The same tag again finds the message.
+    browser.clicks("#send").await;
+    browser.sees("!document.querySelector('#sending').open").await;
+    browser
+        .sees("document.querySelector('.sought').innerText.includes('fault: reset, stored')")
+        .await;
+    browser
+        .sees("document.querySelector('.sought').innerText.includes('found, nothing changed')")
+        .await;
+}
+
+#[tokio::test]
+async fn messages_and_requests_say_what_identifies_them_and_what_they_went_through() {
+    let Some(mut browser) = Browser::start().await else {
+        return skipped(
+            "messages_and_requests_say_what_identifies_them_and_what_they_went_through",
+            NO_BROWSER,
+        );
+    };
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().retry(Retry::off()).build().unwrap();
+    let mut thread = json!(message("text", json!({ "text": "In a thread" }), 1));
+    thread["conversation"] =
+        json!({ "channel": "thread", "tags": { "id": "C05", "ts": "1722.01" } });
+    thread["origin"] = json!("synthetic");
+    thread["schedule"] = json!({ "delay": 5000 });
+    let thread = NewMessage::from(thread);
+    let mut other = json!(message("text", json!({ "text": "Another" }), 2));
+    other["conversation"] = json!({ "channel": "channel", "tags": { "id": "C05" } });
+    client.deliver(&NewMessage::from(other)).await.unwrap();
+    let faults = [
+        Fault::Page { status: 502, stored: false },
+        Fault::Limited(0),
+        Fault::Reset { stored: true },
+    ];
+    sandbox.fail_next([None].into_iter().chain(faults.map(Some)));
+    for _ in faults {
+        client.deliver(&thread).await.unwrap_err();
+    }
+    let stored = client.deliver(&thread).await.unwrap().record;
+
+    browser.open(&format!("{}/#message={}", sandbox.url(), stored.id)).await;
+    let row = format!("document.querySelector('#m-{}')", stored.id);
+    browser.sees(&row).await;
+    let chips =
+        format!("[...{row}.querySelectorAll('.chip')].map((chip) => chip.textContent).join(', ')");
+    let expected = "id: 1, created, found, nothing changed, fault: page 502, fault: limited 0 s, \
+                    fault: reset, stored, scheduled: +5000 ms, synthetic";
+    assert_eq!(browser.says(&chips).await, expected);
+    // The other message went through nothing.
+    let names = "[...document.querySelectorAll('#conversations b')].map((name) => name.textContent).sort().join('|')";
+    assert_eq!(browser.says(names).await, "channel C05|thread C05 · 1722.01");
+    assert_eq!(
+        browser.says("document.querySelector('#title').textContent").await,
+        "thread C05 · 1722.01"
+    );
+    let first = sandbox.messages()[0].id.clone();
+    browser.says(&format!("location.hash = 'message={first}'")).await;
+    browser.sees(&format!("document.querySelector('#m-{first}')")).await;
+    let faults = format!("document.querySelectorAll('#m-{first} .fault').length");
+    assert_eq!(browser.says(&faults).await, 0);
+
+    // A request: its text, its tags, then the rest; the time as on the console, with the date.
+    let top = "document.querySelector('#requests > li summary')";
+    let lines =
+        browser.says(&format!("{top}.innerText.split('\\n').filter(Boolean).join('|')")).await;
+    let lines = lines.as_str().unwrap();
+    assert!(lines.starts_with("In a thread|found|id: 1|message "), "{lines}");
+    let at = sandbox.requests().pop().unwrap().at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string();
+    assert!(lines.ends_with(&at), "{lines} {at}");
+    assert!(sandbox.requests().pop().unwrap().to_string().starts_with(&at[11..]));
+}
+
+/// An independent check of what screen readers and people with low vision need.
+const AXE: &str = "axe-core@4.14.1";
+
+#[tokio::test]
+async fn axe_finds_nothing() {
+    let skipped = |why| skipped("axe_finds_nothing", why);
+    let Some(mut browser) = Browser::start().await else {
+        return skipped(NO_BROWSER);
+    };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("axe");
+    let mut install = Command::new("npm");
+    install.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+    install.args(["--prefer-offline", "--fetch-retries=0", "--prefix"]).arg(&folder).arg(AXE);
+    if !install.stdout(Stdio::null()).status().await.is_ok_and(|status| status.success()) {
+        return skipped("npm cannot fetch axe");
+    }
+    let axe = std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).unwrap();
+    let sandbox = Sandbox::start().await.unwrap();
+    fill(&sandbox).await;
+    let check = "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => \
+                 violations.map(({ id, nodes }) => `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`))";
+    let findings = async |browser: &mut Browser, view: String| {
+        browser.draws().await;
+        assert_eq!(browser.says(check).await, json!([]), "{view}");
+    };
+    for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")] {
+        browser.resize(width, 844).await;
+        browser.color_scheme(scheme).await;
+        browser.open(&sandbox.url()).await;
+        browser.sees("document.querySelector('#places-count').textContent === '29'").await;
+        browser.says(&axe).await;
+        for tab in ["places", "talk", "log"] {
+            browser.clicks(&format!("#tab-{tab}")).await;
+            findings(&mut browser, format!("{width} {scheme} {tab}")).await;
+        }
+        browser.says("for (const node of document.querySelectorAll('#faults, #requests details')) node.open = true").await;
+        findings(&mut browser, format!("{width} {scheme}, everything open")).await;
+        for button in ["compose", "reset"] {
+            browser.clicks(&format!("#{button}")).await;
+            findings(&mut browser, format!("{width} {scheme} {button}")).await;
+            browser.says("document.querySelector('dialog[open]').close()").await;
+        }
+        browser.enters("search", "nothing has this").await;
+        findings(&mut browser, format!("{width} {scheme}, nothing found")).await;
+    }
+}
+
+/// axe cannot judge what is partly out of view, so all pairs of colours are judged here.
+#[tokio::test]
+async fn text_has_enough_contrast() {
+    let Some(mut browser) = Browser::start().await else {
+        return skipped("text_has_enough_contrast", NO_BROWSER);
+    };
+    let sandbox = Sandbox::start().await.unwrap();
+    browser.open(&sandbox.url()).await;
+    let low = "(() => {
+        const style = getComputedStyle(document.documentElement)
+        const light = (name) => {
+            const [r, g, b] = style.getPropertyValue(`--${name}`).match(/[0-9a-f]{2}/g).map((hex) => {
+                const c = parseInt(hex, 16) / 255
+                return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4
+            })
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b
+        }
+        const backs = ['back', 'panel', 'bubble', 'mine']
+        const pairs = ['text', 'soft', 'accent'].flatMap((text) => backs.map((back) => [text, back]))
+        pairs.push(['on-accent', 'accent'], ['panel', 'text'], ['bad', 'panel'], ['bad', 'back'])
+        for (const name of ['good', 'same', 'bad', 'odd']) pairs.push([name, `${name}-back`])
+        return pairs.map((pair) => {
+            const [dark, bright] = pair.map(light).sort((a, b) => a - b)
+            return [pair.join(' on '), (bright + 0.05) / (dark + 0.05)]
+        }).filter(([, contrast]) => contrast < 4.5)
+    })()";
+    for scheme in ["light", "dark"] {
+        browser.color_scheme(scheme).await;
+        assert_eq!(browser.says(low).await, json!([]), "{scheme}");
+    }
+}
+
+/// Posts this number of messages, several at a time.
+async fn flood(sandbox: &Sandbox, count: usize) {
+    let http = reqwest::Client::new();
+    let posts = (0..count).map(|number| {
+        let body = json!({
+            "type": "text", "payload": { "text": format!("{number} {}", "word ".repeat(40)) },
+            "conversationId": format!("conv_{:026}", number % 29), "userId": USER,
+            "tags": { "id": number.to_string() },
+        });
+        post(&http, sandbox, "message", body)
+    });
+    let mut posts = futures::stream::iter(posts).buffer_unordered(16);
+    while let Some(message) = posts.next().await {
+        assert!(message["id"].is_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_cost_one_update_in_a_frame_and_few_rows() {
+    let Some(mut browser) = Browser::start().await else {
+        return skipped("many_requests_cost_one_update_in_a_frame_and_few_rows", NO_BROWSER);
+    };
+    let sandbox = Sandbox::start().await.unwrap();
+    let witness =
+        "window.most = 0; window.updates = 0; window.frame = 0; window.last = -1; window.twice = 0
+        const count = () => { frame += 1; requestAnimationFrame(count) }
+        requestAnimationFrame(count)
+        addEventListener('DOMContentLoaded', () => new MutationObserver(() => {
+            if (last === frame) twice += 1
+            last = frame
+            updates += 1
+            most = Math.max(most, document.querySelectorAll('.rows > li').length)
+        }).observe(document.querySelector('#requests'), { childList: true }))";
+    browser.call("Page.enable", json!({})).await;
+    browser.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": witness })).await;
+    browser.open(&sandbox.url()).await;
+    browser.sees("document.querySelector('#connection').className.includes('live')").await;
+    flood(&sandbox, 1_500).await;
+    browser.sees("document.querySelector('#requests > li')?.id === 'r-1500'").await;
+    browser.sees("document.querySelector('#log-count').textContent === '1,000'").await;
+    assert_eq!(browser.says("twice").await, 0, "two updates in one frame");
+    assert!(browser.says("updates").await.as_u64().unwrap() > 1, "it shows them as they come");
+    let most = browser.says("most").await.as_u64().unwrap();
+    assert!((20..100).contains(&most), "{most} rows");
+
+    // The last row of all is there when it is gone to, and what is in view stays in its place meanwhile.
+    browser.says("document.querySelector('#requests summary').focus()").await;
+    browser.presses("End").await;
+    browser.sees("document.activeElement.closest('li').id === 'r-501'").await;
+    browser.presses("ArrowUp").await;
+    browser.sees("document.activeElement.closest('li').id === 'r-502'").await;
+    browser.says("location.hash = 'request=1000'").await;
+    browser.sees("document.activeElement.closest('li').id === 'r-1000'").await;
+    browser.draws().await;
+    let place = "Math.round(document.querySelector('#r-1000').getBoundingClientRect().top)";
+    let before = browser.says(place).await;
+    flood(&sandbox, 50).await;
+    browser.sees("document.querySelector('#log-count').textContent === '1,000' && document.querySelector('#requests > li')").await;
+    browser.draws().await;
+    assert_eq!(browser.says(place).await, before, "what is read stays where it is");
+    let set = "document.activeElement.closest('li').ariaSetSize";
+    assert_eq!(browser.says(set).await, "1000");
+}
+
+/// `cargo test --test page -- --ignored --nocapture longest` prints how long the page is busy at a time
+/// while 5,000 requests come in.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it measures"]
+async fn longest_task() {
+    let mut browser = Browser::start().await.expect(NO_BROWSER);
+    let sandbox = Sandbox::start().await.unwrap();
+    let witness = "window.tasks = []; new PerformanceObserver((list) => \
+        list.getEntries().forEach(({ duration }) => tasks.push(duration))).observe({ type: 'longtask' })";
+    browser.call("Page.enable", json!({})).await;
+    browser.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": witness })).await;
+    browser.open(&sandbox.url()).await;
+    browser.sees("document.querySelector('#connection').className.includes('live')").await;
+    flood(&sandbox, 5_000).await;
+    browser.sees("document.querySelector('#requests > li')?.id === 'r-5000'").await;
+    browser.draws().await;
+    let longest = browser.says("tasks.sort((one, other) => other - one).slice(0, 10)").await;
+    println!("the longest tasks, in milliseconds: {longest}");
+}
+
+/// `cargo test --test page -- --ignored picture` makes the picture of the README again.
 #[tokio::test]
 #[ignore = "it writes page.png"]
 async fn picture() {
@@ -644,8 +1426,9 @@ async fn picture() {
     let client = sandbox.client().build().unwrap();
     let chart = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='220' height='84'><rect width='220' height='84' fill='%23eef'/><path d='M0 60 40 52 80 56 110 30 140 62 220 70' fill='none' stroke='%235151cd' stroke-width='3'/></svg>";
     let say = async |place: &str, who: &str, type_: &str, payload: Value, tag: &str| {
+        let channel = if place.starts_with('D') { "dm" } else { "channel" };
         let mut message = json!({
-            "conversation": { "channel": "channel", "tags": { "id": place } },
+            "conversation": { "channel": channel, "tags": { "id": place } },
             "user": { "tags": { "id": who.split(' ').next().unwrap().to_lowercase() }, "name": who },
             "type": type_, "payload": payload, "tags": { "ts": tag },
         });
@@ -703,7 +1486,7 @@ async fn picture() {
     wrong.body(r#"{"type":"text","payload":{},"tags":{}}"#).send().await.unwrap();
     browser.open(&sandbox.url()).await;
     browser.sees("document.querySelectorAll('li.message').length === 4").await;
-    // The first is for the README, the others for whoever changes the page.
+    // The first is for the README, the others for anyone who changes the page.
     std::fs::write("page.png", browser.picture(1280, 800, "light").await).unwrap();
     std::fs::write("../../target/dark.png", browser.picture(1280, 800, "dark").await).unwrap();
     std::fs::write("../../target/narrow.png", browser.picture(420, 900, "light").await).unwrap();
