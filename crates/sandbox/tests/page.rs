@@ -976,7 +976,7 @@ async fn requests_can_be_searched_and_filtered() {
     let say = async |place: &str, text: &str| {
         let mut message = json!(message("text", json!({ "text": text }), text));
         message["conversation"]["tags"]["id"] = json!(place);
-        client.deliver(&NewMessage::from(message)).await
+        client.deliver(&delivery(message)).await
     };
     say("here", "Good morning").await.unwrap();
     say("here", "Good evening").await.unwrap();
@@ -1207,10 +1207,10 @@ async fn messages_and_requests_say_what_identifies_them_and_what_they_went_throu
         json!({ "channel": "thread", "tags": { "id": "C05", "ts": "1722.01" } });
     thread["origin"] = json!("synthetic");
     thread["schedule"] = json!({ "delay": 5000 });
-    let thread = NewMessage::from(thread);
+    let thread = delivery(thread);
     let mut other = json!(message("text", json!({ "text": "Another" }), 2));
     other["conversation"] = json!({ "channel": "channel", "tags": { "id": "C05" } });
-    client.deliver(&NewMessage::from(other)).await.unwrap();
+    client.deliver(&delivery(other)).await.unwrap();
     let faults = [
         Fault::Page { status: 502, stored: false },
         Fault::Limited(0),
