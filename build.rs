@@ -4,7 +4,8 @@
 //! a request must keep.
 //!
 //! `src/api.rs` includes `OUT_DIR/api.rs`, which is progenitor's client as it is, with its types refined.
-//! `src/generated.rs` includes `OUT_DIR/rules.rs`, and `src/record.rs` includes `OUT_DIR/records.rs`.
+//! `src/generated.rs` includes `OUT_DIR/rules.rs`, `src/record.rs` includes `OUT_DIR/records.rs`, and
+//! `src/lib.rs` includes `OUT_DIR/content.rs`.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -26,6 +27,8 @@ mod blame;
 mod document;
 #[path = "build/documentation.rs"]
 mod documentation;
+#[path = "build/example.rs"]
+mod example;
 #[path = "build/input.rs"]
 mod input;
 #[path = "build/names.rs"]
@@ -68,7 +71,7 @@ fn run() -> Result<()> {
 }
 
 /// From YAML to files of formatted Rust.
-fn generate(yaml: &str) -> Result<[(&'static str, String); 3]> {
+fn generate(yaml: &str) -> Result<[(&'static str, String); 4]> {
     let mut document = read(yaml)?;
     document::check(&document)?;
     documentation::prepare(&mut document);
@@ -99,7 +102,9 @@ fn generate(yaml: &str) -> Result<[(&'static str, String); 3]> {
         #table
     })?;
     let records = file(records(&operations)?)?;
-    let files = [("api.rs", api), ("rules.rs", rules), ("records.rs", records)];
+    let content = file(types::content(&document))?;
+    let files =
+        [("api.rs", api), ("rules.rs", rules), ("records.rs", records), ("content.rs", content)];
     Ok(files.map(|(name, file)| (name, prettyplease::unparse(&file))))
 }
 

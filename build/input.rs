@@ -43,19 +43,31 @@ pub fn prepare(document: &mut Value) {
 pub fn sent(document: &Value) -> BTreeSet<String> {
     let paths = document.get("paths").and_then(Value::as_mapping).into_iter().flatten();
     let operations = paths.filter_map(|(_, item)| item.as_mapping()).flatten();
-    let mut parts: Vec<_> =
-        operations.filter_map(|(_, operation)| operation.get("requestBody")).collect();
-    let mut sent = BTreeSet::new();
+    let bodies = operations.filter_map(|(_, operation)| operation.get("requestBody"));
+    reached(document, bodies.collect())
+}
+
+/// The names of the schemas that a content consists of, `Content` among them.
+pub fn content(document: &Value) -> BTreeSet<String> {
+    let content = named(document, "Content");
+    let mut names = reached(document, content.into_iter().collect());
+    names.extend(content.map(|_| "Content".to_owned()));
+    names
+}
+
+/// The names of the schemas that parts of the document refer to, and those that these refer to.
+fn reached<'a>(document: &'a Value, mut parts: Vec<&'a Value>) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
     while let Some(part) = parts.pop() {
         let mut found = Vec::new();
         references(part, &mut found);
         for name in found.iter().filter_map(|reference| reference.strip_prefix(SCHEMAS)) {
-            if sent.insert(name.to_owned()) {
+            if names.insert(name.to_owned()) {
                 parts.extend(named(document, name));
             }
         }
     }
-    sent
+    names
 }
 
 /// Writes out, where it is used, each schema of a request that needs no type of its own: of a string with a

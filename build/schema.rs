@@ -68,8 +68,9 @@ const NUMBER: [Keyword; 3] =
 const INTEGER: [Keyword; 2] = [Keyword("nullable", True), Keyword("format", Str)];
 const BOOLEAN: [Keyword; 1] = [Keyword("nullable", True)];
 const ARRAY: [Keyword; 2] = [Keyword("nullable", True), Keyword("items", Mapping)];
-const OBJECT: [Keyword; 4] = [
+const OBJECT: [Keyword; 5] = [
     Keyword("nullable", True),
+    Keyword("example", Mapping),
     Keyword("properties", Mapping),
     Keyword("required", Strings),
     Keyword("additionalProperties", Any),
@@ -290,6 +291,11 @@ impl<'a> Schemas<'a> {
         }
         if key == "x-private" && position != Position::Property {
             return Err(format!("{at}: only the property of a named schema can be private"));
+        }
+        if key == "example" && (received.is_none_or(|(purpose, _)| *purpose != Use::Content)) {
+            return Err(format!(
+                "{at}: only a content has an example, of its constructor; remove it"
+            ));
         }
         if key == "nullable" && matches!(position, Position::Named(_)) {
             return Err(format!(

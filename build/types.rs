@@ -7,8 +7,8 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
 
-use crate::names;
 use crate::spec::{Result, Schemas, description, is_private, resolve, rust_name};
+use crate::{example, input, names};
 
 /// Puts the generated items right for those who use them: they may grow, have every trait that is true of
 /// them, document each field, and show nothing private.
@@ -178,6 +178,16 @@ fn open_object(schema: &Schema) -> Option<&ObjectType> {
     let SchemaKind::Type(Type::Object(object)) = &schema.schema_kind else { return None };
     let open = matches!(object.additional_properties, Some(AdditionalProperties::Schema(_)));
     (open && !object.properties.is_empty()).then_some(object)
+}
+
+/// What messages can say, for the module of that name.
+pub fn content(document: &serde_yaml::Value) -> TokenStream {
+    let names = input::content(document).into_iter();
+    let names = names.filter_map(|name| rust_name(&name, "components.schemas").ok());
+    quote! {
+        #[doc(inline)]
+        pub use crate::api::types::{#(#names),*};
+    }
 }
 
 /// A Rust enum for every string with `x-extensible-enum`, which reads values yet unknown.
@@ -361,7 +371,11 @@ pub fn constructors(
                 }
             });
         }
-        let doc = description(schema, &at)?;
+        let mut doc = description(schema, &at)?.to_owned();
+        if let Some(example) = &schema.schema_data.example {
+            doc +=
+                &example::doc(schemas, name, example).map_err(|e| format!("{at}.example: {e}"))?;
+        }
         let ident = &item.ident;
         let entries = entries
             .iter()

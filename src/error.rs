@@ -19,14 +19,19 @@ use crate::validate::Violation;
 const UNPROCESSED: [StatusCode; 3] =
     [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
 /// Errors that are about the settings or the account, not about the record.
-const CORRECTABLE: [ErrorType; 6] = [
-    ErrorType::Unauthorized,
-    ErrorType::PaymentRequired,
-    ErrorType::Forbidden,
-    ErrorType::QuotaExceeded,
-    ErrorType::ResourceNotFound,
-    ErrorType::MethodNotFound,
+const CORRECTABLE: [&str; 6] = [
+    UNAUTHORIZED,
+    FORBIDDEN,
+    "PaymentRequired",
+    "QuotaExceeded",
+    "ResourceNotFound",
+    "MethodNotFound",
 ];
+const UNAUTHORIZED: &str = "Unauthorized";
+const FORBIDDEN: &str = "Forbidden";
+/// Errors of a request that names an id which does not exist, or not any more.
+const UNKNOWN_ID: [&str; 2] = ["ReferenceNotFound", "ResourceGone"];
+const LOCKED: &str = "ResourceLockedConflict";
 /// How much of a body is kept, in characters.
 const KEPT_BODY: usize = 1_000;
 
@@ -308,8 +313,7 @@ impl Error {
     /// nothing is lost that the channel keeps until then. An earlier attempt may have
     /// [stored](Self::maybe_stored) the record.
     pub fn is_auth(&self) -> bool {
-        let rejected = [ErrorType::Unauthorized, ErrorType::Forbidden];
-        matches!(&self.kind, ErrorKind::Api(e) if rejected.contains(&e.type_))
+        matches!(&self.kind, ErrorKind::Api(e) if [UNAUTHORIZED, FORBIDDEN].contains(&e.type_.as_str()))
     }
 
     /// There were too many calls: 429, or the rate limit is known to be used up. Wait as
@@ -375,7 +379,7 @@ impl ErrorKind {
         match self {
             Self::Transport(_) => true,
             Self::Api(e) => {
-                let locked = e.type_ == ErrorType::ResourceLockedConflict;
+                let locked = e.type_.as_str() == LOCKED;
                 e.status.is_server_error() || UNPROCESSED.contains(&e.status) || locked
             }
             Self::Response(e) => {
@@ -392,7 +396,7 @@ impl ErrorKind {
             Self::Invalid(_) => false,
             Self::Api(e) => {
                 let correctable = [401, 402, 403].contains(&e.status.as_u16());
-                correctable || CORRECTABLE.contains(&e.type_) || self.is_transient()
+                correctable || CORRECTABLE.contains(&e.type_.as_str()) || self.is_transient()
             }
             Self::Response(e) => ![400, 413, 415, 422].contains(&e.status.as_u16()),
             _ => true,
@@ -401,8 +405,7 @@ impl ErrorKind {
 
     /// Whether the API does not know an id that the request names.
     pub(crate) fn is_unknown_id(&self) -> bool {
-        let unknown = [ErrorType::ReferenceNotFound, ErrorType::ResourceGone];
-        matches!(self, Self::Api(e) if unknown.contains(&e.type_))
+        matches!(self, Self::Api(e) if UNKNOWN_ID.contains(&e.type_.as_str()))
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {

@@ -29,11 +29,7 @@ mod validate;
 
 /// What a message can say, by type: each is one `Content`.
 pub mod content {
-    #[doc(inline)]
-    pub use crate::api::types::{
-        Audio, Bloc, BlocItem, Card, CardAction, CardActionKind, Carousel, Choice, ChoiceOption,
-        Content, Dropdown, File, Image, Location, Markdown, Text, Video,
-    };
+    include!(concat!(env!("OUT_DIR"), "/content.rs"));
 }
 
 /// The rules of the contract, for `botpress-sandbox` alone. Not part of the public API.

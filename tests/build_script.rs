@@ -586,7 +586,7 @@ fn types_that_need_another_crate_or_name_are_rejected() {
         },
         Rejected {
             edit: replaced(
-                "      additionalProperties: {}\n      required: [text]",
+                "      additionalProperties: {}\n      example: { text: Hello }\n      required: [text]",
                 "      additionalProperties: { type: string }\n      required: [text]",
             ),
             place: "components.schemas.Text.additionalProperties",
@@ -594,7 +594,7 @@ fn types_that_need_another_crate_or_name_are_rejected() {
         },
         Rejected {
             edit: replaced(
-                "      type: object\n      additionalProperties: {}\n      required: [text]",
+                "      type: object\n      additionalProperties: {}\n      example: { text: Hello }\n      required: [text]",
                 "      required: [text]",
             ),
             place: "components.schemas.Text",
@@ -1125,6 +1125,40 @@ fn enumerations_that_are_not_whole_are_rejected() {
     ]);
 }
 
+#[test]
+fn examples_that_no_constructor_makes_are_rejected() {
+    assert_rejected(&[
+        Rejected {
+            edit: replaced("example: { text: Hello }", "example: { txt: Hello }"),
+            place: "components.schemas.Text.example",
+            words: "`text` is missing",
+        },
+        Rejected {
+            edit: replaced("example: { text: Hello }", "example: { text: Hello, size: 7 }"),
+            place: "components.schemas.Text.example",
+            words: "no property is `size`",
+        },
+        Rejected {
+            edit: replaced("example: { text: Hello }", "example: { text: true }"),
+            place: "components.schemas.Text.example",
+            words: "true is not supported",
+        },
+        Rejected {
+            edit: replaced("options: [{ label: \"Yes\", value: restart }]", "options: [restart]"),
+            place: "components.schemas.Choice.example",
+            words: "is no object",
+        },
+        Rejected {
+            edit: replaced(
+                "      description: A user as Botpress stored it.\n",
+                "      description: A user as Botpress stored it.\n      example: { id: user_1 }\n",
+            ),
+            place: "components.schemas.User.example",
+            words: "only a content",
+        },
+    ]);
+}
+
 /// A private value that the generator cannot hide must not be shown.
 #[test]
 fn what_cannot_be_private_is_rejected() {
@@ -1174,6 +1208,10 @@ fn edits_change_what_is_generated() {
             generated: "max: Some(10usize)",
         },
         Followed { edit: replaced("minimum: 0", "minimum: 5"), generated: "min: Some(5f64)" },
+        Followed {
+            edit: replaced("example: { text: Hello }", "example: { text: Bonjour }"),
+            generated: "let content = Text::new(\"Bonjour\");",
+        },
         Followed {
             edit: replaced(
                 "          $ref: \"#/components/schemas/ChannelName\"\n",

@@ -8,6 +8,7 @@ fn generated_code_is_as_reviewed() {
         ("tests/snapshots/api.rs", include_str!(concat!(env!("OUT_DIR"), "/api.rs"))),
         ("tests/snapshots/rules.rs", include_str!(concat!(env!("OUT_DIR"), "/rules.rs"))),
         ("tests/snapshots/records.rs", include_str!(concat!(env!("OUT_DIR"), "/records.rs"))),
+        ("tests/snapshots/content.rs", include_str!(concat!(env!("OUT_DIR"), "/content.rs"))),
     ] {
         if env::var_os("UPDATE_SNAPSHOTS").is_some() {
             fs::write(file, generated).unwrap();

@@ -1230,7 +1230,15 @@ pub mod types {
         }
     }
     impl Audio {
-        ///A sound recording.
+        /**A sound recording.
+
+```
+use botpress_messages::content::*;
+use botpress_messages::serde_json::{json, to_value};
+
+let content = Audio::new("https://example.com/voice.ogg");
+assert_eq!(to_value(content).unwrap(), json!({"audioUrl":"https://example.com/voice.ogg"}));
+```*/
         #[must_use]
         pub fn new(audio_url: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
@@ -1276,7 +1284,15 @@ pub mod types {
         }
     }
     impl Bloc {
-        ///Several contents in one message.
+        /**Several contents in one message.
+
+```
+use botpress_messages::content::*;
+use botpress_messages::serde_json::{json, to_value};
+
+let content = Bloc::new([BlocItem::from(Text::new("Here it is.")), BlocItem::from(File::new("https://example.com/terms.pdf"))]);
+assert_eq!(to_value(content).unwrap(), json!({"items":[{"payload":{"text":"Here it is."},"type":"text"},{"payload":{"fileUrl":"https://example.com/terms.pdf"},"type":"file"}]}));
+```*/
         #[must_use]
         pub fn new(
             items: impl ::std::iter::IntoIterator<
@@ -1329,7 +1345,15 @@ pub mod types {
         }
     }
     impl Card {
-        ///A card with buttons.
+        /**A card with buttons.
+
+```
+use botpress_messages::content::*;
+use botpress_messages::serde_json::{json, to_value};
+
+let content = Card::new("Staging", [CardAction::new("postback", "Restart", "restart")]).subtitle("It is down.");
+assert_eq!(to_value(content).unwrap(), json!({"actions":[{"action":"postback","label":"Restart","value":"restart"}],"subtitle":"It is down.","title":"Staging"}));
+```*/
         #[must_use]
         pub fn new(
             title: impl ::std::convert::Into<::std::string::String>,
@@ -1437,7 +1461,15 @@ pub mod types {
         }
     }
     impl Carousel {
-        ///Several cards side by side.
+        /**Several cards side by side.
+
+```
+use botpress_messages::content::*;
+use botpress_messages::serde_json::{json, to_value};
+
+let content = Carousel::new([Card::new("Staging", [CardAction::new("url", "Open", "https://example.com")])]);
+assert_eq!(to_value(content).unwrap(), json!({"items":[{"actions":[{"action":"url","label":"Open","value":"https://example.com"}],"title":"Staging"}]}));
+```*/
         #[must_use]
         pub fn new(items: impl ::std::iter::IntoIterator<Item = Card>) -> Self {
             Self {
@@ -1476,7 +1508,15 @@ pub mod types {
         }
     }
     impl Choice {
-        ///A question with a few answers, as buttons.
+        /**A question with a few answers, as buttons.
+
+```
+use botpress_messages::content::*;
+use botpress_messages::serde_json::{json, to_value};
+
+let content = Choice::new("Restart it?", [ChoiceOption::new("Yes", "restart")]);
+assert_eq!(to_value(content).unwrap(), json!({"options":[{"label":"Yes","value":"restart"}],"text":"Restart it?"}));
+```*/
         #[must_use]
         pub fn new(
             text: impl ::std::convert::Into<::std::string::String>,
@@ -1562,7 +1602,15 @@ pub mod types {
         }
     }
     impl Dropdown {
-        ///A question with many answers, as a list.
+        /**A question with many answers, as a list.
+
+```
+use botpress_messages::content::*;
+use botpress_messages::serde_json::{json, to_value};
+
+let content = Dropdown::new("Which one?", [ChoiceOption::new("Staging", "staging")]);
+assert_eq!(to_value(content).unwrap(), json!({"options":[{"label":"Staging","value":"staging"}],"text":"Which one?"}));
+```*/
         #[must_use]
         pub fn new(
             text: impl ::std::convert::Into<::std::string::String>,
@@ -1607,7 +1655,15 @@ pub mod types {
         }
     }
     impl File {
-        ///Any other file.
+        /**Any other file.
+
+```
+use botpress_messages::content::*;
+use botpress_messages::serde_json::{json, to_value};
+
+let content = File::new("https://example.com/terms.pdf").title("Terms");
+assert_eq!(to_value(content).unwrap(), json!({"fileUrl":"https://example.com/terms.pdf","title":"Terms"}));
+```*/
         #[must_use]
         pub fn new(file_url: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
@@ -1658,7 +1714,15 @@ pub mod types {
         }
     }
     impl Image {
-        ///A picture.
+        /**A picture.
+
+```
+use botpress_messages::content::*;
+use botpress_messages::serde_json::{json, to_value};
+
+let content = Image::new("https://example.com/cat.png").title("A cat");
+assert_eq!(to_value(content).unwrap(), json!({"imageUrl":"https://example.com/cat.png","title":"A cat"}));
+```*/
         #[must_use]
         pub fn new(image_url: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
@@ -1717,7 +1781,15 @@ pub mod types {
         }
     }
     impl Location {
-        ///A place.
+        /**A place.
+
+```
+use botpress_messages::content::*;
+use botpress_messages::serde_json::{json, to_value};
+
+let content = Location::new(45.5, -73.25).title("Montreal");
+assert_eq!(to_value(content).unwrap(), json!({"latitude":45.5,"longitude":-73.25,"title":"Montreal"}));
+```*/
         #[must_use]
         pub fn new(latitude: f64, longitude: f64) -> Self {
             Self {
@@ -1774,7 +1846,15 @@ pub mod types {
         }
     }
     impl Markdown {
-        ///Text in Markdown; deprecated by Botpress.
+        /**Text in Markdown; deprecated by Botpress.
+
+```
+use botpress_messages::content::*;
+use botpress_messages::serde_json::{json, to_value};
+
+let content = Markdown::new("**Hello**");
+assert_eq!(to_value(content).unwrap(), json!({"markdown":"**Hello**"}));
+```*/
         #[must_use]
         pub fn new(markdown: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
@@ -1912,7 +1992,15 @@ pub mod types {
         }
     }
     impl Text {
-        ///Plain text.
+        /**Plain text.
+
+```
+use botpress_messages::content::*;
+use botpress_messages::serde_json::{json, to_value};
+
+let content = Text::new("Hello");
+assert_eq!(to_value(content).unwrap(), json!({"text":"Hello"}));
+```*/
         #[must_use]
         pub fn new(text: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {
@@ -1953,7 +2041,15 @@ pub mod types {
         }
     }
     impl Video {
-        ///A video.
+        /**A video.
+
+```
+use botpress_messages::content::*;
+use botpress_messages::serde_json::{json, to_value};
+
+let content = Video::new("https://example.com/tour.mp4").title("A tour");
+assert_eq!(to_value(content).unwrap(), json!({"title":"A tour","videoUrl":"https://example.com/tour.mp4"}));
+```*/
         #[must_use]
         pub fn new(video_url: impl ::std::convert::Into<::std::string::String>) -> Self {
             Self {

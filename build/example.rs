@@ -1,0 +1,77 @@
+//! The example of a content: a call of its constructor, as documentation that is compiled and run.
+
+use openapiv3::{AdditionalProperties, ObjectType, ReferenceOr, Schema, SchemaKind, Type};
+use serde_json::Value;
+
+use crate::names;
+use crate::spec::{Result, Schemas, name};
+
+/// The documentation of an example of a schema.
+pub fn doc(schemas: &Schemas, schema: &str, example: &Value) -> Result<String> {
+    let call = call(schemas, schema, example)?;
+    Ok(format!(
+        "\n\n```\nuse botpress_messages::content::*;\nuse botpress_messages::serde_json::{{json, to_value}};\n\n\
+         let content = {call};\n\
+         assert_eq!(to_value(content).unwrap(), json!({example}));\n```"
+    ))
+}
+
+/// The call of a constructor that makes this value.
+fn call(schemas: &Schemas, schema: &str, example: &Value) -> Result<String> {
+    let object = match schemas.get(schema).map(|schema| &schema.schema_kind) {
+        Some(SchemaKind::Type(Type::Object(object))) if is_open(object) => object,
+        _ => return Err(format!("{schema} has no constructor")),
+    };
+    let values = example.as_object().ok_or(format!("{example} is no object"))?;
+    let mut code = format!("{schema}::new(");
+    for (index, required) in object.required.iter().enumerate() {
+        let value = values.get(required).ok_or(format!("`{required}` is missing"))?;
+        code += if index == 0 { "" } else { ", " };
+        code += &argument(schemas, object, required, value)?;
+    }
+    code += ")";
+    for (key, value) in values.iter().filter(|(key, _)| !object.required.contains(key)) {
+        let value = argument(schemas, object, key, value)?;
+        code += &format!(".{}({value})", names::snake(key));
+    }
+    Ok(code)
+}
+
+fn is_open(object: &ObjectType) -> bool {
+    matches!(object.additional_properties, Some(AdditionalProperties::Schema(_)))
+}
+
+fn argument(schemas: &Schemas, object: &ObjectType, key: &str, value: &Value) -> Result<String> {
+    let property = object.properties.get(key).ok_or(format!("no property is `{key}`"))?;
+    match value {
+        Value::String(_) | Value::Number(_) => Ok(value.to_string()),
+        Value::Array(values) => {
+            let items = match property.clone().unbox() {
+                ReferenceOr::Item(Schema {
+                    schema_kind: SchemaKind::Type(Type::Array(array)),
+                    ..
+                }) => array.items.map(ReferenceOr::unbox),
+                _ => None,
+            };
+            let Some(ReferenceOr::Reference { reference }) = items else {
+                return Err(format!("`{key}` is no array of named schemas"));
+            };
+            let items = values.iter().map(|value| item(schemas, name(&reference, key)?, value));
+            Ok(format!("[{}]", items.collect::<Result<Vec<_>>>()?.join(", ")))
+        }
+        other => Err(format!("{other} is not supported, only strings, numbers and arrays")),
+    }
+}
+
+/// An item of an array: an object, or an alternative by `type` and `payload`.
+fn item(schemas: &Schemas, schema: &str, value: &Value) -> Result<String> {
+    let is_choice = schemas
+        .get(schema)
+        .is_some_and(|schema| matches!(schema.schema_kind, SchemaKind::OneOf { .. }));
+    match (value.get("type").and_then(Value::as_str), value.get("payload")) {
+        (Some(kind), Some(payload)) if is_choice => {
+            Ok(format!("{schema}::from({})", call(schemas, &names::pascal(kind), payload)?))
+        }
+        _ => call(schemas, schema, value),
+    }
+}
