@@ -30,8 +30,13 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long ids are remembered by default.
 const REMEMBER_IDS: Duration = Duration::from_secs(3_600);
 
-/// How an integration is named, in an error.
-const INTEGRATION: &str = "integration_id, integration_alias or no_integration";
+/// The variables of the environment.
+const TOKEN: &str = "BP_TOKEN";
+const BOT: &str = "BP_BOT_ID";
+const INTEGRATION: &str = "BP_INTEGRATION_ID";
+const BASE: &str = "BP_API_URL";
+const CLEAR_TEXT: &str = "BP_DANGER_SEND_TOKEN_IN_CLEAR_TEXT_TO";
+
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// What the contract and HTTP leave to the client.
@@ -104,8 +109,9 @@ pub(crate) struct Target {
 
 impl Builder {
     /// Takes what is not set explicitly from the environment, when the client is built: `BP_TOKEN`,
-    /// `BP_BOT_ID`, `BP_INTEGRATION_ID` (unless there is an alias) and `BP_API_URL`. A variable that
-    /// is empty counts as missing.
+    /// `BP_BOT_ID`, `BP_INTEGRATION_ID` (unless there is an alias), `BP_API_URL`, and the host of
+    /// [`danger_send_token_in_clear_text_to`](Self::danger_send_token_in_clear_text_to) from
+    /// `BP_DANGER_SEND_TOKEN_IN_CLEAR_TEXT_TO`. A variable that is empty counts as missing.
     pub fn env(mut self) -> Self {
         self.env = true;
         self
@@ -151,9 +157,8 @@ impl Builder {
         self.reconnect()
     }
 
-    /// Lets the base URL be http to this host, although everybody between can read the token and the
-    /// messages then. That is for a sandbox or a proxy in the same network, such as a container beside
-    /// this one:
+    /// Allows a base URL with http to this host, although everybody in between can read the token and the
+    /// messages then. It is for a sandbox or a proxy in the same network, such as another container:
     ///
     /// ```
     /// # use botpress_messages::Client;
@@ -224,15 +229,26 @@ impl Builder {
 
     /// Takes the environment's values for what is not set, and checks everything.
     pub(crate) fn check(mut self) -> Result<Checked, ConfigError> {
-        let base_url = self.setting(&self.base_url, "BP_API_URL")?;
+        self.vouched_for = self.setting(&self.vouched_for, CLEAR_TEXT)?;
+        let base_url = self.setting(&self.base_url, BASE)?;
         let base_url = base_url.as_deref().unwrap_or(BASE_URL);
-        let url = parse_base_url(base_url, self.vouched_for.as_deref())?;
-        let token = self.required(&self.token, "BP_TOKEN", "token")?;
-        let bot_id = self.required(&self.bot_id, "BP_BOT_ID", "bot_id")?;
-        let integration_id = match self.integration_alias.is_some() || self.no_integration {
-            true => self.integration_id.clone(),
-            false => Some(self.required(&self.integration_id, "BP_INTEGRATION_ID", INTEGRATION)?),
+        let url = parse_base_url(base_url, self.vouched_for.as_deref(), self.env)?;
+        let token = self.setting(&self.token, TOKEN)?.unwrap_or_default();
+        let bot_id = self.setting(&self.bot_id, BOT)?.unwrap_or_default();
+        let needs_id = self.integration_alias.is_none() && !self.no_integration;
+        let integration_id = match needs_id {
+            true => self.setting(&self.integration_id, INTEGRATION)?,
+            false => self.integration_id.clone(),
         };
+        let missing = [
+            token.is_empty().then_some([TOKEN, "token"]),
+            bot_id.is_empty().then_some([BOT, "bot_id"]),
+            (needs_id && integration_id.is_none()).then_some([
+                INTEGRATION,
+                "integration_id (or integration_alias, or no_integration)",
+            ]),
+        ];
+        self.all_there(missing.into_iter().flatten().collect())?;
         let mut headers = self.headers(&token)?;
         for (name, what, id) in [
             (BOT_ID, "the bot id", &Some(bot_id.clone())),
@@ -290,21 +306,27 @@ impl Builder {
         }
     }
 
-    fn required(
-        &self,
-        explicit: &Option<String>,
-        variable: &str,
-        method: &str,
-    ) -> Result<String, ConfigError> {
-        let value = self.setting(explicit, variable)?.filter(|value| !value.is_empty());
-        value.ok_or_else(|| {
-            ConfigError::new(match self.env {
-                true => format!("{variable} is missing: set it, or call Builder::{method}"),
-                false => format!(
-                    "Builder::{method} is missing: call it, or Builder::env to read {variable}"
-                ),
-            })
-        })
+    /// Names every missing setting: by its variable where the environment counts, else by its method.
+    fn all_there(&self, missing: Vec<[&str; 2]>) -> Result<(), ConfigError> {
+        let names = |index: usize| missing.iter().map(|names| names[index]).collect::<Vec<_>>();
+        let (verb, them) = if missing.len() == 1 { ("is", "it") } else { ("are", "them") };
+        match (missing.is_empty(), self.env) {
+            (true, _) => Ok(()),
+            (false, true) => {
+                let names = names(0).join(", ");
+                Err(ConfigError::new(format!(
+                    "{names} {verb} missing from the environment; set {them}"
+                )))
+            }
+            (false, false) => {
+                let methods: Vec<_> =
+                    names(1).iter().map(|name| format!("Builder::{name}")).collect();
+                let methods = methods.join(", ");
+                Err(ConfigError::new(format!(
+                    "{methods} {verb} missing; call {them}, or Builder::env to read the environment"
+                )))
+            }
+        }
     }
 
     /// The headers that are the same for every bot and integration.
@@ -376,24 +398,34 @@ fn secret(mut value: HeaderValue) -> HeaderValue {
     value
 }
 
-fn parse_base_url(text: &str, vouched_for: Option<&str>) -> Result<Url, ConfigError> {
+fn parse_base_url(text: &str, vouched_for: Option<&str>, env: bool) -> Result<Url, ConfigError> {
     let url =
         Url::parse(text).map_err(|e| ConfigError::because("the base URL is not a URL", &e))?;
-    if !url.username().is_empty()
-        || url.password().is_some()
-        || url.query().is_some()
-        || url.fragment().is_some()
-    {
-        return Err(ConfigError::new("the base URL may have no user, password, query or fragment"));
+    let has_secrets = !url.username().is_empty() || url.password().is_some();
+    if has_secrets || url.query().is_some() || url.fragment().is_some() {
+        let parts = "user, password, query or fragment";
+        return Err(ConfigError::new(format!("the base URL must not have a {parts}")));
     }
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let loopback =
+    let is_loopback =
         host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
     match url.scheme() {
         "https" => Ok(url),
-        "http" if loopback || Some(host) == vouched_for => Ok(url),
-        scheme => Err(ConfigError::new(format!(
-            "the base URL {scheme}://{host} would expose the token: use https, or http to a loopback address"
-        ))),
+        "http" if is_loopback || Some(host) == vouched_for => Ok(url),
+        scheme => {
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            let allow = match (scheme, env) {
+                ("http", true) => format!("; {CLEAR_TEXT}={host} allows it"),
+                ("http", false) => {
+                    ", or Builder::danger_send_token_in_clear_text_to for a host that you trust"
+                        .into()
+                }
+                _ => String::new(),
+            };
+            Err(ConfigError::new(format!(
+                "the base URL {scheme}://{host}{port} would expose the token: use https, or http to a \
+                 loopback address{allow}"
+            )))
+        }
     }
 }

@@ -22,22 +22,22 @@ fn invalid_settings_are_rejected() {
         Case {
             name: "no integration",
             builder: Client::builder().token(TOKEN).bot_id("bot"),
-            text: "Builder::integration_id, integration_alias or no_integration is missing",
+            text: "Builder::integration_id (or integration_alias, or no_integration) is missing",
         },
         Case {
             name: "no token",
             builder: Client::builder().bot_id("bot"),
-            text: "Builder::token is missing",
+            text: "Builder::token, Builder::integration_id (or integration_alias, or no_integration) are missing",
         },
         Case {
             name: "no bot",
             builder: Client::builder().token(TOKEN),
-            text: "Builder::bot_id is missing",
+            text: "Builder::bot_id, Builder::integration_id",
         },
         Case {
             name: "empty token",
-            builder: Client::builder().token("").bot_id("b"),
-            text: "Builder::token is missing",
+            builder: Client::builder().token("").bot_id("b").no_integration(),
+            text: "Builder::token is missing; call it, or Builder::env",
         },
         Case {
             name: "blank token",
@@ -97,8 +97,8 @@ fn invalid_settings_are_rejected() {
         },
         Case {
             name: "http",
-            builder: complete().base_url("http://0.0.0.0:80"),
-            text: "would expose the token",
+            builder: complete().base_url("http://0.0.0.0:81"),
+            text: "the base URL http://0.0.0.0:81 would expose the token: use https, or http to a loopback address, or Builder::danger_send_token_in_clear_text_to",
         },
         Case {
             name: "ftp",
@@ -108,17 +108,17 @@ fn invalid_settings_are_rejected() {
         Case {
             name: "user",
             builder: complete().base_url("https://u:bp_pat_5ecret@localhost"),
-            text: "no user, password",
+            text: "must not have a user, password",
         },
         Case {
             name: "query",
             builder: complete().base_url("https://localhost?a=1"),
-            text: "no user, password",
+            text: "must not have a user, password",
         },
         Case {
             name: "fragment",
             builder: complete().base_url("https://localhost#a"),
-            text: "no user, password",
+            text: "must not have a user, password",
         },
         Case {
             name: "header",
@@ -199,18 +199,19 @@ fn the_environment_fills_what_is_not_set() {
         shown: &'static [&'static str],
     }
     let cases = [
-        Case { variables: &[], shown: &["BP_TOKEN is missing: set it, or call Builder::token"] },
         Case {
-            variables: &[TOKEN, INTEGRATION],
-            shown: &["BP_BOT_ID is missing: set it", "bot_id: \"explicit\""],
-        },
-        Case { variables: &[("BP_TOKEN", ""), BOT, INTEGRATION], shown: &["BP_TOKEN is missing"] },
-        Case {
-            variables: &[TOKEN, BOT],
+            variables: &[],
             shown: &[
-                "BP_INTEGRATION_ID is missing: set it, or call Builder::integration_id, integration_alias",
+                "BP_TOKEN, BP_BOT_ID, BP_INTEGRATION_ID are missing from the environment; set them",
+                "BP_TOKEN, BP_INTEGRATION_ID are missing",
             ],
         },
+        Case {
+            variables: &[TOKEN, INTEGRATION],
+            shown: &["BP_BOT_ID is missing from the environment; set it", "bot_id: \"explicit\""],
+        },
+        Case { variables: &[("BP_TOKEN", ""), BOT, INTEGRATION], shown: &["BP_TOKEN is missing"] },
+        Case { variables: &[TOKEN, BOT], shown: &["BP_INTEGRATION_ID is missing"] },
         Case {
             variables: &[TOKEN, BOT, ("BP_INTEGRATION_ID", "")],
             shown: &["BP_INTEGRATION_ID is missing"],
@@ -221,7 +222,20 @@ fn the_environment_fills_what_is_not_set() {
         },
         Case {
             variables: &[TOKEN, BOT, INTEGRATION, ("BP_API_URL", "http://x")],
-            shown: &["would expose the token"],
+            shown: &[
+                "http://x would expose the token",
+                "; BP_DANGER_SEND_TOKEN_IN_CLEAR_TEXT_TO=x allows it",
+            ],
+        },
+        Case {
+            variables: &[
+                TOKEN,
+                BOT,
+                INTEGRATION,
+                ("BP_API_URL", "http://sandbox:8080"),
+                ("BP_DANGER_SEND_TOKEN_IN_CLEAR_TEXT_TO", "sandbox"),
+            ],
+            shown: &["\"http://sandbox:8080\""],
         },
         Case {
             variables: &[TOKEN, BOT, INTEGRATION, ("BP_API_URL", "")],
