@@ -12,7 +12,7 @@ use crate::api;
 use crate::attempt::{Caller, Stored};
 use crate::config::{Shared, Target};
 use crate::error::{Error, ErrorKind};
-use crate::limit::{Limit, Permit};
+use crate::limit::{LONGEST_PAUSE, Limit, Permit};
 use crate::record::{GetOrCreate, identity};
 use crate::retry::{Budget, FOR_EVER, Retry, Waits, is_safe};
 use crate::trace;
@@ -198,6 +198,9 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
         let timeout = deadline.time_for_attempt(retry);
         let on_response = |status, headers: &_| permit.answered(status, headers);
         let result = context.caller.attempt(self.record, timeout, headers, on_response).await;
+        if matches!(&result, Err(error @ ErrorKind::Transport(_)) if !error.maybe_stored()) {
+            permit.unused();
+        }
         drop(permit);
         context.budget.count(result.as_ref().map(drop));
         let may_run = result.as_ref().is_err_and(ErrorKind::maybe_stored);
@@ -225,8 +228,8 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
             false => Duration::ZERO,
         };
         let wait = self.waits.next().unwrap_or_default();
-        Some(wait.max(settles).max(error.retry_after().unwrap_or_default()))
-            .filter(|wait| self.is_in_time(*wait))
+        let asked = error.retry_after().unwrap_or_default().min(LONGEST_PAUSE);
+        Some(wait.max(settles).max(asked)).filter(|wait| self.is_in_time(*wait))
     }
 
     /// Waits for another attempt; longer in an outage. Whether there is time for one.

@@ -9,9 +9,8 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const OLD_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-/// A longer reset is cut to this, near the window that the API documents: a wrong value must not stop a
-/// client for long.
-const LONGEST_RESET: Duration = Duration::from_secs(2);
+/// A longer reset is no window of the rate limit, but a wrong value.
+pub(crate) const LONGEST_RESET: Duration = Duration::from_secs(120);
 
 /// The rate limit as a response reports it; a number that it lacks is `None`.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -65,7 +64,7 @@ pub(crate) fn window_reset(headers: &HeaderMap) -> Option<Duration> {
         let now = server_time(headers).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         date - now.as_secs_f64()
     });
-    Some(duration(seconds).min(LONGEST_RESET))
+    Some(duration(seconds)).filter(|reset| *reset <= LONGEST_RESET)
 }
 
 /// The time by the server's clock, or else by ours.
@@ -167,12 +166,14 @@ mod tests {
             Case { value: "0", wait: ms(0) },
             Case { value: "1", wait: ms(1_000) },
             Case { value: "0.5", wait: ms(500) },
-            Case { value: "8", wait: ms(2_000) },
-            Case { value: "999999999", wait: ms(2_000) },
+            Case { value: "8", wait: ms(8_000) },
+            Case { value: "120", wait: ms(120_000) },
+            Case { value: "121", wait: None },
+            Case { value: "999999999", wait: None },
             Case { value: "1787133601", wait: ms(1_000) },
             Case { value: "1787133600.5", wait: ms(500) },
             Case { value: "1787133599", wait: ms(0) },
-            Case { value: "1787137200", wait: ms(2_000) },
+            Case { value: "1787137200", wait: None },
             Case { value: "1787133601500", wait: ms(1_500) },
             Case { value: "1787133599999", wait: ms(0) },
             Case { value: "-1", wait: None },
@@ -199,7 +200,7 @@ mod tests {
             let past = [&[("retry-after", "Wed, 19 Aug 2020 10:00:00 GMT")], date].concat();
             assert_eq!(retry_after(&map(&past)), Some(Duration::ZERO));
             let future = [&[("ratelimit-reset", "9999999999")], date].concat();
-            assert_eq!(window_reset(&map(&future)), Some(LONGEST_RESET));
+            assert_eq!(window_reset(&map(&future)), None);
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::ErrorKind;
-use crate::headers::{RateLimit, retry_after, window_reset};
+use crate::headers::{LONGEST_RESET, RateLimit, retry_after, window_reset};
 
 /// Requests that a window lets start before its first response.
 const FEW: u64 = 8;
@@ -22,12 +22,13 @@ const FEWER: u64 = 2;
 const GRACE: Duration = Duration::from_millis(200);
 /// The window that the API documents. It reports whole seconds, and some servers report less than one as 0.
 const WINDOW: Duration = Duration::from_secs(1);
-/// A longer reset is cut to this, near the window that the API documents.
-const LONGEST_WINDOW: Duration = Duration::from_secs(2);
+/// Where no request is allowed, one starts all the same after this time without any: a wrong number must not
+/// prevent the response that would correct it.
+const PROBE: Duration = Duration::from_secs(10);
 /// Bounds of `Window::margin`.
 const MARGINS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(200)];
-/// A longer `Retry-After` is cut to this: a wrong value must not stop a client for good.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// A longer `Retry-After` is cut to this: a wrong value must not stop a client for long.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
 /// The rate limit as the clones of a client share it.
 #[derive(Debug, Default)]
@@ -58,8 +59,11 @@ struct Window {
     remaining: Option<u64>,
     /// How many requests of all windows had started when that number arrived.
     remaining_at: u64,
-    /// Its requests in flight.
+    /// Its requests without a response. One that is dropped or breaks may have been counted by the server, so
+    /// it stays here until the window ends.
     in_flight: u64,
+    /// When the last request of all windows started.
+    last_start: Option<Instant>,
     /// Requests of all windows: those in flight, and those that ever started.
     all_in_flight: u64,
     all_started: u64,
@@ -90,6 +94,8 @@ struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Wait {
     /// When to ask again.
+    ask_again: Instant,
+    /// When more requests are allowed, as far as is known.
     until: Instant,
     /// A response said that the limit is used up.
     used_up: bool,
@@ -141,10 +147,10 @@ impl Limit {
             let changed = self.changed.notified();
             let opens = match self.start() {
                 Ok(permit) if permit.slot.start <= latest => return Ok(permit),
-                Err(Wait { until, used_up: true }) if too_late(until) => {
+                Err(Wait { until, used_up: true, .. }) if too_late(until) => {
                     return Err(used_up(until));
                 }
-                Err(Wait { until, .. }) if Instant::now() < latest => until,
+                Err(Wait { ask_again, .. }) if Instant::now() < latest => ask_again,
                 _ => return Err(ErrorKind::Deadline),
             };
             // Either way, the window is asked again.
@@ -171,11 +177,16 @@ impl Permit<'_> {
         window.learn(self.slot, report, Instant::now());
         report.rate_limit
     }
+
+    /// The request did not leave, so the server did not count it.
+    pub(crate) fn unused(&self) {
+        self.limit.window().give_back(self.slot);
+    }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.limit.window().finish(self.slot);
+        self.limit.window().finish();
         self.limit.changed.notify_one();
     }
 }
@@ -183,7 +194,7 @@ impl Drop for Permit<'_> {
 impl Report {
     fn read(status: StatusCode, headers: &HeaderMap) -> Self {
         let rate_limit = RateLimit::read(headers);
-        let reset = rate_limit.reset.filter(|reset| *reset <= LONGEST_WINDOW);
+        let reset = rate_limit.reset.filter(|reset| *reset <= LONGEST_RESET);
         let refused = status == StatusCode::TOO_MANY_REQUESTS;
         Self {
             refused,
@@ -198,15 +209,16 @@ impl Window {
     /// Lets a request start, or says when to ask again.
     fn start(&mut self, now: Instant) -> Result<Slot, Wait> {
         if let Some(until) = self.closed.filter(|closed| *closed > now) {
-            return Err(Wait { until, used_up: true });
+            return Err(Wait { ask_again: until, until, used_up: true });
         }
         if self.span.is_none_or(|(_, end)| now >= end + self.margin) {
             self.begin(now);
         }
         let (allowed, until) = self.allowed(now);
-        if self.in_flight >= allowed {
+        let probe = self.last_start.map_or(now, |last| last + PROBE);
+        if self.in_flight >= allowed && now < probe {
             self.used_up |= self.remaining.is_some();
-            return Err(Wait { until, used_up: self.used_up });
+            return Err(Wait { ask_again: until.min(probe), until, used_up: self.used_up });
         }
         let slot = Slot {
             window: self.number,
@@ -214,6 +226,7 @@ impl Window {
             index: self.all_started,
             beside: self.all_in_flight,
         };
+        self.last_start = Some(now);
         self.in_flight += 1;
         self.all_in_flight += 1;
         self.all_started += 1;
@@ -248,16 +261,18 @@ impl Window {
     /// Learns from the response to a request.
     fn learn(&mut self, slot: Slot, report: Report, now: Instant) {
         let Report { refused, rate_limit, reset, retry_after } = report;
+        self.give_back(slot);
         if let Some(pause) = retry_after {
             self.closed = self.closed.max(Some(now + pause.min(LONGEST_PAUSE)));
         }
         // A gateway's 429 without a window says nothing about the API's.
-        if refused && reset.is_none() {
+        if refused && reset.is_none() && rate_limit.remaining.is_none() {
             return;
         }
         let first = self.remaining.is_none();
         let remaining = if refused { Some(0) } else { rate_limit.remaining };
-        self.limit = rate_limit.limit.or(self.limit);
+        // A limit of zero would leave no request to report another one.
+        self.limit = rate_limit.limit.filter(|limit| *limit > 0).or(self.limit);
         self.unlimited = remaining.is_none() && self.limit.is_none();
         let (Some(remaining), true) = (remaining, slot.window == self.number) else { return };
 
@@ -267,7 +282,7 @@ impl Window {
         let overtaken = slot.beside + (self.all_started - slot.index - 1);
         let new = remaining > lowest
             && (slot.index >= self.remaining_at || remaining > lowest.saturating_add(overtaken));
-        let ends = slot.start + reset.unwrap_or(WINDOW).clamp(WINDOW, LONGEST_WINDOW);
+        let ends = slot.start + reset.unwrap_or(WINDOW).max(WINDOW);
         if let Some((_, end)) = &mut self.span {
             *end = if first || new { ends } else { ends.min(*end) };
         }
@@ -280,12 +295,16 @@ impl Window {
         }
     }
 
-    /// A request is over, whatever its outcome.
-    fn finish(&mut self, slot: Slot) {
-        self.all_in_flight = self.all_in_flight.saturating_sub(1);
+    /// A request takes nothing of the window any more, beside what its response reported.
+    fn give_back(&mut self, slot: Slot) {
         if self.number == slot.window {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
+    }
+
+    /// A request is over, whatever its outcome.
+    fn finish(&mut self) {
+        self.all_in_flight = self.all_in_flight.saturating_sub(1);
     }
 }
 
@@ -341,7 +360,7 @@ mod tests {
             let (slots, wait) = start_all(&mut window, begin + ms(after));
             assert_eq!(1 + slots.len(), in_flight, "after {after} ms");
             let until = begin + ms(ask_again_after);
-            assert_eq!(wait, Wait { until, used_up: false }, "after {after} ms");
+            assert_eq!(wait, Wait { ask_again: until, until, used_up: false }, "after {after} ms");
         }
     }
 
@@ -427,15 +446,16 @@ mod tests {
             Case { name: "not reported", reset: None, ends_after: 1_000 },
             Case { name: "less than a second, reported as 0", reset: Some(0), ends_after: 1_000 },
             Case { name: "in between", reset: Some(1_500), ends_after: 1_500 },
-            Case { name: "too long", reset: Some(60_000), ends_after: 2_000 },
         ];
         for Case { name, reset, ends_after } in cases {
             let (mut window, begin) = (Window::default(), Instant::now());
             let slot = window.start(begin).unwrap();
             window.learn(slot, Report { reset: reset.map(ms), ..left(0) }, begin);
-            window.finish(slot);
             let until = begin + ms(ends_after) + MARGINS[0];
-            assert_eq!(window.start(until - ms(1)).unwrap_err(), Wait { until, used_up: true });
+            assert_eq!(
+                window.start(until - ms(1)).unwrap_err(),
+                Wait { ask_again: until, until, used_up: true }
+            );
             assert_eq!(window.start(until).unwrap().window, slot.window + 1, "{name}");
             // The window before may not have ended at the server.
             assert_eq!(window.allowed(until).0, FEWER, "{name}");
@@ -460,7 +480,7 @@ mod tests {
         }
         let cases = [
             Case { retry_after: 7_000, closed_for: 7_000 },
-            Case { retry_after: 3_600_000, closed_for: 600_000 },
+            Case { retry_after: 3_600_000, closed_for: 120_000 },
         ];
         for Case { retry_after, closed_for } in cases {
             let (mut window, now) = (Window::default(), Instant::now());
@@ -470,7 +490,10 @@ mod tests {
             // A shorter one does not reopen it.
             window.learn(slot, Report { retry_after: Some(ms(1)), ..TOO_MANY }, now);
             let until = now + ms(closed_for);
-            assert_eq!(window.start(until - ms(1)).unwrap_err(), Wait { until, used_up: true });
+            assert_eq!(
+                window.start(until - ms(1)).unwrap_err(),
+                Wait { ask_again: until, until, used_up: true }
+            );
             assert!(window.start(until).is_ok(), "{retry_after}");
         }
     }
@@ -506,10 +529,50 @@ mod tests {
         let late = window.start(begin + WINDOW).unwrap();
         assert_eq!((late.window, late.index, late.beside), (early.window + 1, 1, 1));
         window.learn(early, left(0), begin + WINDOW);
-        window.finish(early);
+        window.finish();
         assert_eq!((window.remaining, window.in_flight, window.all_in_flight), (None, 1, 1));
-        window.finish(late);
+        window.learn(late, Report::default(), begin + WINDOW);
+        window.finish();
         assert_eq!((window.in_flight, window.all_in_flight), (0, 0));
+    }
+
+    #[test]
+    fn a_request_without_a_response_counts_until_the_window_ends() {
+        let (mut window, begin) = (Window::default(), Instant::now());
+        let first = window.start(begin).unwrap();
+        window.learn(first, left(2), begin);
+        let (lost, _) = start_all(&mut window, begin);
+        assert_eq!(lost.len(), 2);
+        lost.iter().for_each(|_| window.finish());
+        assert!(window.start(begin).is_err(), "the server may have counted them");
+        window.give_back(lost[0]);
+        assert!(window.start(begin).is_ok(), "this one did not leave");
+        assert!(window.start(begin + WINDOW + MARGINS[0]).is_ok(), "in the next window");
+    }
+
+    #[test]
+    fn a_minute_is_waited_for_and_probed() {
+        let (mut window, begin) = (Window::default(), Instant::now());
+        let slot = window.start(begin).unwrap();
+        let minute = Report { reset: Some(ms(60_000)), ..left(0) };
+        window.learn(slot, minute, begin);
+        let until = begin + ms(60_000) + MARGINS[0];
+        let wait = window.start(begin + ms(9_999)).unwrap_err();
+        assert_eq!(wait, Wait { ask_again: begin + PROBE, until, used_up: true });
+        // One request every ten seconds; a response corrects a wrong number.
+        let probe = window.start(begin + PROBE).unwrap();
+        assert!(window.start(begin + PROBE).is_err());
+        window.learn(probe, left(50), begin + PROBE);
+        assert_eq!(start_all(&mut window, begin + PROBE).0.len(), 50);
+    }
+
+    #[test]
+    fn a_limit_of_zero_does_not_stop_a_client() {
+        let (mut window, begin) = (Window::default(), Instant::now());
+        let slot = window.start(begin).unwrap();
+        let zero = RateLimit { limit: Some(0), ..RateLimit::default() };
+        window.learn(slot, Report { rate_limit: zero, ..left(0) }, begin);
+        assert!(window.start(begin + WINDOW + MARGINS[0]).is_ok());
     }
 
     #[test]
@@ -538,7 +601,7 @@ mod tests {
             Case {
                 status: too_many,
                 headers: &[("ratelimit-reset", "8")],
-                reset: Some(2),
+                reset: Some(8),
                 retry_after: None,
             },
         ];

@@ -11,7 +11,7 @@ use botpress_sandbox::{Fault, Sandbox};
 use futures_util::{StreamExt, stream};
 use test_support::*;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// A message that no tag identifies.
 fn unidentified() -> NewMessage {
@@ -231,8 +231,8 @@ async fn hints_are_honoured() {
     let cases = [
         Case { headers: "Retry-After: 7\r\n", seconds: 7 },
         Case { headers: "RateLimit-Reset: 1\r\n", seconds: 1 },
-        Case { headers: "RateLimit-Reset: 8\r\n", seconds: 2 },
-        Case { headers: "X-RateLimit-Reset: 9\r\n", seconds: 2 },
+        Case { headers: "RateLimit-Reset: 8\r\n", seconds: 8 },
+        Case { headers: "X-RateLimit-Reset: 9\r\n", seconds: 9 },
         Case {
             headers: "Date: Wed, 19 Aug 2026 10:00:00 GMT\r\nX-RateLimit-Reset: 1787133601\r\n",
             seconds: 1,
@@ -414,12 +414,12 @@ async fn clones_wait_as_a_429_asks_within_reason() {
     }
     let cases = [
         Case { headers: "RateLimit-Reset: 0\r\n", seconds: 1 },
-        Case { headers: "RateLimit-Reset: 3\r\n", seconds: 2 },
+        Case { headers: "RateLimit-Reset: 3\r\n", seconds: 3 },
         Case { headers: "Retry-After: 5\r\nRateLimit-Reset: 1\r\n", seconds: 5 },
         Case { headers: "Retry-After: 0\r\nRateLimit-Reset: 2\r\n", seconds: 2 },
-        Case { headers: "RateLimit-Remaining: 0\r\nRateLimit-Reset: 99999999\r\n", seconds: 2 },
+        Case { headers: "RateLimit-Remaining: 0\r\nRateLimit-Reset: 99999999\r\n", seconds: 1 },
         Case { headers: "X-RateLimit-Reset: 1787000000\r\n", seconds: 1 },
-        Case { headers: "Retry-After: 1e30\r\n", seconds: 600 },
+        Case { headers: "Retry-After: 1e30\r\n", seconds: 120 },
         Case { headers: "Retry-After: -1\r\n", seconds: 0 },
         Case { headers: "", seconds: 0 },
     ];
@@ -539,4 +539,53 @@ async fn a_storm_loses_nothing_and_duplicates_nothing() {
     }
     assert!(reported >= 7_493, "of 7,500 identified messages, {reported} were reported stored");
     assert!(failed[0] > 500, "the storm struck: {failed:?}");
+}
+
+/// The server has counted the request of a call that was dropped, so it keeps its place in the window.
+#[tokio::test(start_paused = true)]
+async fn dropped_calls_do_not_exceed_the_rate_limit() {
+    let latency = Duration::from_millis(100);
+    let sandbox = Sandbox::builder().requests_per_second(9).latency(latency).start().await.unwrap();
+    let client = quick(sandbox.client()).build().unwrap();
+    client.get_or_create(&hello()).await.unwrap();
+    for number in 0..60 {
+        let message = hello().tag("id", format!("dropped {number}"));
+        let _ = timeout(Duration::from_millis(20), client.get_or_create(&message)).await;
+    }
+    client.get_or_create(&hello()).await.unwrap();
+    assert_eq!(sandbox.refused(), 0);
+}
+
+/// The window of a minute, as the vendor documents one: what is used up is waited for, and not polled.
+#[tokio::test(start_paused = true)]
+async fn a_window_of_a_minute_is_waited_for() {
+    let limited = |remaining: u64| {
+        format!(
+            "RateLimit-Limit: 30\r\nRateLimit-Remaining: {remaining}\r\nRateLimit-Reset: 60\r\nconnection: close\r\n"
+        )
+    };
+    let body = stored().to_string();
+    let too_many = r#"{"type":"RateLimited","message":"no"}"#;
+    let (url, requests) = script(vec![
+        http("200 OK", &limited(0), &body),
+        http("429 Too Many Requests", &limited(0), too_many),
+        http("200 OK", &limited(29), &body),
+    ])
+    .await;
+    let patient = Retry::default().deadline(Duration::from_secs(600));
+    let client = builder(&url).retry(patient).build().unwrap();
+    let start = Instant::now();
+    client.get_or_create(&hello()).await.unwrap();
+    client.get_or_create(&hello()).await.unwrap();
+    // One probe after ten seconds, then the minute that the server asks for.
+    assert_eq!(start.elapsed().as_secs(), 70);
+    assert_eq!(requests.await.unwrap().len(), 3);
+    // A webhook does not wait.
+    let (url, _) = script(vec![http("200 OK", &limited(0), &body)]).await;
+    let client = builder(&url).retry(Retry::default().deadline(Duration::from_secs(2))).build();
+    let client = client.unwrap();
+    client.get_or_create(&hello()).await.unwrap();
+    let error = client.get_or_create(&hello()).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::RateLimit(_)), "{error:?}");
+    assert!(error.retry_after().unwrap() > Duration::from_secs(50), "{error:?}");
 }
