@@ -12,8 +12,13 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use http_body_util::{LengthLimitError, Limited};
 use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 
+use serde_json::Value;
+
 use crate::api;
-use crate::error::{BoxError, ConfigError, ErrorKind, RawResponse, TransportError, innermost};
+use crate::error::{
+    BoxError, ConfigError, ErrorKind, READ_BODY, RawResponse, TransportError, innermost,
+};
+use crate::generated::Schema;
 use crate::headers::RateLimit;
 use crate::record::GetOrCreate;
 use crate::redaction::Secrets;
@@ -154,7 +159,13 @@ impl Caller {
             }
             Err(api::Error::CommunicationError(error)) => {
                 let sent = !watch.body_left.give_up() && !was_refused(&error);
-                return Err(ErrorKind::Transport(TransportError::new(error, sent)));
+                // A server's last words over HTTP/2 may repeat the request.
+                let text = innermost(&error).to_string();
+                let hidden = self.secrets(record).hide(&text, true);
+                return Err(ErrorKind::Transport(match hidden == text {
+                    true => TransportError::new(error, sent),
+                    false => TransportError::new(hidden, sent),
+                }));
             }
             // The builder has checked headers and URL, so this does not happen. If it does, it is reported.
             Err(other) => {
@@ -162,13 +173,38 @@ impl Caller {
                 return Err(ErrorKind::Config(ConfigError::new(text)));
             }
         };
-        Err(ErrorKind::from_response(response, undecodable, &self.secrets()))
+        Err(ErrorKind::from_response(response, undecodable, &self.secrets(record)))
     }
 
-    fn secrets(&self) -> Secrets {
-        let values = self.headers.values().filter(|value| value.is_sensitive());
-        let texts = values.filter_map(|value| value.to_str().ok());
-        Secrets::new(texts.map(|text| text.strip_prefix(BEARER).unwrap_or(text)))
+    /// What a response may repeat, and an error must not: secret headers, and what people wrote.
+    fn secrets<R: GetOrCreate>(&self, record: &R) -> Secrets {
+        let mut texts = Vec::new();
+        for value in self.headers.values().filter(|value| value.is_sensitive()) {
+            let text = value.to_str().unwrap_or_default();
+            texts.push(text.strip_prefix(BEARER).unwrap_or(text).to_owned());
+        }
+        if let Ok(Value::Object(record)) = serde_json::to_value(record)
+            && let Schema::Object { properties, .. } = R::OPERATION.body
+        {
+            let is_private = |name: &str| {
+                let known = properties.iter().find(|(known, _)| *known == name);
+                known.is_some_and(|(_, schema)| matches!(schema, Schema::Private(_)))
+            };
+            let private = record.iter().filter(|(name, _)| is_private(name));
+            private.for_each(|(_, value)| add_texts(value, &mut texts));
+        }
+        Secrets::new(texts.iter().map(String::as_str))
+    }
+}
+
+/// Adds the strings of a value that are long enough to tell something.
+fn add_texts(value: &Value, texts: &mut Vec<String>) {
+    const LEAST: usize = 4;
+    match value {
+        Value::String(text) if text.len() >= LEAST => texts.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| add_texts(item, texts)),
+        Value::Object(object) => object.values().for_each(|value| add_texts(value, texts)),
+        _ => {}
     }
 }
 
@@ -299,6 +335,10 @@ async fn read(mut response: reqwest::Response) -> RawResponse {
     while broken.is_none() {
         match response.chunk().await {
             Ok(None) => break,
+            Ok(Some(chunk)) if body.len() + chunk.len() > READ_BODY => {
+                body.extend_from_slice(&chunk[..READ_BODY - body.len()]);
+                broken = Some(format!("only {READ_BODY} bytes of it were read").into());
+            }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Err(error) => broken = Some(reason(error)),
         }

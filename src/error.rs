@@ -32,6 +32,8 @@ const FORBIDDEN: &str = "Forbidden";
 /// Errors of a request that names an id which does not exist, or not any more.
 const UNKNOWN_ID: [&str; 2] = ["ReferenceNotFound", "ResourceGone"];
 const LOCKED: &str = "ResourceLockedConflict";
+/// How much of a body is looked at, in bytes.
+pub(crate) const READ_BODY: usize = 64 << 10;
 /// How much of a body is kept, in characters.
 const KEPT_BODY: usize = 1_000;
 
@@ -441,12 +443,16 @@ impl ErrorKind {
         }
         let cut = broken.is_some();
         let undecodable = undecodable.map(|error| without_values(&error).into());
-        let body = secrets.hide(&String::from_utf8_lossy(&body), cut);
+        let start = &body[..body.len().min(READ_BODY)];
+        let body = secrets.hide(&String::from_utf8_lossy(start), cut || start.len() < body.len());
         Self::Response(Box::new(ResponseError {
             status,
             headers: headers
                 .iter()
-                .filter(|(_, value)| !secrets.occur_in(value))
+                .filter(|(name, value)| {
+                    let value = String::from_utf8_lossy(value.as_bytes());
+                    !secrets.occur_in(name.as_str()) && !secrets.occur_in(&value)
+                })
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
             body_start: body.chars().take(KEPT_BODY).collect(),

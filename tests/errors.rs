@@ -540,3 +540,34 @@ async fn no_text_of_a_message_is_shown() {
         assert_eq!(answer.body_start, body);
     }
 }
+
+/// A page or an error that repeats the request shows nothing of what people wrote.
+#[tokio::test]
+async fn what_a_server_repeats_of_a_message_is_hidden() {
+    const TEXT: &str = "Dear diary, \"I\" <met> her";
+    let message = NewMessage::new(CONVERSATION, USER, Text::new(TEXT)).tag("id", "1");
+    let body = json!({ "echo": serde_json::to_value(&message).unwrap() }).to_string();
+    let html = TEXT.replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let error = json!({ "type": "Internal", "message": format!("cannot store {TEXT}") });
+    let responses = [
+        http("502 Bad Gateway", "", &body),
+        http("502 Bad Gateway", "", &format!("<pre>{html}</pre>")),
+        json_answer("500 Internal Server Error", "", &error.to_string()),
+    ];
+    for response in responses {
+        let (url, _) = script(vec![response]).await;
+        let error = once(&url).get_or_create(&message).await.unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("diary") && shown.contains("[secret]"), "{shown}");
+    }
+}
+
+/// However much a server sends with an error, little of it is read.
+#[tokio::test]
+async fn a_huge_error_is_read_only_in_part() {
+    let body = format!("[{}\"\"]", "\"\",".repeat(2_700_000));
+    let error = fails_with(json_answer("500 Internal Server Error", "", &body)).await;
+    let ErrorKind::Response(response) = error.kind() else { panic!("{error:?}") };
+    assert!(response.body_start.len() <= 1_000 && error.maybe_stored());
+    assert!(error.to_string().contains("only 65536 bytes of it were read"), "{error}");
+}
