@@ -15,6 +15,7 @@ use progenitor_client::{ClientHooks, ClientInfo, OperationInfo};
 use serde_json::Value;
 
 use crate::api;
+use crate::decode::lenient;
 use crate::error::{
     BoxError, ConfigError, ErrorKind, READ_BODY, RawResponse, TransportError, innermost,
 };
@@ -152,7 +153,17 @@ impl Caller {
                 (read(response).await, None)
             }
             Err(api::Error::InvalidResponsePayload(body, error)) => {
-                (watch.response(body, None, on_response), Some(error))
+                let mut rate_limit = RateLimit::default();
+                let observe = |status, headers: &_| {
+                    rate_limit = on_response(status, headers);
+                    rate_limit
+                };
+                let response = watch.response(body, None, observe);
+                if let Some(read) = lenient(&response.body) {
+                    let (record, created) = R::read(read);
+                    return Ok(Stored { record, created, rate_limit });
+                }
+                (response, Some(error))
             }
             Err(api::Error::ResponseBodyError(error)) => {
                 (watch.response(Bytes::new(), Some(reason(error)), on_response), None)

@@ -1,5 +1,6 @@
 //! Reads values of responses that serde alone would reject or read slowly. Generated types call it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -63,6 +64,49 @@ where
 {
     let value = Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).unwrap_or_default())
+}
+
+/// Reads JSON that the API may send although its contract does not say so: halves of surrogate pairs, which
+/// JavaScript leaves when it cuts a text, and nothing where a record has no value.
+pub(crate) fn lenient<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    let mut json: Value = serde_json::from_slice(&without_surrogates(json)).ok()?;
+    let parts = json.as_object_mut()?;
+    for record in parts.values_mut().filter_map(Value::as_object_mut) {
+        record.retain(|_, value| !value.is_null());
+        if let Some(tags) = record.get_mut("tags").and_then(Value::as_object_mut) {
+            tags.retain(|_, value| !value.is_null());
+        }
+    }
+    // `meta` without `created` is as good as none.
+    parts.retain(|_, part| part.as_object().is_none_or(|part| !part.is_empty()));
+    serde_json::from_value(json).ok()
+}
+
+/// JSON with U+FFFD in the place of each half of a surrogate pair, which serde_json rejects.
+pub(crate) fn without_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
+    let mut fixed: Option<Vec<u8>> = None;
+    let mut at = 0;
+    while at < json.len() {
+        if json[at] != b'\\' {
+            at += 1;
+            continue;
+        }
+        match (escaped(json, at), escaped(json, at + 6)) {
+            (Some(0xD800..0xDC00), Some(0xDC00..0xE000)) => at += 12,
+            (Some(0xD800..0xE000), _) => {
+                fixed.get_or_insert_with(|| json.to_vec())[at + 2..at + 6].copy_from_slice(b"fffd");
+                at += 6;
+            }
+            _ => at += 2,
+        }
+    }
+    fixed.map_or(Cow::Borrowed(json), Cow::Owned)
+}
+
+/// The code unit of an escape like `\u00e9`.
+fn escaped(json: &[u8], at: usize) -> Option<u16> {
+    let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 /// The date of a text like `2026-08-19T10:00:00.250Z`.
@@ -143,5 +187,20 @@ mod tests {
             dates += usize::from(usual(&text).is_some());
         }
         assert!((10_000..20_000).contains(&dates), "{dates}");
+    }
+
+    #[test]
+    fn halves_of_surrogate_pairs_are_replaced() {
+        let cases = [
+            (r#""Ann \ud83d\ude00""#, r#""Ann \ud83d\ude00""#),
+            (r#""Ann \ud83d""#, r#""Ann \ufffd""#),
+            (r#""Ann \ude00 \uD83D\ud83d\ude00""#, r#""Ann \ufffd \ufffd\ud83d\ude00""#),
+            (r#""no escape: \\ud83d \\\ud83d""#, r#""no escape: \\ud83d \\\ufffd""#),
+            (r#""\ud83"#, r#""\ud83"#),
+            ("\\", "\\"),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(without_surrogates(json.as_bytes()), expected.as_bytes(), "{json}");
+        }
     }
 }

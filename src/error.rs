@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::api::types::{ErrorAnswer, ErrorType};
+use crate::decode::without_surrogates;
 use crate::headers::requested_wait;
 use crate::redaction::{OneLine, Secrets, without_values};
 use crate::validate::Violation;
@@ -436,7 +437,7 @@ impl ErrorKind {
         let RawResponse { status, headers, body, broken } = response;
         let failed = status.is_client_error() || status.is_server_error();
         if failed
-            && let Ok(mut error) = serde_json::from_slice(&body)
+            && let Ok(mut error) = serde_json::from_slice(&without_surrogates(&body))
             && let Some(error) = ApiError::read(status, &headers, secrets.hide_in_json(&mut error))
         {
             return Self::Api(Box::new(error));

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api;
+use crate::decode::without_surrogates;
 use crate::error::{Error, ErrorKind};
 use crate::generated::Operation;
 use crate::validate::{Path, Rule, Violation, check, shorten};
@@ -34,7 +35,7 @@ pub trait GetOrCreate: Serialize + DeserializeOwned + Send + Sync {
     #[doc(hidden)]
     const OPERATION: &'static Operation;
     #[doc(hidden)]
-    type Response: Send;
+    type Response: DeserializeOwned + Send;
 
     /// Within what the record is looked up by its tags: its kind, and properties that the spec names.
     #[doc(hidden)]
@@ -122,9 +123,9 @@ macro_rules! record_methods {
 
 include!(concat!(env!("OUT_DIR"), "/records.rs"));
 
-/// Parses JSON.
+/// Parses JSON. Half a surrogate pair, which JavaScript can leave, is read as U+FFFD.
 pub(crate) fn parse(json: &[u8]) -> Result<Value, Error> {
-    serde_json::from_slice(json).map_err(|error| {
+    serde_json::from_slice(&without_surrogates(json)).map_err(|error| {
         let rule = Rule::Json { line: error.line(), column: error.column() };
         Error::unsent(ErrorKind::Invalid(vec![Violation::of(&Path::Root, rule)]))
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use botpress_messages::http::StatusCode;
 use botpress_messages::{
-    ApiError, Error, ErrorKind, ErrorType, NewMessage, ResponseError, Retry, content::Text,
+    ApiError, Error, ErrorKind, ErrorType, NewMessage, NewUser, ResponseError, Retry, content::Text,
 };
 use serde_json::json;
 use test_support::*;
@@ -570,4 +570,25 @@ async fn a_huge_error_is_read_only_in_part() {
     let ErrorKind::Response(response) = error.kind() else { panic!("{error:?}") };
     assert!(response.body_start.len() <= 1_000 && error.maybe_stored());
     assert!(error.to_string().contains("only 65536 bytes of it were read"), "{error}");
+}
+
+/// JavaScript cuts texts within a pair of surrogates, and later versions of the API may have null where others have
+/// nothing: all of that is stored, so it has to be read.
+#[tokio::test]
+async fn responses_with_halves_of_characters_and_nulls_are_read() {
+    let user = r#"{"id":"user_1","createdAt":"2026-08-19T10:00:00Z","updatedAt":"2026-08-19T10:00:00Z","tags":{"id":"1","gone":null},"name":"Ann \ud83d","properties":null,"attributes":null}"#;
+    let body = format!(r#"{{"user":{user},"meta":{{}}}}"#);
+    let (url, _) = script(vec![json_answer("200 OK", "RateLimit-Remaining: 7\r\n", &body)]).await;
+    let stored = once(&url).get_or_create(&NewUser::new().tag("id", "1")).await.unwrap();
+    assert_eq!(stored.record.name.as_deref(), Some("Ann \u{fffd}"));
+    assert_eq!((stored.record.tags.len(), stored.created), (1, None));
+    assert_eq!(stored.rate_limit.remaining, Some(7));
+
+    // An error with one is still an error of the API: nothing is stored.
+    let error = r#"{"type":"InvalidPayload","message":"not \udead"}"#;
+    let error = fails_with(json_answer("400 Bad Request", "", error)).await;
+    assert!(is_api(&error) && !error.maybe_stored(), "{error}");
+    // And so it is sent.
+    let user = NewUser::from_json(r#"{"tags":{"id":"1"},"name":"Ann \ud83d"}"#).unwrap();
+    assert_eq!(user.name.as_deref(), Some("Ann \u{fffd}"));
 }
