@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING,
+    USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
@@ -40,8 +41,9 @@ const CLEAR_TEXT: &str = "BP_DANGER_SEND_TOKEN_IN_CLEAR_TEXT_TO";
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// What the contract and HTTP leave to the client.
-const RESERVED: [HeaderName; 10] = [
+const RESERVED: [HeaderName; 11] = [
     ACCEPT,
+    ACCEPT_ENCODING,
     AUTHORIZATION,
     CONTENT_LENGTH,
     CONTENT_TYPE,
@@ -342,6 +344,8 @@ impl Builder {
         header_value("the token", token)?;
         headers
             .insert(AUTHORIZATION, secret(header_value("the token", &format!("{BEARER}{token}"))?));
+        // The client reads no compressed response.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         Ok(headers)
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -442,7 +442,11 @@ impl ErrorKind {
         {
             return Self::Api(Box::new(error));
         }
-        let cut = broken.is_some();
+        // Without a length, only the JSON shows that the body is cut off.
+        let has_length =
+            [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| headers.contains_key(name));
+        let ends_early = undecodable.as_ref().is_some_and(serde_json::Error::is_eof);
+        let cut = broken.is_some() || (ends_early && !has_length && !body.is_empty());
         let undecodable = undecodable.map(|error| without_values(&error).into());
         let start = &body[..body.len().min(READ_BODY)];
         let body = secrets.hide(&String::from_utf8_lossy(start), cut || start.len() < body.len());

@@ -71,6 +71,8 @@ struct Recent {
     accepted: f64,
     /// When this was counted.
     at: Option<Instant>,
+    /// Since when too few requests are accepted.
+    outage_since: Option<Instant>,
 }
 
 impl Default for Retry {
@@ -155,20 +157,28 @@ impl Recent {
         *self = self.aged(now);
         self.requests += 1.0;
         self.accepted += f64::from(u8::from(accepted));
+        // A burst of failures is no outage yet.
+        self.outage_since = (self.excess() > 0.0).then(|| self.outage_since.unwrap_or(now));
     }
 
     /// Whether a retry has to wait once more, for a random `draw` from 0 to 1.
     fn holds_back(&self, draw: f64, now: Instant) -> bool {
-        let Self { requests, accepted, .. } = self.aged(now);
-        let excess = requests - REQUESTS_PER_ACCEPTED * accepted - FREE_REQUESTS;
-        draw < excess / (requests + 1.0)
+        let aged = self.aged(now);
+        let lasts = aged.outage_since.map_or(Duration::ZERO, |since| now - since);
+        lasts >= MEMORY && draw < aged.excess() / (aged.requests + 1.0)
+    }
+
+    /// The requests beyond those that the accepted ones allow.
+    fn excess(&self) -> f64 {
+        self.requests - REQUESTS_PER_ACCEPTED * self.accepted - FREE_REQUESTS
     }
 
     /// The counts as they weigh now.
     fn aged(&self, now: Instant) -> Self {
         let age = self.at.map_or(Duration::ZERO, |at| now - at);
         let weight = (-age.as_secs_f64() / MEMORY.as_secs_f64()).exp();
-        Self { requests: self.requests * weight, accepted: self.accepted * weight, at: Some(now) }
+        let (requests, accepted) = (self.requests * weight, self.accepted * weight);
+        Self { requests, accepted, at: Some(now), outage_since: self.outage_since }
     }
 }
 
@@ -295,29 +305,31 @@ mod tests {
     fn retries_are_held_back_in_an_outage() {
         struct Case {
             name: &'static str,
+            /// Each second.
             accepted: u32,
             failed: u32,
-            /// In seconds.
-            age: u64,
-            /// The lowest draw that lets a retry start.
-            threshold: f64,
+            seconds: u64,
+            held_back: bool,
         }
         let cases = [
-            Case { name: "no requests", accepted: 0, failed: 0, age: 0, threshold: 0.0 },
-            Case { name: "few failures", accepted: 0, failed: 20, age: 0, threshold: 0.0 },
-            Case { name: "an outage", accepted: 0, failed: 99, age: 0, threshold: 0.79 },
-            Case { name: "half fail", accepted: 500, failed: 500, age: 0, threshold: 0.0 },
-            Case { name: "most fail", accepted: 100, failed: 899, age: 0, threshold: 0.779 },
-            Case { name: "an old outage", accepted: 0, failed: 99, age: 600, threshold: 0.0 },
+            Case { name: "no requests", accepted: 0, failed: 0, seconds: 300, held_back: false },
+            Case { name: "a burst", accepted: 0, failed: 2_000, seconds: 1, held_back: false },
+            Case { name: "a minute", accepted: 0, failed: 50, seconds: 60, held_back: false },
+            Case { name: "two minutes", accepted: 0, failed: 50, seconds: 130, held_back: true },
+            Case { name: "most fail", accepted: 1, failed: 9, seconds: 300, held_back: true },
+            Case { name: "half fail", accepted: 5, failed: 5, seconds: 300, held_back: false },
+            Case { name: "few", accepted: 0, failed: 1, seconds: 15, held_back: false },
         ];
-        let now = Instant::now();
-        for Case { name, accepted, failed, age, threshold } in cases {
-            let mut recent = Recent::default();
-            (0..accepted).for_each(|_| recent.count(true, now));
-            (0..failed).for_each(|_| recent.count(false, now));
-            let later = now + Duration::from_secs(age);
-            assert!(!recent.holds_back(threshold, later), "{name}");
-            assert!(threshold == 0.0 || recent.holds_back(threshold - 1e-9, later), "{name}");
+        let start = Instant::now();
+        for Case { name, accepted, failed, seconds, held_back } in cases {
+            let (mut recent, mut now) = (Recent::default(), start);
+            for _ in 0..seconds {
+                now += Duration::from_secs(1);
+                (0..accepted).for_each(|_| recent.count(true, now));
+                (0..failed).for_each(|_| recent.count(false, now));
+            }
+            assert_eq!(recent.holds_back(0.2, now), held_back, "{name}");
+            assert!(!recent.holds_back(0.2, now + Duration::from_secs(900)), "{name}: long ago");
         }
     }
 

@@ -589,3 +589,16 @@ async fn a_window_of_a_minute_is_waited_for() {
     assert!(matches!(error.kind(), ErrorKind::RateLimit(_)), "{error:?}");
     assert!(error.retry_after().unwrap() > Duration::from_secs(50), "{error:?}");
 }
+
+/// Without a length, a response that breaks off looks whole to HTTP.
+#[tokio::test(start_paused = true)]
+async fn a_response_without_length_that_is_cut_off_is_retried_if_tags_identify_the_message() {
+    let body = stored().to_string();
+    let cut = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}", &body[..body.len() / 2]);
+    let responses = || vec![cut.clone().into_bytes(), ok(&stored())];
+    let (url, _) = script(responses()).await;
+    assert_eq!(client(&url).get_or_create(&hello()).await.unwrap().created, Some(true));
+    let (url, _) = script(responses()).await;
+    let error = client(&url).get_or_create(&unidentified()).await.unwrap_err();
+    assert!(error.maybe_stored() && error.attempts() == 1 && !error.should_repeat(), "{error}");
+}

@@ -22,6 +22,7 @@ async fn a_request_carries_what_the_contract_names_and_no_more() {
     let agent = concat!("botpress-messages/", env!("CARGO_PKG_VERSION"));
     let base = [
         ("accept", "application/json"),
+        ("accept-encoding", "identity"),
         ("authorization", "Bearer bp_pat_5ecret"),
         ("content-type", "application/json"),
         ("user-agent", agent),
