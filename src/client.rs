@@ -72,9 +72,9 @@ impl Client {
         Self::builder().env().build()
     }
 
-    /// The settings of this client, for another bot, token or integration. What is built from them takes
-    /// turns with this client and ends with it. It uses the same connections and remembered ids, unless
-    /// it is told to connect or remember in another way, and counts a rate limit of its own.
+    /// The settings of this client, for another bot, token or integration. A client that is built from them
+    /// takes turns with this one and is closed with it. It uses the same connections and remembered ids, unless
+    /// their settings change, and has a rate limit of its own.
     ///
     /// ```
     /// # use botpress_messages::{Client, Error};

@@ -73,7 +73,7 @@ pub struct Error {
 ///         }
 ///         ErrorKind::Api(api) => match &api.type_ {
 ///             ErrorType::AlreadyExists => "another conversation has this message".to_owned(),
-///             other => format!("the API refused it: {other}"),
+///             other => format!("the API rejected it: {other}"),
 ///         },
 ///         _ if error.maybe_stored() => "ask again: the endpoint finds it".to_owned(),
 ///         _ => "try again later".to_owned(),
@@ -87,12 +87,11 @@ pub enum ErrorKind {
     Config(ConfigError),
     /// The request breaks the contract and was not sent; correct what each violation names.
     Invalid(Vec<Violation>),
-    /// The rate limit is used up, by what another call heard, for longer than this one may take: it
-    /// was not sent. This is how long.
+    /// The rate limit is used up, as another call learned, for longer than this one may take: it was not sent.
+    /// This is how long.
     RateLimit(Duration),
-    /// The call had too little time left for a first attempt: its deadline is too short, or another
-    /// call for the same record was under way for as long, or deliveries into the same conversation were,
-    /// or the calls of the delivery before it. It was not sent.
+    /// The call had too little time left for a first attempt: its deadline is too short, or other calls for the
+    /// same record or conversation were in flight for as long. It was not sent.
     Deadline,
     /// The client was [closed](crate::Client::close) before the first attempt. It was not sent.
     Closed,

@@ -22,30 +22,27 @@ const REQUESTS_PER_ACCEPTED: f64 = 2.0;
 /// Requests always allowed; a few failures are not evidence.
 const FREE_REQUESTS: f64 = 20.0;
 
-/// How a call that failed is repeated.
+/// When a call that failed is retried.
 ///
-/// A call is repeated where that is safe:
+/// A call is retried where that is safe:
 ///
-/// | what happened | is repeated |
+/// | what happened | is retried |
 /// | --- | --- |
 /// | it was not sent (no connection), or the server did not process it (429, 408, 425, a locked resource, HTTP/2's REFUSED_STREAM and GOAWAY) | always |
-/// | it may be stored (reset, timeout, 5xx, an answer that is cut off) | if the record is identified by its tags |
-/// | it was refused (any other 4xx), led elsewhere (3xx), or has a whole answer that is not the API's (200) | never |
+/// | it may be stored (reset, timeout, 5xx, a response that is cut off) | if tags identify the record |
+/// | it was rejected (any other 4xx), redirected (3xx), or has a whole response that is not the API's (200) | never |
 ///
-/// The repetition for an identified record finds the first one. From API version 1.80 on it then updates
-/// that record with the same values. If somebody else has changed it in between, a late repetition undoes
-/// that change.
+/// A retry for an identified record finds the first one. From API version 1.80 on it then updates that record
+/// with the same values. If somebody else has changed it in between, a late retry undoes that change.
 ///
-/// Before another attempt a call waits 0.1 to 0.2 seconds, then twice as long each time up to 4 to 8,
-/// and not less than the answer [asks for](crate::Error::retry_after). After an attempt that may have
-/// stored the record it waits at least 1 to 1.5 seconds, so that the server is done with it. An attempt
-/// starts only if it has a second left (less if the timeout or a quarter of the deadline is less); where
-/// no more can, the call ends at once.
+/// Before another attempt a call waits 0.1 to 0.2 seconds, then twice as long each time up to 4 to 8, and at
+/// least as long as the response [asks for](crate::Error::retry_after). After an attempt that may have stored the
+/// record it waits at least 1 to 1.2 seconds, so that the server can finish it. An attempt starts only if a second
+/// is left (less if the attempt timeout or a quarter of the deadline is less); otherwise the call ends at once.
 ///
-/// Clones of a client share what they know. Calls for the same record take turns. No more requests
-/// start than the rate limit's window has left. And when nearly nothing has succeeded for two minutes,
-/// most repetitions are left out, so that an outage is not made worse: each then waits another turn,
-/// which is no attempt.
+/// Clones of a client share what they know. Calls for the same record take turns. No more requests start than
+/// the rate limit's window has left; a window can take up to two minutes. When most requests have failed for two
+/// minutes, most retries wait longer, so that an outage is not made worse.
 #[must_use]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Retry {
@@ -84,19 +81,18 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// No repetition: every call is one attempt, though it may have to wait for the rate limit first.
+    /// No retries: every call is one attempt, which may have to wait for the rate limit first.
     pub fn off() -> Self {
         Self::default().max_attempts(1)
     }
 
-    /// How many attempts a call may make, the first one included; none is taken for one. Each is one
-    /// request at most.
+    /// The number of attempts of a call, with the first; zero counts as one. Each is at most one request.
     pub fn max_attempts(mut self, attempts: usize) -> Self {
         self.max_attempts = attempts.max(1);
         self
     }
 
-    /// How long a call may take, with all its attempts and waits. Zero leaves no time for an attempt.
+    /// The time for a call, with all its attempts and waits. Zero leaves no time for an attempt.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
