@@ -357,8 +357,8 @@ pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
             quote! {
                 fn check_content(
                     &self,
-                    path: &crate::validate::Path<'_>,
-                    found: &mut ::std::vec::Vec<crate::validate::Violation>,
+                    path: &crate::violation::Path<'_>,
+                    found: &mut ::std::vec::Vec<crate::violation::Violation>,
                 ) {
                     crate::message::check_content(&self.type_, &self.payload, path, found);
                 }

@@ -13,7 +13,7 @@ use crate::message::{object, parts};
 use crate::record::{
     GetOrCreate, check_record, hash_identity, is_identified, parse, read_at, valid,
 };
-use crate::validate::{Path, Rule, Violation};
+use crate::violation::{Path, Rule, Violation};
 
 /// A message for [`Client::deliver`](crate::Client::deliver), with what a webhook knows of its user and its
 /// conversation.

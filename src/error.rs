@@ -14,7 +14,7 @@ use crate::api::types::{ErrorAnswer, ErrorType};
 use crate::decode::without_surrogates;
 use crate::headers::requested_wait;
 use crate::redaction::{OneLine, Secrets, without_values};
-use crate::validate::Violation;
+use crate::violation::Violation;
 
 /// Statuses that by definition mean "not processed", whoever sent them.
 const UNPROCESSED: [StatusCode; 3] =

@@ -9,6 +9,7 @@ mod call;
 mod client;
 mod config;
 mod conversation;
+mod date;
 mod decode;
 mod deliver;
 mod delivery;
@@ -26,6 +27,7 @@ mod trace;
 mod turns;
 mod user;
 mod validate;
+mod violation;
 
 /// What a message can say, by type: each is one `Content`.
 pub mod content {
@@ -36,7 +38,8 @@ pub mod content {
 #[doc(hidden)]
 pub mod contract {
     pub use crate::generated::{OPERATIONS, Operation, Schema};
-    pub use crate::validate::{Path, check};
+    pub use crate::validate::check;
+    pub use crate::violation::Path;
 }
 
 #[doc(inline)]
@@ -52,7 +55,7 @@ pub use error::{ApiError, ConfigError, Error, ErrorKind, ResponseError, Transpor
 pub use headers::RateLimit;
 pub use record::GetOrCreate;
 pub use retry::Retry;
-pub use validate::{Rule, Violation};
+pub use violation::{Rule, Violation};
 
 // Their types stand in this API, so that users need these very versions.
 pub use {chrono, http, reqwest, serde_json};

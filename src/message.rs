@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value, json};
 
 use crate::api::types::{Content, Message, NewMessage, Schedule};
 use crate::error::{Error, ErrorKind};
-use crate::validate::{Path, Rule, Violation};
+use crate::violation::{Path, Rule, Violation};
 
 impl NewMessage {
     /// A message with a content that Botpress knows; [`content`](crate::content) lists them.

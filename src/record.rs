@@ -11,7 +11,8 @@ use crate::api;
 use crate::decode::without_surrogates;
 use crate::error::{Error, ErrorKind};
 use crate::generated::Operation;
-use crate::validate::{Path, Rule, Violation, check, shorten};
+use crate::validate::check;
+use crate::violation::{Path, Rule, Violation, shorten};
 
 /// A record to get or create: a [`NewMessage`](crate::NewMessage), a [`NewUser`](crate::NewUser) or a
 /// [`NewConversation`](crate::NewConversation). `build.rs` implements it for each operation that the spec marks

@@ -33,8 +33,8 @@ impl crate::record::GetOrCreate for crate::api::types::NewMessage {
     }
     fn check_content(
         &self,
-        path: &crate::validate::Path<'_>,
-        found: &mut ::std::vec::Vec<crate::validate::Violation>,
+        path: &crate::violation::Path<'_>,
+        found: &mut ::std::vec::Vec<crate::violation::Violation>,
     ) {
         crate::message::check_content(&self.type_, &self.payload, path, found);
     }
