@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::fault::{Fault, Faults, send};
 use super::log::{Answer, Log, News, Outcome};
 use super::refusal::{Refusal, refusal};
-use super::store::Store;
+use super::store::{Caller, Store, returned};
 use super::{Builder, lock};
 use botpress_messages::ErrorType;
 use botpress_messages::contract::{OPERATIONS, Operation};
@@ -94,9 +94,11 @@ pub(super) async fn answer(
 }
 
 /// What the API says of this outcome.
-fn usual(record: Option<&str>, outcome: &Outcome) -> Option<Answer> {
+fn usual(record: Option<&'static str>, outcome: &Outcome) -> Option<Answer> {
     let created = matches!(outcome, Outcome::Created { .. });
-    let body = json!({ (record?): outcome.stored()?, "meta": { "created": created } });
+    let record = record?;
+    let body =
+        json!({ (record): returned(record, outcome.stored()?), "meta": { "created": created } });
     Some(Answer::json(200, body))
 }
 
@@ -165,20 +167,20 @@ impl Endpoint {
             return Err(invalid(words.join(", ")));
         }
 
-        let bot_id = &self.settings.bot_id;
+        let caller = Caller { integration: &integration, bot_id: &self.settings.bot_id };
         let found = {
             let mut store = lock(&self.store);
             if self.settings.strict {
-                store.check_ids(&body, bot_id)?;
+                store.check_ids(operation, &body, caller.bot_id)?;
             }
-            let found = store.find(operation, &body, &integration);
+            let found = store.find(operation, &body, caller.integration);
             if gap.is_zero() {
-                return store.put(operation, found, body, &integration, bot_id);
+                return store.put(operation, found, body, caller);
             }
             found
         };
         tokio::time::sleep(gap).await;
-        lock(&self.store).put(operation, found, body, &integration, bot_id)
+        lock(&self.store).put(operation, found, body, caller)
     }
 
     /// Returns which integration calls.

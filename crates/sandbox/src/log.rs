@@ -163,6 +163,14 @@ impl fmt::Display for Request {
                 write!(f, " {}={}", plain(name), plain(&value.to_string()))?;
             }
         }
+        if let Some(schedule) = self.body["schedule"].as_object() {
+            for (name, value) in schedule {
+                write!(f, "; scheduled: {name} {}", plain(&value.to_string()))?;
+            }
+        }
+        if let Some(origin) = self.body["origin"].as_str() {
+            write!(f, "; origin: {}", plain(origin))?;
+        }
         if let Outcome::Found { changes, .. } = &self.outcome {
             for (index, change) in changes.iter().enumerate() {
                 let before = if index == 0 { "; changed" } else { "," };
