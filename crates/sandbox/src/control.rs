@@ -23,42 +23,50 @@ use tokio::sync::broadcast::error::RecvError;
 use super::endpoint::{Endpoint, answer, read};
 use super::fault::{Fault, Storm, milliseconds};
 use super::log::{Answer, KEPT, News, SECRET};
+use super::openapi;
 use super::refusal::{Refusal, refusal};
-use super::{Sandbox, lock};
+use super::{Builder, Sandbox, lock};
 use botpress_messages::ErrorType;
 
 /// The longest wait for a response to a request that the sandbox sends itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What stands under `/_sandbox`.
-pub(super) fn router() -> Router<Arc<Endpoint>> {
+/// Everything below `/_sandbox`.
+pub(super) fn router(settings: &Builder) -> Router<Arc<Endpoint>> {
     let list = |name: &'static str, record: &'static str| {
         get(async move |State(endpoint): State<Arc<Endpoint>>| {
             let records: Vec<_> = lock(&endpoint.store).all(record).cloned().collect();
             Json(json!({ name: records }))
         })
     };
-    Router::new()
+    let index = || get(async || Json(openapi::index()));
+    let hosts = Arc::<[String]>::from(settings.allowed_hosts.clone());
+    let guard = from_fn(move |request: Request, next: Next| guard(hosts.clone(), request, next));
+    let control = Router::new()
+        .route("/", index())
+        .route("/health", get(async || Json(json!({ "status": "ok" }))))
+        .route("/openapi.json", get(async || Json(openapi::document())))
         .route("/users", list("users", "user"))
         .route("/conversations", list("conversations", "conversation"))
         .route("/messages", list("messages", "message"))
         .route("/requests", get(requests))
         .route("/send", post(send))
-        .route("/settings", get(settings).patch(change))
+        .route("/settings", get(settings_now).patch(change))
         .route("/reset", post(reset))
         .route("/events", get(events))
         .fallback(async || refusal(404, ErrorType::ResourceNotFound, "there is nothing here"))
         .method_not_allowed_fallback(async || {
             refusal(405, ErrorType::MethodNotFound, "another method is needed")
-        })
-        .layer(from_fn(guard))
+        });
+    // A nested router has no path that ends in a slash.
+    Router::new().route("/_sandbox/", index()).nest("/_sandbox", control).layer(guard)
 }
 
 async fn requests(State(endpoint): State<Arc<Endpoint>>) -> Response {
     Json(json!({ "requests": endpoint.log.newest() })).into_response()
 }
 
-async fn settings(State(endpoint): State<Arc<Endpoint>>) -> Json<Settings> {
+async fn settings_now(State(endpoint): State<Arc<Endpoint>>) -> Json<Settings> {
     Json(Settings::of(&endpoint))
 }
 
@@ -337,25 +345,33 @@ fn state(endpoint: &Endpoint) -> Value {
     })
 }
 
-/// Keeps the pages of other origins out, which a browser would let in: their forms and scripts say an
+/// Keeps the pages of other origins out, which a browser would let in: their forms and scripts send an
 /// `Origin`, and a name of theirs that leads here has a dot.
-async fn guard(request: Request, next: Next) -> Response {
-    if !is_from_here(request.headers()) {
-        let message = "pages of other origins have no access";
-        return refusal(403, ErrorType::Forbidden, message).into_response();
+async fn guard(allowed: Arc<[String]>, request: Request, next: Next) -> Response {
+    match check_access(request.headers(), &allowed) {
+        Ok(()) => next.run(request).await,
+        Err(message) => refusal(403, ErrorType::Forbidden, message).into_response(),
     }
-    next.run(request).await
 }
 
-fn is_from_here(headers: &HeaderMap) -> bool {
+fn check_access(headers: &HeaderMap, allowed: &[String]) -> Result<(), String> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(host) = text(HOST) else { return false };
-    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let host = text(HOST).unwrap_or_default();
+    let authority = host.parse::<Authority>().map_err(|_| "the header host is missing or wrong")?;
     let name = authority.host();
-    let local = name.starts_with('[')
+    let is_local = name.starts_with('[')
         || name.parse::<std::net::Ipv4Addr>().is_ok()
         || !name.contains('.')
         || name.ends_with(".localhost");
-    let same = |origin: &str| origin.split_once("://").is_some_and(|(_, origin)| origin == host);
-    local && (!headers.contains_key(ORIGIN) || text(ORIGIN).is_some_and(same))
+    if !is_local && !allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(name)) {
+        return Err(format!(
+            "the host name {name:?} has no access: start the sandbox with --allow-host {name}, \
+             or with Builder::allow_host in Rust"
+        ));
+    }
+    let is_same = |origin: &str| origin.split_once("://").is_some_and(|(_, origin)| origin == host);
+    if headers.contains_key(ORIGIN) && !text(ORIGIN).is_some_and(is_same) {
+        return Err("pages of other origins have no access".into());
+    }
+    Ok(())
 }

@@ -62,6 +62,7 @@ mod control;
 mod endpoint;
 mod fault;
 mod log;
+mod openapi;
 mod page;
 mod refusal;
 mod store;
@@ -103,6 +104,7 @@ pub struct Builder {
     latency: Duration,
     lookup_gap: Duration,
     strict: bool,
+    allowed_hosts: Vec<String>,
     observer: Option<Observer>,
 }
 
@@ -135,6 +137,7 @@ impl Sandbox {
             latency: Duration::ZERO,
             lookup_gap: Duration::ZERO,
             strict: false,
+            allowed_hosts: Vec::new(),
             observer: None,
         }
     }
@@ -213,10 +216,18 @@ impl Builder {
         self
     }
 
-    /// Listens on this address; the default is the loopback of this machine. Whoever reaches it sees and
-    /// steers everything: only the endpoints ask for the token.
+    /// Listens on this address; the default is the loopback of this machine. Anyone who can reach it can see
+    /// and control everything: only the endpoints ask for the token.
     pub fn bind(mut self, address: impl Into<IpAddr>) -> Self {
         self.address = address.into();
+        self
+    }
+
+    /// Gives access to the control below `/_sandbox` under this host name too, such as
+    /// `host.docker.internal`. Without it, IP addresses, names without a dot and names below `localhost` have
+    /// access: a page of another origin could give itself any other name.
+    pub fn allow_host(mut self, name: impl Into<String>) -> Self {
+        self.allowed_hosts.push(name.into());
         self
     }
 
@@ -284,7 +295,7 @@ impl Builder {
         let endpoint = Arc::new(Endpoint::new(self, running));
         let router = Router::new()
             .route("/", get(page::page).fallback(answer))
-            .nest("/_sandbox", control::router())
+            .merge(control::router(&endpoint.settings))
             .fallback(answer)
             .with_state(Arc::clone(&endpoint));
         let stopped = endpoint.stopped();

@@ -1,6 +1,7 @@
 //! The sandbox as programs in other languages use it: a process of its own, its console, its control
 //! over HTTP.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -157,7 +158,8 @@ async fn pages_of_other_origins_have_no_access() {
         origin: Option<&'a str>,
         access: bool,
     }
-    let sandbox = Sandbox::start().await.unwrap();
+    let sandbox =
+        Sandbox::builder().allow_host("host.docker.internal").start().await.unwrap();
     let url = sandbox.url();
     let here = url.strip_prefix("http://").unwrap();
     let localhost = format!("localhost:{}", here.rsplit(':').next().unwrap());
@@ -170,6 +172,8 @@ async fn pages_of_other_origins_have_no_access() {
         Case { host: "[::1]:80", origin: None, access: true },
         Case { host: "sandbox:8080", origin: None, access: true },
         Case { host: "a.localhost", origin: None, access: true },
+        Case { host: "Host.docker.internal:8080", origin: None, access: true },
+        Case { host: "internal.docker.host", origin: None, access: false },
         Case { host: here, origin: Some(evil_url), access: false },
         Case { host: here, origin: Some("null"), access: false },
         Case { host: here, origin: Some(&localhost_url), access: false },
@@ -188,9 +192,42 @@ async fn pages_of_other_origins_have_no_access() {
             let answer = request.send().await.unwrap();
             assert_eq!(answer.status().is_success(), access, "{path}: {host} {origin:?}");
             if !access {
-                assert_eq!(json(answer).await["type"], "Forbidden");
+                let error = json(answer).await;
+                assert_eq!(error["type"], "Forbidden");
+                let flag = format!("--allow-host {}", host.split(':').next().unwrap());
+                let message = error["message"].as_str().unwrap();
+                assert!(origin.is_some() || message.contains(&flag), "{message}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn the_control_describes_itself() {
+    let sandbox = Sandbox::start().await.unwrap();
+    assert_eq!(show(&sandbox, "health").await, json!({ "status": "ok" }));
+    let index = show(&sandbox, "").await;
+    let without_slash = reqwest::get(sandbox.url() + "/_sandbox").await.unwrap();
+    assert_eq!(json(without_slash).await, index);
+    let named = |operation: &&Value| operation["path"] == "/_sandbox/users";
+    let users = index["operations"].as_array().unwrap().iter().find(named).unwrap();
+    assert_eq!((&users["method"], &index["name"]), (&json!("GET"), &json!("botpress-sandbox")));
+    assert!(users["summary"].as_str().unwrap().starts_with("The stored users"));
+
+    // In one file: every reference leads to something in it.
+    let document = show(&sandbox, "openapi.json").await;
+    let text = document.to_string();
+    let references: Vec<_> = text.split(r#""$ref":"#).skip(1).collect();
+    assert!(references.len() > 20);
+    for reference in references {
+        let reference = reference.split('"').nth(1).unwrap();
+        let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("{reference}"));
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+    for operation in index["operations"].as_array().unwrap() {
+        let path = operation["path"].as_str().unwrap().replace("/_sandbox", "");
+        let method = operation["method"].as_str().unwrap().to_lowercase();
+        assert!(document["paths"][path][method].is_object(), "{operation}");
     }
 }
 
@@ -272,9 +309,9 @@ async fn whoever_falls_behind_catches_up() {
     assert_eq!(state["requests"][249]["outcome"], "refused");
 }
 
-/// The sandbox in a process of its own.
+/// The sandbox in its own process.
 struct Console {
-    _child: Child,
+    child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     variables: Vec<(String, String)>,
 }
@@ -296,18 +333,96 @@ impl Console {
                 line.strip_prefix("export ").and_then(|l| l.split_once('='))
             {
                 variables.push((name.to_owned(), value.to_owned()));
+            } else if let Ok(json) = serde_json::from_str::<BTreeMap<String, String>>(&line) {
+                variables.extend(json);
             }
         }
-        Self { _child: child, lines, variables }
+        Self { child, lines, variables }
     }
 
     fn url(&self) -> &str {
-        &self.variables.iter().find(|(name, _)| name == "BP_API_URL").unwrap().1
+        self.variable("BP_API_URL")
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        &self.variables.iter().find(|(variable, _)| variable == name).unwrap().1
+    }
+
+    /// The next line as it is, or nothing at the end.
+    async fn whole_line(&mut self) -> Option<String> {
+        self.lines.next_line().await.unwrap()
+    }
+
+    /// A client with these settings.
+    fn client(&self) -> botpress_messages::Client {
+        let client = botpress_messages::Client::builder().base_url(self.url());
+        let client = client.token(self.variable("BP_TOKEN")).bot_id(self.variable("BP_BOT_ID"));
+        client.integration_id(self.variable("BP_INTEGRATION_ID")).build().unwrap()
+    }
+
+    #[cfg(unix)]
+    async fn signal(&mut self, signal: &str) -> Option<i32> {
+        let id = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+        self.child.wait().await.unwrap().code()
     }
 
     /// The next line, without its time.
     async fn line(&mut self) -> String {
         self.lines.next_line().await.unwrap().unwrap()[13..].trim_start().to_owned()
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn signals_end_the_program() {
+    for signal in ["-INT", "-TERM"] {
+        let mut console = Console::start(&["--bind", "localhost"]).await;
+        console.client().get_or_create(&hello()).await.unwrap();
+        assert_eq!(console.signal(signal).await, Some(0));
+        assert!(console.line().await.starts_with("message      created"));
+        let end = console.whole_line().await.unwrap();
+        assert_eq!(end, "Stopped. 1 messages were stored and are gone now.");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn quiet_prints_no_requests() {
+    let arguments = ["--quiet", "--token", "mine", "--bot-id", "my-bot"];
+    let mut console = Console::start(&arguments).await;
+    let named = (console.variable("BP_TOKEN"), console.variable("BP_BOT_ID"));
+    assert_eq!(named, ("mine", "my-bot"));
+    console.client().get_or_create(&hello()).await.unwrap();
+    assert_eq!(console.signal("-TERM").await, Some(0));
+    assert_eq!(console.whole_line().await, None);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn json_prints_each_request_as_it_is_listed() {
+    let mut console = Console::start(&["--json"]).await;
+    console.client().get_or_create(&hello()).await.unwrap();
+    let line: Value = serde_json::from_str(&console.whole_line().await.unwrap()).unwrap();
+    let listed = reqwest::get(format!("{}/_sandbox/requests", console.url())).await.unwrap();
+    assert_eq!(json(listed).await["requests"], json!([line]));
+    assert_eq!(console.signal("-TERM").await, Some(0));
+    assert_eq!(console.whole_line().await, None);
+}
+
+#[tokio::test]
+async fn invalid_arguments_are_rejected() {
+    let cases = [
+        (&["--requests-per-second", "0"][..], "0 is not in 1.."),
+        (&["--bind", "nowhere"], "must be an IP address or localhost"),
+        (&["--quiet", "--json"], "cannot be used with"),
+        (&["--storm", "7:2"], "between 0 and 1"),
+    ];
+    for (arguments, message) in cases {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_botpress-sandbox"));
+        let output = program.args(arguments).kill_on_drop(true).output().await.unwrap();
+        let report = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && report.contains(message), "{report}");
     }
 }
 

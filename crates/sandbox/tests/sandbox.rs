@@ -394,6 +394,26 @@ async fn a_hit_updates_tags_and_payload() {
     assert_eq!(answer.direction, Direction::Outgoing, "the bot itself wrote it");
 }
 
+/// The API takes a schedule, and does not return it.
+#[tokio::test]
+async fn schedule_and_origin_of_a_message_are_kept() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let later = std::time::Duration::from_secs(2);
+    let message = hello().schedule(later).origin(NewMessageOrigin::Synthetic);
+    client.get_or_create(&message).await.unwrap();
+    let request = sandbox.requests().pop().unwrap();
+    let stored = request.outcome.stored().unwrap();
+    assert_eq!((&stored["schedule"]["delay"], &stored["origin"]), (&json!(2000.0), &json!("synthetic")));
+    let returned = &request.answer.as_ref().unwrap().body["message"];
+    assert_eq!((&returned["schedule"], &returned["origin"]), (&Value::Null, &json!("synthetic")));
+    let line = request.to_string();
+    assert!(line.ends_with("; scheduled: delay 2000.0; origin: synthetic"), "{line}");
+    let listed = reqwest::get(sandbox.url() + "/_sandbox/messages").await.unwrap();
+    let listed: Value = serde_json::from_slice(&listed.bytes().await.unwrap()).unwrap();
+    assert_eq!(listed["messages"][0]["schedule"], stored["schedule"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_limits_the_requests_of_a_second() {
     let sandbox = Sandbox::builder().requests_per_second(3).start().await.unwrap();
