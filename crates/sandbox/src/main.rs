@@ -4,6 +4,7 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -46,6 +47,9 @@ struct Args {
     /// Reject messages of users and conversations that it did not create
     #[arg(long)]
     strict: bool,
+    /// The channels and tags that your integration declares, in YAML or JSON: other names are rejected
+    #[arg(long, value_name = "FILE")]
+    definition: Option<PathBuf>,
     /// Print no line for each request
     #[arg(long, conflicts_with = "json")]
     quiet: bool,
@@ -114,14 +118,27 @@ async fn serve(args: Args) -> Result<(), String> {
     if args.strict {
         sandbox = sandbox.strict();
     }
+    match &args.definition {
+        Some(path) => {
+            let text = std::fs::read_to_string(path);
+            let defined = text.and_then(|text| sandbox.definition(&text));
+            sandbox = defined.map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+        None => eprintln!(
+            "warning: every channel and tag is accepted; the API accepts only those that the integration \
+             declares (--definition)"
+        ),
+    }
     if !quiet {
         sandbox = sandbox.on_request(move |request| {
             let as_json = || serde_json::to_string(request).unwrap_or_default();
             print(&if json { as_json() } else { request.to_string() });
         });
     }
-    let sandbox =
-        sandbox.start().await.map_err(|e| format!("cannot listen on port {port} of {bind}: {e}"))?;
+    let sandbox = sandbox
+        .start()
+        .await
+        .map_err(|e| format!("cannot listen on port {port} of {bind}: {e}"))?;
     let url = sandbox.url();
     if json {
         let variables = variables(url).map(|(name, value)| (name.to_owned(), Value::from(value)));

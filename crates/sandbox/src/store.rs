@@ -132,12 +132,10 @@ impl Store {
         rows.map(|row| &row.record)
     }
 
-    pub(super) fn delete(&mut self, id: &str) {
-        for table in self.tables.values_mut() {
-            if let Some(number) = table.by_id.remove(id) {
-                table.rows.remove(&number);
-            }
-        }
+    /// Deletes the record with this id. Whether there was one.
+    pub(super) fn delete(&mut self, id: &str) -> bool {
+        let delete = |table: &mut Table| table.rows.remove(&table.by_id.remove(id)?);
+        self.tables.values_mut().find_map(delete).is_some()
     }
 
     /// Rejects a body that names a record that is not stored. The bot is a user as well.
@@ -333,7 +331,8 @@ mod tests {
         };
         let (mut store, caller) = (Store::default(), Caller { integration: "i", bot_id: "b" });
         let mut get_or_create = |queue: &str| {
-            let body = json!({ "queue": queue, "tags": { "id": "1" }, "discriminateByTags": ["id"] });
+            let body =
+                json!({ "queue": queue, "tags": { "id": "1" }, "discriminateByTags": ["id"] });
             let found = store.find(&ticket, &body, caller.integration);
             store.put(&ticket, found, body, caller).ok()
         };

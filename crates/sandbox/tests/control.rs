@@ -85,13 +85,19 @@ async fn settings_can_be_changed() {
     let sandbox = Sandbox::builder().requests_per_second(5).start().await.unwrap();
     let http = Client::new();
     let start = show(&sandbox, "settings").await;
-    let none = json!(
-        { "faults": [], "storm": null, "latencyMilliseconds": 0, "requestsPerSecond": 5 }
-    );
+    let none = json!({
+        "faults": [], "targetedFaults": [], "storm": null, "latencyMilliseconds": 0,
+        "lookupGapMilliseconds": 0, "requestsPerSecond": 5, "strict": false,
+    });
     assert_eq!(start, none);
     let every_fault = r#"{"faults":[null,{"reset":{"stored":true}},{"late":60000},{"silence":{"stored":false}},
         {"page":{"status":502,"stored":true}},{"error":{"status":599,"stored":true}},"truncated",{"limited":1}]}"#;
+    let targets = r#"{"targetedFaults":[{"fault":"truncated","always":false},
+        {"fault":{"late":1},"record":"user","tags":{"id":"1"},"text":"Hi","always":true}]}"#;
     let good = [
+        targets,
+        r#"{"targetedFaults":[],"strict":true,"lookupGapMilliseconds":60000}"#,
+        r#"{"strict":false,"lookupGapMilliseconds":0}"#,
         r#"{"storm":{"seed":9007199254740991,"probability":1}}"#,
         r#"{"storm":null,"requestsPerSecond":null}"#,
         r#"{"latencyMilliseconds":60000}"#,
@@ -112,34 +118,49 @@ async fn settings_can_be_changed() {
     }
     let bad = [
         ("{", "EOF"),
-        ("[]", "object"),
+        ("[]", "settings must be an object"),
         (r#"{"limit":1}"#, "unknown field `limit`"),
-        (r#"{"latencyMilliseconds":null}"#, "null"),
-        (r#"{"latencyMilliseconds":60001}"#, "at most 60000"),
-        (r#"{"requestsPerSecond":-1}"#, "-1"),
-        (r#"{"storm":[1,0.5]}"#, "object"),
-        (r#"{"storm":{"seed":1,"probability":1.1}}"#, "between 0 and 1"),
-        (r#"{"storm":{"seed":9007199254740992,"probability":1}}"#, "seed"),
-        (r#"{"faults":[{"reset":[true]}]}"#, "object"),
-        (r#"{"faults":[{"page":{"status":199,"stored":true}}]}"#, "status"),
-        (r#"{"faults":[{"late":60001}]}"#, "late"),
-        (r#"{"faults":["thunder"]}"#, "thunder"),
+        (r#"{"latencyMilliseconds":null}"#, "latencyMilliseconds: invalid type: null"),
+        (r#"{"latencyMilliseconds":60001}"#, "latencyMilliseconds must be at most 60000"),
+        (r#"{"lookupGapMilliseconds":60001}"#, "lookupGapMilliseconds must be at most 60000"),
+        (r#"{"strict":1}"#, "strict: invalid type"),
+        (r#"{"requestsPerSecond":-1}"#, "requestsPerSecond: invalid value: integer `-1`"),
+        (r#"{"storm":[1,0.5]}"#, "storm must have an object"),
+        (r#"{"storm":{"seed":1,"probability":1.1}}"#, "storm.probability must be between 0 and 1"),
+        (r#"{"storm":{"seed":9007199254740992,"probability":1}}"#, "storm.seed"),
+        (r#"{"faults":[{"reset":[true]}]}"#, "faults must have an object"),
+        (r#"{"faults":[null,{"page":{"status":199,"stored":true}}]}"#, "faults[1]: the status"),
+        (r#"{"faults":[{"late":60001}]}"#, "faults[0].late must be at most 60000"),
+        (r#"{"faults":["thunder"]}"#, "faults[0]: unknown variant `thunder`"),
+        (r#"{"targetedFaults":[{}]}"#, "targetedFaults[0]: missing field `fault`"),
+        (
+            r#"{"targetedFaults":[{"fault":"truncated","record":"bot"}]}"#,
+            "targetedFaults[0].record must be one of message, user, conversation",
+        ),
     ];
     for (settings, why) in bad {
         let (status, answer) = change(&http, &sandbox, settings).await;
-        assert!(status == 400 && answer["message"].as_str().unwrap().contains(why), "{answer}");
+        assert!(
+            status == 400 && answer["message"].as_str().unwrap().contains(why),
+            "{answer}, {why}"
+        );
     }
     assert_eq!(show(&sandbox, "settings").await, expected, "a refusal changes nothing");
 
     // They do what they say, and go with a reset.
     let client = sandbox.client().retry(Retry::off()).build().unwrap();
-    let faults = r#"{"requestsPerSecond":0,"latencyMilliseconds":0}"#;
+    let faults = r#"{"requestsPerSecond":0,"latencyMilliseconds":0,"strict":true}"#;
     assert_eq!(change(&http, &sandbox, faults).await.0, 200);
     assert!(client.get_or_create(&hello()).await.unwrap_err().is_rate_limited());
+    assert_eq!(show(&sandbox, "requests").await["rejectedByLimit"], 1);
+    change(&http, &sandbox, r#"{"requestsPerSecond":null}"#).await;
+    let client = sandbox.client().retry(Retry::off()).build().unwrap();
+    let error = client.get_or_create(&hello()).await.unwrap_err().to_string();
+    assert!(error.contains("ReferenceNotFound"), "{error}");
     let reset = http.post(sandbox.url() + "/_sandbox/reset").send().await.unwrap();
     assert_eq!(reset.status(), 204);
     assert_eq!(show(&sandbox, "settings").await, start);
-    assert_eq!(show(&sandbox, "requests").await, json!({ "requests": [] }));
+    assert_eq!(show(&sandbox, "requests").await, json!({ "requests": [], "rejectedByLimit": 0 }));
     let client = sandbox.client().retry(Retry::off()).build().unwrap();
     change(&http, &sandbox, r#"{"storm":{"seed":1,"probability":1}}"#).await;
     assert!(client.get_or_create(&hello()).await.is_err());
@@ -158,8 +179,7 @@ async fn pages_of_other_origins_have_no_access() {
         origin: Option<&'a str>,
         access: bool,
     }
-    let sandbox =
-        Sandbox::builder().allow_host("host.docker.internal").start().await.unwrap();
+    let sandbox = Sandbox::builder().allow_host("host.docker.internal").start().await.unwrap();
     let url = sandbox.url();
     let here = url.strip_prefix("http://").unwrap();
     let localhost = format!("localhost:{}", here.rsplit(':').next().unwrap());
@@ -199,6 +219,69 @@ async fn pages_of_other_origins_have_no_access() {
                 assert!(origin.is_some() || message.contains(&flag), "{message}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_record_can_be_deleted() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let user = client.get_or_create(&NewUser::new().tag("id", "1")).await.unwrap().record;
+    let mut events = Events::of(&sandbox).await;
+    assert_eq!(events.next().await.unwrap().1["users"][0]["id"], user.id);
+    let url = format!("{}/_sandbox/records/{}", sandbox.url(), user.id);
+    let delete = async || Client::new().delete(&url).send().await.unwrap();
+    assert_eq!(delete().await.status(), 204);
+    assert!(sandbox.users().is_empty());
+    let (name, state) = events.next().await.unwrap();
+    assert_eq!((&*name, &state["users"]), ("state", &json!([])));
+    let again = delete().await;
+    assert_eq!(again.status(), 404);
+    assert!(json(again).await["message"].as_str().unwrap().contains(&user.id));
+    let again = client.get_or_create(&NewUser::new().tag("id", "1")).await.unwrap();
+    assert_eq!(again.created, Some(true));
+}
+
+#[tokio::test]
+async fn requests_can_be_filtered() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().retry(Retry::off()).build().unwrap();
+    client.get_or_create(&NewUser::new().name("Ann").tag("id", "1")).await.unwrap();
+    client.get_or_create(&NewUser::new().name("Bob").tag("id", "2")).await.unwrap();
+    client.get_or_create(&hello()).await.unwrap();
+    client.get_or_create(&hello()).await.unwrap();
+    sandbox.fail_next([Some(Fault::Limited(0))]);
+    client.get_or_create(&hello()).await.unwrap_err();
+    let cases = [
+        ("record=user", &[1, 2][..]),
+        ("tag=id%3D1", &[1, 3, 4, 5]),
+        ("tag=id%3D1&record=message", &[3, 4, 5]),
+        ("outcome=found", &[4]),
+        ("outcome=failed&after=4", &[5]),
+        ("text=Bo", &[2]),
+        ("after=3", &[4, 5]),
+        ("text=nobody", &[]),
+    ];
+    for (query, numbers) in cases {
+        let found = show(&sandbox, &format!("requests?{query}")).await;
+        let found = found["requests"].as_array().unwrap();
+        let found: Vec<_> =
+            found.iter().map(|request| request["number"].as_u64().unwrap()).collect();
+        assert_eq!(found, numbers, "{query}");
+    }
+    let bad = [
+        ("record=bot", "record must be one of message, user, conversation"),
+        ("outcome=lost", "outcome must be one of"),
+        ("tag=id", "tag must be"),
+        ("after=x", "after: invalid digit"),
+        ("kind=user", "kind: there is no such filter"),
+    ];
+    for (query, why) in bad {
+        let error = show(&sandbox, &format!("requests?{query}")).await;
+        assert!(
+            error["code"] == 400 && error["message"].as_str().unwrap().contains(why),
+            "{error}"
+        );
     }
 }
 
@@ -410,6 +493,29 @@ async fn json_prints_each_request_as_it_is_listed() {
     assert_eq!(console.whole_line().await, None);
 }
 
+/// The file of the README.
+#[tokio::test]
+async fn a_definition_file_declares_names() {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let text = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("integration.yaml");
+    std::fs::write(&path, text).unwrap();
+    let console = Console::start(&["--definition", path.to_str().unwrap()]).await;
+    let client = console.client();
+    client.get_or_create(&NewConversation::new("dm").tag("id", "C")).await.unwrap();
+    let error = client.get_or_create(&NewConversation::new("mail").tag("id", "C")).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("no channel \"mail\" is declared"), "{error}");
+
+    std::fs::write(&path, "tags:\n  messages: [id]\n").unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_botpress-sandbox"));
+    let output = program.arg("--definition").arg(&path).kill_on_drop(true).output().await.unwrap();
+    let report = String::from_utf8(output.stderr).unwrap();
+    let why = "integration.yaml: tags.messages: there is no such record, only message, user";
+    assert!(!output.status.success() && report.contains(why), "{report}");
+}
+
 #[tokio::test]
 async fn invalid_arguments_are_rejected() {
     let cases = [
@@ -436,7 +542,8 @@ async fn curl_drives_it() {
     if !is_there("curl").await {
         return skipped("curl_drives_it", "no curl");
     }
-    let arguments = "--strict --latency 1 --storm 7:0 --requests-per-second 900 --bind 0.0.0.0";
+    let arguments =
+        "--strict --latency 1 --lookup-gap 2 --storm 7:0 --requests-per-second 900 --bind 0.0.0.0";
     let mut console = Console::start(&arguments.split(' ').collect::<Vec<_>>()).await;
     let url = console.url().to_owned();
     assert!(url.starts_with("http://127.0.0.1:"), "{url}");
@@ -456,9 +563,10 @@ async fn curl_drives_it() {
     let control = format!("{url}/_sandbox/settings");
     let settings: Value = serde_json::from_str(&curl(&[&control]).await).unwrap();
     let storm = json!({ "seed": 7, "probability": 0.0 });
-    let expected = json!(
-        { "faults": [], "storm": storm, "latencyMilliseconds": 1, "requestsPerSecond": 900 }
-    );
+    let expected = json!({
+        "faults": [], "targetedFaults": [], "storm": storm, "latencyMilliseconds": 1,
+        "lookupGapMilliseconds": 2, "requestsPerSecond": 900, "strict": true,
+    });
     assert_eq!(settings, expected);
 
     post("user", json!({ "tags": { "id": "1" } })).await;
