@@ -51,7 +51,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     definition: Option<PathBuf>,
     /// Print no line for each request
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     quiet: bool,
     /// Print JSON: a line with the settings of a client, then a line for each request, as /_sandbox/requests
     /// lists it

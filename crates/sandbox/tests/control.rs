@@ -472,13 +472,15 @@ async fn signals_end_the_program() {
 #[cfg(unix)]
 #[tokio::test]
 async fn quiet_prints_no_requests() {
-    let arguments = ["--quiet", "--token", "mine", "--bot-id", "my-bot"];
-    let mut console = Console::start(&arguments).await;
-    let named = (console.variable("BP_TOKEN"), console.variable("BP_BOT_ID"));
-    assert_eq!(named, ("mine", "my-bot"));
-    console.client().get_or_create(&hello()).await.unwrap();
-    assert_eq!(console.signal("-TERM").await, Some(0));
-    assert_eq!(console.whole_line().await, None);
+    for form in [&[][..], &["--json"]] {
+        let arguments = ["--quiet", "--token", "mine", "--bot-id", "my-bot"];
+        let mut console = Console::start(&[&arguments, form].concat()).await;
+        let named = (console.variable("BP_TOKEN"), console.variable("BP_BOT_ID"));
+        assert_eq!(named, ("mine", "my-bot"));
+        console.client().get_or_create(&hello()).await.unwrap();
+        assert_eq!(console.signal("-TERM").await, Some(0));
+        assert_eq!(console.whole_line().await, None);
+    }
 }
 
 #[cfg(unix)]
@@ -521,7 +523,6 @@ async fn invalid_arguments_are_rejected() {
     let cases = [
         (&["--requests-per-second", "0"][..], "0 is not in 1.."),
         (&["--bind", "nowhere"], "must be an IP address or localhost"),
-        (&["--quiet", "--json"], "cannot be used with"),
         (&["--storm", "7:2"], "between 0 and 1"),
     ];
     for (arguments, message) in cases {
@@ -603,4 +604,51 @@ async fn the_vendors_client_drives_it() {
     node.arg("tests/vendor.mjs").arg(folder).envs(console.variables.iter().cloned());
     let output = node.output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The example of the README in this language, in a file.
+fn example_of_readme(language: &str, folder: &Path, name: &str) {
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let text = readme.split(&format!("```{language}\n")).nth(1).unwrap();
+    std::fs::write(folder.join(name), text.split("```").next().unwrap()).unwrap();
+}
+
+/// Runs a program for which the sandbox is installed. Returns what it printed.
+async fn run_beside_sandbox(folder: &Path, command: &[&str]) -> String {
+    let mut folders =
+        vec![Path::new(env!("CARGO_BIN_EXE_botpress-sandbox")).parent().unwrap().into()];
+    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+    let path = std::env::join_paths(folders).unwrap();
+    let mut program = Command::new(command[0]);
+    program.args(&command[1..]).current_dir(folder).env("PATH", path).env("NO_PROXY", "127.0.0.1");
+    let output = program.kill_on_drop(true).output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+#[tokio::test]
+async fn the_example_for_node_runs() {
+    let has_tests = Command::new("node").args(["--test", "--version"]).output().await;
+    if !has_tests.is_ok_and(|output| output.status.success()) {
+        return skipped("the_example_for_node_runs", "no Node with node:test");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    example_of_readme("js", folder.path(), "example.test.mjs");
+    let command = ["node", "--test", "--test-reporter=tap", "example.test.mjs"];
+    let printed = run_beside_sandbox(folder.path(), &command).await;
+    assert!(printed.contains("# pass 1"), "{printed}");
+}
+
+#[tokio::test]
+async fn the_example_for_pytest_runs() {
+    let has_pytest = Command::new("python3").args(["-m", "pytest", "--version"]).output().await;
+    if !has_pytest.is_ok_and(|output| output.status.success()) {
+        return skipped("the_example_for_pytest_runs", "no python3 with pytest");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    example_of_readme("python", folder.path(), "test_example.py");
+    let command = ["python3", "-m", "pytest", "-p", "no:cacheprovider", "test_example.py"];
+    let printed = run_beside_sandbox(folder.path(), &command).await;
+    assert!(printed.contains("1 passed"), "{printed}");
 }

@@ -592,6 +592,17 @@ async fn faults_can_be_for_certain_requests() {
     client.get_or_create(&hello()).await.unwrap();
 }
 
+/// As the README shows it.
+#[tokio::test(start_paused = true)]
+async fn paused_time_skips_waits() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    sandbox.fail_next([Some(Fault::Limited(20))]);
+    let start = tokio::time::Instant::now();
+    client.get_or_create(&NewUser::new().tag("id", "1")).await.unwrap();
+    assert!(start.elapsed().as_secs() >= 20);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_test_can_wait_for_messages() {
     let sandbox = Sandbox::start().await.unwrap();
