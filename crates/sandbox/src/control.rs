@@ -16,12 +16,12 @@ use futures_util::{StreamExt, stream};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, StatusCode};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::endpoint::{Behavior, Endpoint, answer, read};
-use super::fault::{Fault, Storm, TargetedFault, has_text, milliseconds};
+use super::fault::{Fault, Storm, TargetedFault, given, has_text, milliseconds};
 use super::log::{self, Answer, KEPT, News, SECRET};
 use super::openapi;
 use super::refusal::{Refusal, refusal};
@@ -96,9 +96,13 @@ impl Filter {
     const OUTCOMES: [&str; 5] = ["open", "created", "found", "refused", "failed"];
 
     fn read(query: &str) -> Result<Self, String> {
-        let mut filter = Self::default();
+        let (mut filter, mut names) = (Self::default(), Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let value = value.into_owned();
+            if names.contains(&name) {
+                return Err(format!("{name} must be given once"));
+            }
+            names.push(name.clone());
             match &*name {
                 "record" => filter.record = Some(known_record("record", value)?),
                 "outcome" if Self::OUTCOMES.contains(&&*value) => filter.outcome = Some(value),
@@ -113,6 +117,7 @@ impl Filter {
                 "text" => filter.text = Some(value),
                 "after" => {
                     filter.after = value.parse().map_err(|e| format!("after: {e}"))?;
+                    at_most("after", filter.after, JAVASCRIPT_MAX)?;
                 }
                 other => return Err(format!("{other}: there is no such filter")),
             }
@@ -324,11 +329,6 @@ struct Patch {
     requests_per_second: Option<Option<u64>>,
     #[serde(default, deserialize_with = "given")]
     strict: Option<bool>,
-}
-
-/// Distinguishes an explicit `null` from a missing field.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(value).map(Some)
 }
 
 impl Patch {

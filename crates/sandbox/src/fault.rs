@@ -11,7 +11,7 @@ use axum::response::Response;
 use futures_util::Stream;
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, RETRY_AFTER};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::Builder;
@@ -75,11 +75,11 @@ pub enum Fault {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TargetedFault {
     pub(super) fault: Fault,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub(super) record: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tags: BTreeMap<String, String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(default)]
     always: bool,
@@ -214,6 +214,13 @@ impl fmt::Display for Fault {
 
 pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Distinguishes an explicit `null` from a missing field.
+pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 /// A time as JSON has it.

@@ -132,6 +132,10 @@ async fn settings_can_be_changed() {
         (r#"{"faults":[null,{"page":{"status":199,"stored":true}}]}"#, "faults[1]: the status"),
         (r#"{"faults":[{"late":60001}]}"#, "faults[0].late must be at most 60000"),
         (r#"{"faults":["thunder"]}"#, "faults[0]: unknown variant `thunder`"),
+        (
+            r#"{"targetedFaults":[{"fault":"truncated","text":null}]}"#,
+            "targetedFaults[0].text: invalid type: null",
+        ),
         (r#"{"targetedFaults":[{}]}"#, "targetedFaults[0]: missing field `fault`"),
         (
             r#"{"targetedFaults":[{"fault":"truncated","record":"bot"}]}"#,
@@ -274,6 +278,8 @@ async fn requests_can_be_filtered() {
         ("outcome=lost", "outcome must be one of"),
         ("tag=id", "tag must be"),
         ("after=x", "after: invalid digit"),
+        ("after=9007199254740992", "after must be at most 9007199254740991"),
+        ("record=user&record=message", "record must be given once"),
         ("kind=user", "kind: there is no such filter"),
     ];
     for (query, why) in bad {
