@@ -128,7 +128,9 @@ impl Failure {
 fn reason(error: &Error, kind: &str) -> String {
     let what = match error.kind() {
         ErrorKind::Invalid(violations) => {
-            let rule = |violation: &Violation| format!("{} {}", violation.path, violation.rule);
+            let rule = |Violation { path, rule, .. }: &Violation| {
+                format!("{} {rule}", if path.is_empty() { "the line" } else { path })
+            };
             violations.first().map_or_else(|| kind.to_owned(), rule)
         }
         ErrorKind::Api(e) => format!("{} {}", e.status.as_u16(), e.type_),

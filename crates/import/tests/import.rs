@@ -618,16 +618,17 @@ async fn account_error(status: u16) -> (String, tokio::task::JoinHandle<()>) {
 async fn the_summary_groups_reasons() {
     let sandbox = Sandbox::start().await.unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
-    let bad = "{}\n{}\n";
+    let bad = "{}\n{}\n{\n";
     std::fs::write(file.path(), line(1, 1) + bad + &line(2, 1) + &line(3, 1)).unwrap();
     sandbox.fail_next([None, Some(Fault::Error { status: 409, stored: false })]);
     let arguments = ["--concurrency", "1", file.path().to_str().unwrap()];
     let output = import(&sandbox.url(), Sandbox::TOKEN, &arguments).output().unwrap();
     let report = String::from_utf8(output.stderr).unwrap();
     for part in [
-        "2 stored (2 created, 0 found), 3 not stored",
+        "2 stored (2 created, 0 found), 4 not stored",
+        "  1 because of: the line must be JSON, but is not at line 1 column 1 (line 4: ",
         "  2 because of: /conversationId is required (line 2: ",
-        "  1 because of: message: 409 AlreadyExists (line 4: ",
+        "  1 because of: message: 409 AlreadyExists (line 5: ",
     ] {
         assert!(report.contains(part), "{part}: {report}");
     }
