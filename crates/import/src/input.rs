@@ -4,12 +4,19 @@ use std::io;
 use std::path::Path;
 use std::pin::Pin;
 
-use botpress_messages::{Delivery, Error};
+use botpress_messages::{Delivery, Error, Rule};
 use futures::{Stream, StreamExt, stream};
+use serde_json::Value;
 use tokio::fs::File;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader, stdin};
 
 use crate::output::Failure;
+
+/// No body that the endpoint takes comes near this, so memory stays bounded by lines of this length.
+const LONGEST_LINE: usize = 8 << 20;
+/// The name of a user in a line. It identifies nothing, so it can be shortened.
+const NAME: &str = "/user/name";
+const UTF_16: &str = "the input is UTF-16, and must be UTF-8: iconv -f UTF-16 -t UTF-8 OLD >NEW";
 
 /// A line that is not blank.
 pub struct Line {
@@ -22,39 +29,71 @@ pub struct Line {
     pub conversation: Option<u64>,
 }
 
-/// The delivery that a line describes.
-pub fn parse(text: &[u8]) -> Result<Delivery, Error> {
+/// The delivery that a line describes, with a name that is not too long if it is to be shortened.
+pub fn parse(text: &[u8], shorten_names: bool) -> Result<Delivery, Error> {
     // Some programs put a byte order mark before the first line.
-    Delivery::from_json(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text))
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let error = match Delivery::from_json(text) {
+        Ok(delivery) => return Ok(delivery),
+        Err(error) => error,
+    };
+    let Some(longest) = longest_name(&error).filter(|_| shorten_names) else { return Err(error) };
+    let Ok(mut line) = serde_json::from_slice::<Value>(text) else { return Err(error) };
+    if let Some(Value::String(name)) = line.pointer_mut(NAME) {
+        *name = name.chars().take(longest).collect();
+    }
+    Delivery::from_json(line.to_string())
+}
+
+/// The number of characters that a name is allowed to have, if a name is too long.
+pub fn longest_name(error: &Error) -> Option<usize> {
+    error.violations().iter().find_map(|violation| match violation.rule {
+        Rule::MaxLength(longest) if violation.path == NAME => Some(longest),
+        _ => None,
+    })
 }
 
 pub struct Input {
     reader: Pin<Box<dyn AsyncBufRead + Send>>,
     /// The size of a file. What is none, such as a pipe, may never end.
     pub size: Option<u64>,
+    /// Whether names that are too long are shortened.
+    shorten_names: bool,
 }
 
 impl Input {
-    pub async fn open(path: &Path) -> Result<Self, String> {
+    pub async fn open(path: &Path, shorten_names: bool) -> Result<Self, String> {
         if path == Path::new("-") {
-            return Ok(Self { reader: Box::pin(BufReader::new(stdin())), size: None });
+            let reader = Box::pin(BufReader::new(stdin()));
+            return Ok(Self { reader, size: None, shorten_names });
         }
         let at = |error: io::Error| format!("{}: {error}", path.display());
         let file = File::open(path).await.map_err(at)?;
         let metadata = file.metadata().await.map_err(at)?;
+        if metadata.is_dir() {
+            let path = path.display();
+            return Err(format!(
+                "{path} is a directory: name a file, or send all of its files with \
+                 `cat {path}/*.ndjson | botpress-import -`"
+            ));
+        }
         let size = metadata.is_file().then_some(metadata.len());
-        Ok(Self { reader: Box::pin(BufReader::new(file)), size })
+        Ok(Self { reader: Box::pin(BufReader::new(file)), size, shorten_names })
     }
 
     /// Its lines; after one that cannot be read there are no more.
     pub fn lines(self) -> impl Stream<Item = Line> {
         let lines = stream::unfold((Some(self), 0), async |(input, mut number)| {
-            let mut input = input?;
+            let mut input: Self = input?;
+            let shorten_names = input.shorten_names;
             let mut size = 0;
             loop {
                 number += 1;
                 let (text, rest) = match input.next_line(&mut size).await {
                     Ok(None) => return None,
+                    Ok(Some(line)) if number == 1 && is_utf_16(&line) => {
+                        (Err(Failure::invalid(UTF_16.into(), None)), None)
+                    }
                     Ok(Some(line)) if line.trim_ascii().is_empty() => continue,
                     Ok(Some(line)) if line.len() > LONGEST_LINE => {
                         let failure = format!("the line is longer than {LONGEST_LINE} bytes");
@@ -67,7 +106,7 @@ impl Input {
                     }
                 };
                 // The text is kept, not the delivery: that would take several times the memory.
-                let delivery = text.as_ref().ok().and_then(|text| parse(text).ok());
+                let delivery = text.as_ref().ok().and_then(|text| parse(text, shorten_names).ok());
                 let conversation = delivery.and_then(|delivery| delivery.ordering_key());
                 return Some((Line { number, size, text, conversation }, (rest, number)));
             }
@@ -96,5 +135,7 @@ impl Input {
     }
 }
 
-/// No body that the endpoint takes comes near this, so memory stays bounded by lines of this length.
-const LONGEST_LINE: usize = 8 << 20;
+/// Whether a text begins like UTF-16: with its byte order mark, or with an ASCII character of two bytes.
+fn is_utf_16(text: &[u8]) -> bool {
+    matches!(text, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..])
+}

@@ -1,9 +1,9 @@
-//! Delivers recorded messages: a message a line in, a result a line out.
+//! Delivers recorded messages: one message per line in, one result per line out.
 //!
 //!     botpress-import [--concurrency N] [--failed FILE] FILE
 //!
-//! A line is a request body in the endpoint's JSON form. It may hold a `user` and a `conversation` in the
-//! place of their ids, as `Client::deliver` takes them: a backlog from another system knows no ids.
+//! A line is a request body in the endpoint's JSON form. It can have a `user` and a `conversation` instead of
+//! their ids, as `Client::deliver` takes them: a backlog from another system has no ids.
 
 mod input;
 mod output;
@@ -12,7 +12,7 @@ mod queue;
 mod signals;
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::process::exit;
@@ -25,38 +25,43 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_blocking, unconstrained};
 
 use input::{Input, Line, parse};
-use output::{Failed, Failure, Summary, report, writer};
+use output::{Failed, Failure, Obstacle, Summary, remove_empty, report, writer};
 use progress::Progress;
 use queue::Queue;
 
 /// Delivers recorded messages: each line of FILE is a request body in the endpoint's JSON form.
 ///
-/// In the place of `userId` and `conversationId` it may hold what identifies them, and they are found or
-/// created first: `"user":{"tags":{"id":"U05"}}` and
-/// `"conversation":{"channel":"channel","tags":{"id":"C05"}}`.
+/// Instead of `userId` and `conversationId`, it can have what identifies them. They are found or created
+/// first: `"user":{"tags":{"id":"U05"}}` and `"conversation":{"channel":"channel","tags":{"id":"C05"}}`.
 ///
-/// Prints a JSON line for each as it finishes. The messages of a conversation are sent one after the
-/// other, in the order of the file. Credentials come from BP_TOKEN, BP_BOT_ID, BP_INTEGRATION_ID and
-/// BP_API_URL; if the API refuses them, the import ends. An interrupt ends it too, once the messages
-/// under way are reported; a second one leaves at once.
+/// Prints a JSON line for each as it finishes. The messages of a conversation are sent one at a time, in the
+/// order of the file. Credentials come from BP_TOKEN, BP_BOT_ID, BP_INTEGRATION_ID and BP_API_URL. The import
+/// ends if the API rejects them, if the host cannot be reached, or on Ctrl-C, once the messages in flight are
+/// reported. A second Ctrl-C quits at once.
 #[derive(Parser)]
 #[command(
     version,
     after_help = "\
 Exit codes:
-  0  all messages are stored
-  1  some message is not stored, or not known to be, or was not tried
-  2  none could be tried, or the API refuses the credentials
-130  a second interrupt (143: SIGTERM)"
+  0  all messages are stored, or valid
+  1  some message is not stored, not known to be, not valid, or was not tried
+  2  none could be tried, or the API rejects the credentials, or the host cannot be reached
+130  a second Ctrl-C (143: SIGTERM)"
 )]
 struct Args {
-    /// How many messages are under way at once
+    /// How many messages are in flight at once
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: u16,
     /// A new file for the lines to import again: those that failed, unless sending them again could
     /// store a message twice, and those that were not tried
     #[arg(long, value_name = "FILE")]
     failed: Option<PathBuf>,
+    /// Check the lines, and send nothing. It takes no credentials
+    #[arg(long, conflicts_with = "failed")]
+    check: bool,
+    /// Shorten names of users that are longer than the contract allows. A name identifies nothing
+    #[arg(long)]
+    shorten_names: bool,
     /// The file to read; `-` is the standard input
     file: PathBuf,
 }
@@ -64,19 +69,26 @@ struct Args {
 #[tokio::main]
 async fn main() {
     let args = Args::parse();
-    let signals = signals::watch().unwrap_or_else(|error| give_up(error));
+    if args.check {
+        exit(check(&args).await);
+    }
     let client = Client::from_env().unwrap_or_else(|error| give_up(error));
-    let input = Input::open(&args.file).await.unwrap_or_else(|error| give_up(error));
+    let input = Input::open(&args.file, args.shorten_names).await;
+    let input = input.unwrap_or_else(|error| give_up(error));
     let failed =
         args.failed.map(|path| Failed::create(path).unwrap_or_else(|error| give_up(error)));
+    let path = failed.as_ref().map(|failed| failed.path().to_owned());
+    let cleanup = move || path.iter().for_each(|path| remove_empty(path));
+    let signals = signals::watch(cleanup).unwrap_or_else(|error| give_up(error));
     let progress = Progress::start(input.size);
     let (results, writer) = writer(progress.clone());
     let mut import = Import {
         concurrency: args.concurrency.into(),
+        shorten_names: args.shorten_names,
         endless: input.size.is_none(),
         queue: Queue::default(),
         summary: Summary::default(),
-        refusals: Vec::new(),
+        streak: None,
         stop: None,
         told: None,
         client,
@@ -94,6 +106,32 @@ async fn main() {
     exit(code)
 }
 
+/// Reports the lines that are not valid. Returns the exit code.
+async fn check(args: &Args) -> i32 {
+    let input = Input::open(&args.file, args.shorten_names).await;
+    let input = input.unwrap_or_else(|error| give_up(error));
+    let mut lines = pin!(input.lines());
+    let (mut summary, mut valid) = (Summary::default(), 0);
+    while let Some(Line { number, text, .. }) = lines.next().await {
+        let parsed = text.and_then(|text| {
+            let parsed = parse(&text, args.shorten_names);
+            parsed.map_err(|error| Failure::new(error, false, text))
+        });
+        match parsed {
+            Ok(_) => valid += 1,
+            Err(failure) => {
+                let result = Err(failure);
+                summary.count(number, &result);
+                if let Err(error) = writeln!(io::stdout(), "{}", report(number, &result)) {
+                    give_up(format_args!("no result can be written: {error}"));
+                }
+            }
+        }
+    }
+    summary.print_checked(valid);
+    i32::from(!summary.all_stored())
+}
+
 fn give_up(cause: impl Display) -> ! {
     eprintln!("error: {cause}");
     exit(2)
@@ -102,6 +140,7 @@ fn give_up(cause: impl Display) -> ! {
 struct Import {
     client: Client,
     concurrency: usize,
+    shorten_names: bool,
     /// The input is not a file, so it may have no end.
     endless: bool,
     queue: Queue,
@@ -109,8 +148,8 @@ struct Import {
     progress: Progress,
     signals: watch::Receiver<Option<&'static str>>,
     summary: Summary,
-    /// In which words the API refused the credentials since a message was stored.
-    refusals: Vec<String>,
+    /// What the newest lines failed of, or what ended the import.
+    streak: Option<Streak>,
     stop: Option<Stop>,
     told: Option<JoinHandle<()>>,
 }
@@ -119,15 +158,19 @@ struct Import {
 #[derive(Clone, Copy, PartialEq)]
 enum Stop {
     Signal,
-    /// The API refuses the credentials.
-    Refused,
+    /// All lines would fail.
+    Obstacle,
     /// Nobody takes the results, or no line that failed can be kept.
     Unwritable,
 }
 
-/// So many refusals in a row mean the credentials. Fewer may mean a conversation that they do not
-/// reach: an import that ended there could never be resumed behind it.
-const REFUSALS: usize = 3;
+/// Lines in a row that failed of the same.
+struct Streak {
+    obstacle: Obstacle,
+    count: usize,
+    /// The error of the newest one.
+    message: String,
+}
 
 impl Import {
     /// Sends the lines and passes their results on, until all are sent or something stops it.
@@ -136,7 +179,7 @@ impl Import {
         mut lines: Pin<&mut impl Stream<Item = Line>>,
         results: mpsc::Sender<String>,
     ) {
-        let client = self.client.clone();
+        let (client, shorten_names) = (self.client.clone(), self.shorten_names);
         let mut signals = self.signals.clone();
         let mut under_way = FuturesUnordered::new();
         let mut all_read = false;
@@ -154,7 +197,7 @@ impl Import {
                 // With the place of its result: what is under way never waits for one.
                 place = results.reserve(), if starts => match place {
                     Ok(place) => {
-                        let line = self.queue.pop().map(|line| deliver(&client, line));
+                        let line = self.queue.pop().map(|line| deliver(&client, line, shorten_names));
                         under_way.extend(line.map(|line| line.map(|done| (done, place))));
                     }
                     Err(_) => self.stop(Stop::Unwritable, "no result can be written"),
@@ -165,7 +208,7 @@ impl Import {
                 },
                 Ok(name) = signals.wait_for(Option::is_some), if goes_on => {
                     let name = name.unwrap_or_default();
-                    self.stop(Stop::Signal, &format!("{name} (again to leave at once)"));
+                    self.stop(Stop::Signal, &format!("{name} (press Ctrl-C again to quit now)"));
                 }
             }
         }
@@ -175,23 +218,40 @@ impl Import {
     fn finish(&mut self, done: Done) -> String {
         let report = report(done.number, &done.result);
         self.queue.finished(done.conversation);
-        self.summary.count(&done.result);
+        self.summary.count(done.number, &done.result);
         self.progress.count(done.result.is_ok(), done.size);
         match done.result {
-            Ok(_) => self.refusals.clear(),
+            // What ended the import stays known.
+            Ok(_) if self.stop == Some(Stop::Obstacle) => {}
+            Ok(_) => self.streak = None,
             Err(failure) => {
                 if let Some(line) = &failure.again {
                     self.keep(line);
                 }
-                if failure.refused {
-                    self.refusals.push(failure.message);
-                }
+                self.note(failure);
             }
         }
-        if self.refusals.len() >= REFUSALS {
-            self.stop(Stop::Refused, "the API refuses the credentials");
-        }
         report
+    }
+
+    /// Stops the import if enough lines in a row have failed of the same.
+    fn note(&mut self, failure: Failure) {
+        if self.stop == Some(Stop::Obstacle) {
+            return;
+        }
+        let Some(obstacle) = failure.obstacle else {
+            // A line that was not sent says nothing.
+            if !failure.is_invalid() {
+                self.streak = None;
+            }
+            return;
+        };
+        let before = self.streak.take().filter(|streak| streak.obstacle == obstacle);
+        let count = before.map_or(0, |streak| streak.count) + 1;
+        self.streak = Some(Streak { obstacle, count, message: failure.message });
+        if count >= obstacle.most() {
+            self.stop(Stop::Obstacle, obstacle.cause());
+        }
     }
 
     fn stop(&mut self, stop: Stop, cause: &str) {
@@ -201,7 +261,7 @@ impl Import {
             let (progress, cause) = (self.progress.clone(), cause.to_owned());
             // In another thread, for who reads this may be slow as well.
             self.told = Some(spawn_blocking(move || {
-                progress.suspend(|| eprintln!("{cause}: waiting for the messages under way"));
+                progress.suspend(|| eprintln!("{cause}: waiting for the messages in flight"));
             }));
         }
     }
@@ -249,7 +309,7 @@ impl Import {
 
     /// Nobody asked to end, so an input that may have no end is taken to have one.
     fn waits_for_rest(&self) -> bool {
-        self.endless && matches!(self.stop, Some(Stop::Refused | Stop::Unwritable))
+        self.endless && matches!(self.stop, Some(Stop::Obstacle | Stop::Unwritable))
     }
 
     fn keep_line(&mut self, line: Line) {
@@ -259,7 +319,7 @@ impl Import {
         }
     }
 
-    /// Tells how it went, and returns the exit code.
+    /// Reports the outcome, and returns the exit code.
     async fn conclude(self, untried: usize, written: io::Result<()>) -> i32 {
         self.progress.finish();
         if let Some(told) = self.told {
@@ -276,13 +336,14 @@ impl Import {
         if let Err(error) = &written {
             eprintln!("error: no result can be written: {error}");
         }
-        if let Some(failed) = self.failed {
-            failed.close();
+        if let Some(failed) = &self.failed {
+            remove_empty(failed.path());
         }
-        let refused = self.stop == Some(Stop::Refused) || self.summary.stored == 0;
-        match self.refusals.last().filter(|_| refused) {
-            Some(refusal) => {
-                eprintln!("error: {refusal}");
+        let is_blocked = self.stop == Some(Stop::Obstacle) || self.summary.stored == 0;
+        match self.streak.filter(|_| is_blocked) {
+            Some(Streak { obstacle, message, .. }) => {
+                eprintln!("error: {message}");
+                eprintln!("{}: {}, then import again", obstacle.cause(), obstacle.advice());
                 2
             }
             None if self.stop.is_none() && written.is_ok() && self.summary.all_stored() => 0,
@@ -299,20 +360,99 @@ struct Done {
     result: Result<Stored<Message>, Failure>,
 }
 
-async fn deliver(client: &Client, line: Line) -> Done {
+async fn deliver(client: &Client, line: Line, shorten_names: bool) -> Done {
     let Line { number, size, text, conversation } = line;
     let result = match text {
-        Ok(text) => send(client, text).await,
+        Ok(text) => send(client, text, shorten_names).await,
         Err(failure) => Err(failure),
     };
     Done { number, size, conversation, result }
 }
 
-async fn send(client: &Client, line: Vec<u8>) -> Result<Stored<Message>, Failure> {
-    let delivery = match parse(&line) {
+async fn send(
+    client: &Client,
+    line: Vec<u8>,
+    shorten_names: bool,
+) -> Result<Stored<Message>, Failure> {
+    let delivery = match parse(&line, shorten_names) {
         Ok(delivery) => delivery,
         Err(error) => return Err(Failure::new(error, false, line)),
     };
     let is_identified = delivery.is_identified();
     client.deliver(&delivery).await.map_err(|error| Failure::new(error, is_identified, line))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use test_support::{builder, time_for_sockets};
+
+    use super::*;
+
+    fn import(client: Client) -> Import {
+        Import {
+            concurrency: 4,
+            shorten_names: false,
+            endless: false,
+            queue: Queue::default(),
+            summary: Summary::default(),
+            streak: None,
+            stop: None,
+            told: None,
+            client,
+            failed: None,
+            progress: Progress::start(None),
+            signals: watch::channel(None).1,
+        }
+    }
+
+    fn line(number: usize, text: &str) -> Line {
+        Line { number, size: 0, text: Ok(text.into()), conversation: Some(number as u64) }
+    }
+
+    /// Each line is tried for as long as a call takes: the clock is paused.
+    #[tokio::test(start_paused = true)]
+    async fn an_unreachable_host_ends_the_import() {
+        // Nobody listens on a port that was free just now.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        time_for_sockets();
+        let mut import = import(builder(&url).build().unwrap());
+        let text = serde_json::to_string(&test_support::hello()).unwrap();
+        let lines = stream::iter((1..=100).map(|number| line(number, &text))).fuse();
+        let (sender, mut results) = mpsc::channel(1_000);
+        import.deliver(pin!(lines), sender).await;
+        assert!(import.stop == Some(Stop::Obstacle));
+        let streak = import.streak.as_ref().unwrap();
+        assert_eq!(streak.obstacle, Obstacle::Host);
+        assert!(streak.message.contains("Connection refused"), "{}", streak.message);
+        let mut count = 0;
+        while results.recv().await.is_some() {
+            count += 1;
+        }
+        assert!((10..20).contains(&count), "{count}");
+        assert_eq!(import.conclude(0, Ok(())).await, 2);
+    }
+
+    #[tokio::test]
+    async fn only_failures_in_a_row_end_the_import() {
+        use botpress_messages::{Error, ErrorKind, TransportError};
+        let mut import = import(builder("http://127.0.0.1:1").build().unwrap());
+        let unreachable = |sent| {
+            let cause = TransportError::new("refused", sent);
+            Failure::new(Error::new(ErrorKind::Transport(cause)), true, Vec::new())
+        };
+        for _ in 0..9 {
+            import.note(unreachable(false));
+            import.note(Failure::invalid("a line that is not sent".into(), None));
+        }
+        import.note(unreachable(true));
+        for _ in 0..9 {
+            import.note(unreachable(false));
+        }
+        assert!(import.stop.is_none(), "a request that left reached the host");
+        import.note(unreachable(false));
+        assert!(import.stop == Some(Stop::Obstacle));
+    }
 }

@@ -1,15 +1,24 @@
 //! What is told of each line, and of all of them.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::{fmt, fs};
 
-use botpress_messages::{Error, ErrorKind, Message, Stored};
+use botpress_messages::{Error, ErrorKind, ErrorType, Message, Stored, Violation};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::input::longest_name;
 use crate::progress::Progress;
+
+/// How many results can wait for a slow reader. A line is not sent without a place for its result.
+const RESULTS: usize = 256;
+/// How many reasons the summary tells apart.
+const REASONS: usize = 20;
+/// Errors that are about the account.
+const ACCOUNT: [ErrorType; 2] = [ErrorType::PaymentRequired, ErrorType::QuotaExceeded];
 
 /// Why a line's message is not stored, or not known to be.
 #[derive(Serialize)]
@@ -17,17 +26,76 @@ pub struct Failure {
     kind: &'static str,
     pub message: String,
     pub maybe_stored: bool,
-    /// The API, not a gateway, does not accept the token, or not for this bot.
+    /// What the line has in common with others that failed.
     #[serde(skip)]
-    pub refused: bool,
+    reason: String,
+    /// Why other lines would fail as well.
+    #[serde(skip)]
+    pub obstacle: Option<Obstacle>,
     /// The line, if it can be imported again without harm.
     #[serde(skip)]
     pub again: Option<Vec<u8>>,
 }
 
+/// Something that is about no line of its own. After several failures in a row, the import ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Obstacle {
+    /// The API, not a gateway, rejects the token, or rejects it for this bot.
+    Credentials,
+    /// The plan or the quota of the workspace is used up.
+    Account,
+    /// No connection to the host came about.
+    Host,
+}
+
+impl Obstacle {
+    fn of(error: &Error) -> Option<Self> {
+        match error.kind() {
+            _ if error.is_auth() => Some(Self::Credentials),
+            ErrorKind::Api(e) if ACCOUNT.contains(&e.type_) => Some(Self::Account),
+            // Nothing left, in any attempt.
+            ErrorKind::Transport(_) if !error.maybe_stored() => Some(Self::Host),
+            _ => None,
+        }
+    }
+
+    /// The number of failures in a row that mean it. Fewer may be about a conversation that the credentials
+    /// do not reach: an import that ended there could never be resumed behind it.
+    pub fn most(self) -> usize {
+        match self {
+            Self::Credentials | Self::Account => 3,
+            Self::Host => 10,
+        }
+    }
+
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::Credentials => "the API rejects the credentials",
+            Self::Account => "a quota or the plan of the workspace is used up",
+            Self::Host => "the host cannot be reached",
+        }
+    }
+
+    /// What to do about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Credentials => "correct BP_TOKEN, BP_BOT_ID or BP_INTEGRATION_ID",
+            Self::Account => {
+                "raise the quota or the plan of the workspace, or wait for its renewal"
+            }
+            Self::Host => "check the network, the proxy and BP_API_URL",
+        }
+    }
+}
+
 impl Failure {
     pub fn invalid(message: String, line: Option<Vec<u8>>) -> Self {
-        Self { kind: "invalid", message, maybe_stored: false, refused: false, again: line }
+        let reason = "invalid".to_owned();
+        Self { kind: "invalid", message, maybe_stored: false, reason, obstacle: None, again: line }
+    }
+
+    pub fn is_invalid(&self) -> bool {
+        self.kind == "invalid"
     }
 
     pub fn new(error: Error, is_identified: bool, line: Vec<u8>) -> Self {
@@ -41,13 +109,37 @@ impl Failure {
         };
         let maybe_stored = error.maybe_stored();
         let harmless = !maybe_stored || is_identified;
+        let mut message = error.to_string();
+        if longest_name(&error).is_some() {
+            message += "; --shorten-names shortens the name, which identifies nothing";
+        }
         Self {
             kind,
-            message: error.to_string(),
+            message,
             maybe_stored,
-            refused: error.is_auth(),
+            reason: reason(&error, kind),
+            obstacle: Obstacle::of(&error),
             again: harmless.then_some(line),
         }
+    }
+}
+
+/// What is the same in the errors of several lines.
+fn reason(error: &Error, kind: &str) -> String {
+    let what = match error.kind() {
+        ErrorKind::Invalid(violations) => {
+            let rule = |Violation { path, rule, .. }: &Violation| {
+                format!("{} {rule}", if path.is_empty() { "the line" } else { path })
+            };
+            violations.first().map_or_else(|| kind.to_owned(), rule)
+        }
+        ErrorKind::Api(e) => format!("{} {}", e.status.as_u16(), e.type_),
+        ErrorKind::Response(e) => format!("{} not from the API", e.status.as_u16()),
+        _ => kind.to_owned(),
+    };
+    match error.step() {
+        Some(step) => format!("{step}: {what}"),
+        None => what,
     }
 }
 
@@ -68,9 +160,6 @@ pub fn report(line: usize, result: &Result<Stored<Message>, Failure>) -> String 
     };
     serde_json::to_string(&report).expect("all keys are strings")
 }
-
-/// So many results may wait for a slow reader. A line is not sent without a place for its result.
-const RESULTS: usize = 256;
 
 /// Writes results in a thread of its own: whoever reads them may be slow, and the messages under way
 /// must not wait for that. The thread ends when the sender is dropped or nothing can be written.
@@ -104,6 +193,11 @@ impl Failed {
     pub fn create(path: PathBuf) -> Result<Self, String> {
         match fs::File::create_new(&path) {
             Ok(file) => Ok(Self { file, path }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(format!(
+                "{0} exists already, perhaps from an earlier import: import {0} first, or name another \
+                 file with --failed",
+                path.display()
+            )),
             Err(error) => Err(format!("{}: {error}", path.display())),
         }
     }
@@ -112,11 +206,15 @@ impl Failed {
         self.file.write_all(&[line, b"\n"].concat())
     }
 
-    /// Removes an empty file: it would only be in the way of the next import.
-    pub fn close(self) {
-        if self.file.metadata().is_ok_and(|file| file.len() == 0) {
-            let _ = fs::remove_file(self.path);
-        }
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Removes a file that is empty: it would only be in the way of the next import.
+pub fn remove_empty(path: &Path) {
+    if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+        let _ = fs::remove_file(path);
     }
 }
 
@@ -133,19 +231,39 @@ pub struct Summary {
     pub stored: usize,
     not_stored: usize,
     maybe_stored: usize,
+    reasons: BTreeMap<String, Reason>,
+}
+
+/// The lines that failed for one reason.
+struct Reason {
+    count: usize,
+    /// The first of them, and its error.
+    line: usize,
+    message: String,
 }
 
 impl Summary {
-    pub fn count(&mut self, result: &Result<Stored<Message>, Failure>) {
+    pub fn count(&mut self, line: usize, result: &Result<Stored<Message>, Failure>) {
         match result {
             Ok(Stored { created, .. }) => {
                 self.stored += 1;
                 self.created += usize::from(*created == Some(true));
                 self.found += usize::from(*created == Some(false));
             }
-            Err(Failure { maybe_stored: true, .. }) => self.maybe_stored += 1,
-            Err(Failure { maybe_stored: false, .. }) => self.not_stored += 1,
+            Err(failure) => {
+                self.maybe_stored += usize::from(failure.maybe_stored);
+                self.not_stored += usize::from(!failure.maybe_stored);
+                self.note(line, failure);
+            }
         }
+    }
+
+    fn note(&mut self, line: usize, failure: &Failure) {
+        let is_known = self.reasons.contains_key(&failure.reason);
+        let reason =
+            if is_known || self.reasons.len() < REASONS { &failure.reason } else { "other" };
+        let first = || Reason { count: 0, line, message: failure.message.clone() };
+        self.reasons.entry(reason.to_owned()).or_insert_with(first).count += 1;
     }
 
     pub fn all_stored(&self) -> bool {
@@ -153,9 +271,22 @@ impl Summary {
     }
 
     pub fn print(&self) {
-        let Self { created, found, stored, not_stored, maybe_stored } = self;
+        let Self { created, found, stored, not_stored, maybe_stored, .. } = self;
         eprintln!(
             "{stored} stored ({created} created, {found} found), {not_stored} not stored, {maybe_stored} unknown"
         );
+        self.print_reasons();
+    }
+
+    /// The summary of an import that only checks.
+    pub fn print_checked(&self, valid: usize) {
+        eprintln!("{valid} valid, {} not valid", self.not_stored);
+        self.print_reasons();
+    }
+
+    fn print_reasons(&self) {
+        for (reason, Reason { count, line, message }) in &self.reasons {
+            eprintln!("  {count} because of: {reason} (line {line}: {message})");
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! The bar on standard error, if that is a terminal: how far the import is, and what it waits for.
+//! How far the import is, and what it waits for: a bar on standard error, or lines if that is no terminal.
 
 use std::fmt::{Debug, Write};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,9 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+/// How often a line reports the progress where there is no terminal.
+const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Only the bar's own thread draws. The others leave the figures here, so that a terminal that stands
 /// still holds none of them up.
@@ -24,6 +27,8 @@ pub struct Progress {
 struct Figures {
     stored: AtomicUsize,
     failed: AtomicUsize,
+    /// The bytes of the input that are done.
+    size: AtomicU64,
     /// Why some call waits before its next attempt.
     cause: Mutex<String>,
 }
@@ -34,6 +39,7 @@ impl Progress {
         let figures = Arc::<Figures>::default();
         let progress = Self { bar: ProgressBar::no_length(), figures: Arc::clone(&figures) };
         if progress.bar.is_hidden() {
+            tokio::spawn(report(figures, size, |line| eprintln!("{line}")));
             return progress;
         }
         let template = match size {
@@ -72,6 +78,7 @@ impl Progress {
     pub fn count(&self, stored: bool, size: u64) {
         let count = if stored { &self.figures.stored } else { &self.figures.failed };
         count.fetch_add(1, Ordering::Relaxed);
+        self.figures.size.fetch_add(size, Ordering::Relaxed);
         self.bar.inc(size);
     }
 
@@ -82,6 +89,23 @@ impl Progress {
 
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Writes a line every ten seconds. Nobody waits for it.
+async fn report(figures: Arc<Figures>, size: Option<u64>, write: impl Fn(String)) {
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let [stored, failed] =
+            [&figures.stored, &figures.failed].map(|count| count.load(Ordering::Relaxed));
+        let done = figures.size.load(Ordering::Relaxed);
+        let part = match size {
+            Some(size) if size > 0 => format!("{}% done, ", done.saturating_mul(100) / size),
+            _ => String::new(),
+        };
+        write(format!("progress: {part}{stored} stored, {failed} failed"));
     }
 }
 
@@ -133,5 +157,26 @@ impl Visit for Attempt {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         self.record_debug(field, &format_args!("{value}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_is_reported_every_ten_seconds() {
+        let figures = Arc::<Figures>::default();
+        let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
+        let write = move |line| sender.send(line).unwrap();
+        tokio::spawn(report(Arc::clone(&figures), Some(200), write));
+        let start = tokio::time::Instant::now();
+        figures.stored.store(3, Ordering::Relaxed);
+        figures.size.store(50, Ordering::Relaxed);
+        assert_eq!(lines.recv().await.unwrap(), "progress: 25% done, 3 stored, 0 failed");
+        figures.failed.store(1, Ordering::Relaxed);
+        assert_eq!(lines.recv().await.unwrap(), "progress: 25% done, 3 stored, 1 failed");
+        // The clock is paused: this is exact.
+        assert_eq!(start.elapsed(), 2 * INTERVAL);
     }
 }

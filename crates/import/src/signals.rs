@@ -5,14 +5,17 @@ use std::process::exit;
 
 use tokio::sync::watch;
 
-/// Tells the name of the first signal; the second ends the program. What is told stays so.
-pub fn watch() -> io::Result<watch::Receiver<Option<&'static str>>> {
+/// Reports the name of the first signal, which never reverts. The second ends the program, after `cleanup`.
+pub fn watch(
+    cleanup: impl FnOnce() + Send + 'static,
+) -> io::Result<watch::Receiver<Option<&'static str>>> {
     let mut signals = Signals::new()?;
     let (sender, told) = watch::channel(None);
     tokio::spawn(async move {
         let (name, _) = signals.next().await;
         sender.send_replace(Some(name));
         let (_, code) = signals.next().await;
+        cleanup();
         exit(code)
     });
     Ok(told)

@@ -61,7 +61,7 @@ async fn each_line_gets_a_result() {
     let report = import(&sandbox.url(), Sandbox::TOKEN, &[path]).output().unwrap().stderr;
     let report = String::from_utf8(report).unwrap();
     assert!(
-        report.starts_with("20 stored (4 created, 16 found), 0 not stored, 0 unknown"),
+        report.contains("20 stored (4 created, 16 found), 0 not stored, 0 unknown"),
         "{report}"
     );
 }
@@ -210,11 +210,16 @@ async fn what_failed_can_be_imported_again() {
     assert_eq!(sandbox.messages().len(), 20);
     let output = run("input", "failed");
     assert_eq!(output.status.code(), Some(2), "a file that exists is not overwritten: {output:?}");
+    let report = String::from_utf8(output.stderr).unwrap();
+    let advice = format!("import {} first, or name another file", path("failed"));
+    assert!(report.contains(&advice), "{report}");
 }
 
 #[test]
 fn what_cannot_start_says_why() {
-    let cases: [(&[&str], &str, &str); 4] = [
+    let cases: [(&[&str], &str, &str); 6] = [
+        (&["src"], "t", "src is a directory: name a file, or send all of its files with `cat src/"),
+        (&["--check", "--failed", "x", "-"], "t", "cannot be used with"),
         (&["/nowhere/messages.ndjson"], "t", "/nowhere/messages.ndjson: No such file"),
         (&["-"], "", "BP_TOKEN is missing"),
         (&[], "t", "Usage: "),
@@ -235,11 +240,15 @@ fn what_cannot_start_says_why() {
 async fn signals_are_heard_while_the_server_is_silent() {
     for (signal, word, code) in [("-INT", "interrupted", 130), ("-TERM", "terminated", 143)] {
         let (url, mut requests) = server().await;
-        let mut import = spawn(import(&url, "t", &["--concurrency", "2", "-"]));
+        let folder = tempfile::tempdir().unwrap();
+        let failed = folder.path().join("failed");
+        let arguments = ["--concurrency", "2", "--failed", failed.to_str().unwrap(), "-"];
+        let mut import = spawn(import(&url, "t", &arguments));
         let lines = line(1, 1) + &line(2, 1) + &line(3, 1);
         import.stdin.as_mut().unwrap().write_all(lines.as_bytes()).await.unwrap();
         // Both places are taken, by requests that get no answer.
         let _silent = [requests.recv().await.unwrap(), requests.recv().await.unwrap()];
+        assert!(failed.exists());
 
         kill(&import, signal);
         let mut report = import.stderr.take().unwrap();
@@ -248,6 +257,7 @@ async fn signals_are_heard_while_the_server_is_silent() {
         assert_eq!(String::from_utf8(told).unwrap(), word);
         kill(&import, signal);
         assert_eq!(import.wait().await.unwrap().code(), Some(code));
+        assert!(!failed.exists(), "an empty file would be in the way");
     }
 }
 
@@ -375,7 +385,7 @@ async fn a_backlog_is_stored_once_and_in_order() {
     assert_eq!(resumed.status.code(), Some(0), "{resumed:?}");
     sandbox.fail_next([None; 256]);
     let repeated = String::from_utf8(run("nothing", "input").output().unwrap().stderr).unwrap();
-    assert!(repeated.starts_with("64 stored (0 created, 64 found)"), "{repeated}");
+    assert!(repeated.contains("64 stored (0 created, 64 found)"), "{repeated}");
 
     let mut stored = BTreeMap::<_, Vec<u32>>::new();
     for message in sandbox.messages() {
@@ -428,7 +438,7 @@ async fn a_repeated_line_stores_nothing_twice() {
         let sandbox = Sandbox::builder().lookup_gap(gap).start().await.unwrap();
         let output = import(&sandbox.url(), Sandbox::TOKEN, &[path]).output().unwrap();
         let report = String::from_utf8(output.stderr).unwrap();
-        assert!(report.starts_with("400 stored (200 created, 200 found)"), "{report}");
+        assert!(report.contains("400 stored (200 created, 200 found)"), "{report}");
         assert_eq!(sandbox.messages().len(), 200);
         assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (others, others));
     }
@@ -501,6 +511,7 @@ async fn refused_credentials_end_the_import() {
             let report = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(2), "{report}");
             assert!(report.contains(&format!("error: {cause}")), "{report}");
+            assert!(report.contains("credentials: correct BP_TOKEN, BP_BOT_ID"), "{report}");
             assert!(results(&output).len() < 40, "{report}");
 
             let (mut kept, mut lines) = (lines_of(&path("failed")), lines_of(&path("input")));
@@ -558,6 +569,135 @@ async fn other_refusals_end_nothing() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let stored = results(&output).iter().filter(|result| result["created"] == true).count();
     assert_eq!((results(&output).len(), stored), (20, 12));
+}
+
+/// The error is about the account, so its advice is another one. A gateway that says the same proves nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_used_up_account_ends_the_import_with_its_own_advice() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), (1..=9).map(|n| line(n, 1)).collect::<String>()).unwrap();
+    let arguments = ["--concurrency", "1", file.path().to_str().unwrap()];
+    let run = |faults: Vec<Option<Fault>>| {
+        sandbox.reset();
+        sandbox.fail_next(faults);
+        import(&sandbox.url(), Sandbox::TOKEN, &arguments).output().unwrap()
+    };
+    let gateway = run(vec![Some(Fault::Page { status: 402, stored: false }); 9]);
+    assert_eq!((gateway.status.code(), results(&gateway).len()), (Some(1), 9), "{gateway:?}");
+    for used_up in [402, 403] {
+        let (url, _server) = account_error(used_up).await;
+        let output = tokio::task::block_in_place(|| {
+            import(&url, Sandbox::TOKEN, &arguments).output().unwrap()
+        });
+        let report = String::from_utf8(output.stderr.clone()).unwrap();
+        assert_eq!((output.status.code(), results(&output).len()), (Some(2), 3), "{report}");
+        assert!(report.contains("raise the quota or the plan of the workspace"), "{report}");
+        assert!(!report.contains("BP_TOKEN"), "{report}");
+    }
+}
+
+/// A server whose every response is that the plan or the quota is used up.
+async fn account_error(status: u16) -> (String, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let type_ = if status == 402 { "PaymentRequired" } else { "QuotaExceeded" };
+    let error = json!({ "code": status, "type": type_, "message": "used up", "id": "err_1" });
+    let headers = "content-type: application/json\r\nconnection: close\r\n";
+    let response = http(&format!("{status} X"), headers, &error.to_string());
+    let server = tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            request(&mut connection).await;
+            connection.write_all(&response).await.unwrap();
+        }
+    });
+    (url, server)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_summary_groups_reasons() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let bad = "{}\n{}\n{\n";
+    std::fs::write(file.path(), line(1, 1) + bad + &line(2, 1) + &line(3, 1)).unwrap();
+    sandbox.fail_next([None, Some(Fault::Error { status: 409, stored: false })]);
+    let arguments = ["--concurrency", "1", file.path().to_str().unwrap()];
+    let output = import(&sandbox.url(), Sandbox::TOKEN, &arguments).output().unwrap();
+    let report = String::from_utf8(output.stderr).unwrap();
+    for part in [
+        "2 stored (2 created, 0 found), 4 not stored",
+        "  1 because of: the line must be JSON, but is not at line 1 column 1 (line 4: ",
+        "  2 because of: /conversationId is required (line 2: ",
+        "  1 because of: message: 409 AlreadyExists (line 5: ",
+    ] {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+}
+
+/// No credentials are needed, and nothing is sent.
+#[test]
+fn check_sends_nothing() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let check = || {
+        let program = env!("CARGO_BIN_EXE_botpress-import");
+        Command::new(program).args(["--check", path]).env_clear().output().unwrap()
+    };
+    std::fs::write(path, line(1, 1) + &foreign_line(1, 2)).unwrap();
+    let output = check();
+    assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b""[..]));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "2 valid, 0 not valid\n");
+
+    std::fs::write(path, line(1, 1) + "\n{}\n" + &foreign_line(1, 2)).unwrap();
+    let output = check();
+    let results = results(&output);
+    assert_eq!((output.status.code(), results.len()), (Some(1), 1));
+    assert_eq!((&results[0]["line"], &results[0]["error"]["kind"]), (&json!(3), &json!("invalid")));
+    let report = String::from_utf8(output.stderr).unwrap();
+    assert!(report.starts_with("2 valid, 1 not valid\n  1 because of: "), "{report}");
+}
+
+#[test]
+fn utf_16_is_recognised() {
+    let units: Vec<u16> = ("\u{feff}".to_owned() + &line(1, 1)).encode_utf16().collect();
+    let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+    for (name, text) in [
+        ("le", &little[..]),
+        ("be", &big),
+        ("le, no mark", &little[2..]),
+        ("be, no mark", &big[2..]),
+    ] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let arguments = [file.path().to_str().unwrap()];
+        let output = import("http://127.0.0.1:1", "t", &arguments).output().unwrap();
+        let results = results(&output);
+        assert_eq!((output.status.code(), results.len()), (Some(1), 1), "{name}");
+        let message = results[0]["error"]["message"].as_str().unwrap();
+        assert!(message.contains("UTF-16") && message.contains("iconv"), "{name}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_names_can_be_shortened() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let mut line: Value = serde_json::from_str(&foreign_line(1, 1)).unwrap();
+    line["user"]["name"] = json!("ä".repeat(300));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), line.to_string()).unwrap();
+    let path = file.path().to_str().unwrap();
+    let output = import(&sandbox.url(), Sandbox::TOKEN, &[path]).output().unwrap();
+    let error = &results(&output)[0]["error"]["message"];
+    assert!(error.as_str().unwrap().contains("--shorten-names shortens the name"), "{error}");
+    assert!(sandbox.users().is_empty());
+
+    let output =
+        import(&sandbox.url(), Sandbox::TOKEN, &["--shorten-names", path]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let name = sandbox.users()[0].name.clone().unwrap();
+    let longest = name.chars().count();
+    assert!(longest < 300 && NewUser::new().name(name.clone() + "ä").validate().is_err(), "{name}");
 }
 
 /// What a person at a terminal sees.

@@ -5,60 +5,157 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use futures_util::future::ready;
 use futures_util::{StreamExt, stream};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, StatusCode};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::endpoint::{Endpoint, answer, read};
-use super::fault::{Fault, Storm, milliseconds};
-use super::log::{Answer, KEPT, News, SECRET};
+use super::endpoint::{Behavior, Endpoint, answer, read};
+use super::fault::{Fault, Storm, TargetedFault, given, has_text, milliseconds};
+use super::log::{self, Answer, KEPT, News, SECRET};
+use super::openapi;
 use super::refusal::{Refusal, refusal};
-use super::{Sandbox, lock};
+use super::{Builder, Sandbox, lock};
 use botpress_messages::ErrorType;
+use botpress_messages::contract::OPERATIONS;
 
 /// The longest wait for a response to a request that the sandbox sends itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What stands under `/_sandbox`.
-pub(super) fn router() -> Router<Arc<Endpoint>> {
+/// The longest latency and lookup gap, in milliseconds.
+const LONGEST: u64 = 60_000;
+/// What JavaScript can count to.
+const JAVASCRIPT_MAX: u64 = (1 << 53) - 1;
+/// The settings that are lists.
+const LISTS: [&str; 2] = ["faults", "targetedFaults"];
+
+/// Everything below `/_sandbox`.
+pub(super) fn router(settings: &Builder) -> Router<Arc<Endpoint>> {
     let list = |name: &'static str, record: &'static str| {
         get(async move |State(endpoint): State<Arc<Endpoint>>| {
             let records: Vec<_> = lock(&endpoint.store).all(record).cloned().collect();
             Json(json!({ name: records }))
         })
     };
-    Router::new()
+    let index = || get(async || Json(openapi::index()));
+    let hosts = Arc::<[String]>::from(settings.allowed_hosts.clone());
+    let guard = from_fn(move |request: Request, next: Next| guard(hosts.clone(), request, next));
+    let control = Router::new()
+        .route("/", index())
+        .route("/health", get(async || Json(json!({ "status": "ok" }))))
+        .route("/openapi.json", get(async || Json(openapi::document())))
         .route("/users", list("users", "user"))
         .route("/conversations", list("conversations", "conversation"))
         .route("/messages", list("messages", "message"))
+        .route("/records/{id}", delete(delete_record))
         .route("/requests", get(requests))
         .route("/send", post(send))
-        .route("/settings", get(settings).patch(change))
+        .route("/settings", get(settings_now).patch(change))
         .route("/reset", post(reset))
         .route("/events", get(events))
         .fallback(async || refusal(404, ErrorType::ResourceNotFound, "there is nothing here"))
         .method_not_allowed_fallback(async || {
             refusal(405, ErrorType::MethodNotFound, "another method is needed")
-        })
-        .layer(from_fn(guard))
+        });
+    // A nested router has no path that ends in a slash.
+    Router::new().route("/_sandbox/", index()).nest("/_sandbox", control).layer(guard)
 }
 
-async fn requests(State(endpoint): State<Arc<Endpoint>>) -> Response {
-    Json(json!({ "requests": endpoint.log.newest() })).into_response()
+async fn requests(
+    State(endpoint): State<Arc<Endpoint>>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Value>, Refusal> {
+    let filter = Filter::read(query.as_deref().unwrap_or_default()).map_err(invalid)?;
+    let mut requests = endpoint.log.newest();
+    requests.retain(|request| filter.matches(request));
+    let rejected = lock(&endpoint.window).refused;
+    Ok(Json(json!({ "requests": requests, "rejectedByLimit": rejected })))
 }
 
-async fn settings(State(endpoint): State<Arc<Endpoint>>) -> Json<Settings> {
+/// Which requests to list: those with everything that is named.
+#[derive(Default)]
+struct Filter {
+    record: Option<String>,
+    outcome: Option<String>,
+    tag: Option<(String, String)>,
+    text: Option<String>,
+    after: u64,
+}
+
+impl Filter {
+    const OUTCOMES: [&str; 5] = ["open", "created", "found", "refused", "failed"];
+
+    fn read(query: &str) -> Result<Self, String> {
+        let (mut filter, mut names) = (Self::default(), Vec::new());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let value = value.into_owned();
+            if names.contains(&name) {
+                return Err(format!("{name} must be given once"));
+            }
+            names.push(name.clone());
+            match &*name {
+                "record" => filter.record = Some(known_record("record", value)?),
+                "outcome" if Self::OUTCOMES.contains(&&*value) => filter.outcome = Some(value),
+                "outcome" => {
+                    return Err(format!("outcome must be one of {}", Self::OUTCOMES.join(", ")));
+                }
+                "tag" => {
+                    let (name, value) =
+                        value.split_once('=').ok_or("tag must be a name, = and a value")?;
+                    filter.tag = Some((name.to_owned(), value.to_owned()));
+                }
+                "text" => filter.text = Some(value),
+                "after" => {
+                    filter.after = value.parse().map_err(|e| format!("after: {e}"))?;
+                    at_most("after", filter.after, JAVASCRIPT_MAX)?;
+                }
+                other => return Err(format!("{other}: there is no such filter")),
+            }
+        }
+        Ok(filter)
+    }
+
+    fn matches(&self, request: &log::Request) -> bool {
+        let Self { record, outcome, tag, text, after } = self;
+        let body = &request.body;
+        request.number > *after
+            && (record.is_none() || record.as_deref() == request.record)
+            && outcome.as_ref().is_none_or(|outcome| outcome == request.outcome.name())
+            && tag.as_ref().is_none_or(|(name, value)| body["tags"][name] == **value)
+            && text.as_ref().is_none_or(|text| has_text(body, text))
+    }
+}
+
+/// Accepts the name of a record.
+fn known_record(field: &str, name: String) -> Result<String, String> {
+    if OPERATIONS.iter().any(|operation| operation.record == name) {
+        return Ok(name);
+    }
+    let records = OPERATIONS.each_ref().map(|operation| operation.record).join(", ");
+    Err(format!("{field} must be one of {records}"))
+}
+
+async fn delete_record(
+    State(endpoint): State<Arc<Endpoint>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    if endpoint.delete(&id) {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(refusal(404, ErrorType::ResourceNotFound, format!("id: no record has the id {id:?}")))
+}
+
+async fn settings_now(State(endpoint): State<Arc<Endpoint>>) -> Json<Settings> {
     Json(Settings::of(&endpoint))
 }
 
@@ -125,7 +222,7 @@ impl NewRequest {
         if !body.is_object() {
             return Err("a request must be an object".into());
         }
-        let request = Self::deserialize(body).map_err(|e| e.to_string())?;
+        let request: Self = serde_path_to_error::deserialize(body).map_err(|e| e.to_string())?;
         let in_path = |byte: u8| byte.is_ascii_graphic() && !b"#<>?`".contains(&byte);
         if !request.path.starts_with('/') || !request.path.bytes().all(in_path) {
             return Err("path must begin with a slash, be percent-encoded and have no query".into());
@@ -181,9 +278,12 @@ async fn reset(State(endpoint): State<Arc<Endpoint>>) -> StatusCode {
 #[serde(rename_all = "camelCase")]
 struct Settings {
     faults: Vec<Option<Fault>>,
+    targeted_faults: Vec<TargetedFault>,
     storm: Option<Weather>,
     latency_milliseconds: u64,
+    lookup_gap_milliseconds: u64,
     requests_per_second: Option<u64>,
+    strict: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -196,78 +296,92 @@ struct Weather {
 impl Settings {
     fn of(endpoint: &Endpoint) -> Self {
         let requests_per_second = lock(&endpoint.window).limit;
+        let Behavior { latency, lookup_gap, strict } = *lock(&endpoint.behavior);
         let faults = lock(&endpoint.faults);
         let storm = faults.storm.as_ref();
         Self {
             faults: faults.script.iter().copied().collect(),
             storm: storm.map(|&Storm { seed, probability, .. }| Weather { seed, probability }),
-            latency_milliseconds: milliseconds(faults.latency),
+            targeted_faults: faults.targeted.clone(),
+            latency_milliseconds: milliseconds(latency),
+            lookup_gap_milliseconds: milliseconds(lookup_gap),
             requests_per_second,
+            strict,
         }
     }
 }
 
-/// New settings. What is missing stays as it is; what may be null is turned off by it.
+/// New settings. What is missing stays as it is; null turns off what it is allowed for.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Patch {
     #[serde(default, deserialize_with = "given")]
     faults: Option<Vec<Option<Fault>>>,
     #[serde(default, deserialize_with = "given")]
+    targeted_faults: Option<Vec<TargetedFault>>,
+    #[serde(default, deserialize_with = "given")]
     storm: Option<Option<Weather>>,
     #[serde(default, deserialize_with = "given")]
     latency_milliseconds: Option<u64>,
     #[serde(default, deserialize_with = "given")]
+    lookup_gap_milliseconds: Option<u64>,
+    #[serde(default, deserialize_with = "given")]
     requests_per_second: Option<Option<u64>>,
-}
-
-/// Tells null from nothing.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(value).map(Some)
+    #[serde(default, deserialize_with = "given")]
+    strict: Option<bool>,
 }
 
 impl Patch {
     fn read(body: &[u8]) -> Result<Self, String> {
         let body: Value = serde_json::from_slice(body).map_err(|e| e.to_string())?;
         // serde would take a list for an object.
-        let lists = |(name, value): (&String, &Value)| match value {
-            Value::Array(faults) if name == "faults" => faults.iter().any(has_list),
-            value => has_list(value),
-        };
-        if body.as_object().is_none_or(|settings| settings.iter().any(lists)) {
-            return Err("settings have to be an object, and only faults a list".into());
+        let settings = body.as_object().ok_or("settings must be an object")?;
+        for (name, value) in settings {
+            let has_list = match value {
+                Value::Array(faults) if LISTS.contains(&&**name) => faults.iter().any(has_list),
+                value => has_list(value),
+            };
+            if has_list {
+                return Err(format!("{name} must have an object where it has a list"));
+            }
         }
-        let patch = Self::deserialize(body).map_err(|e| e.to_string())?;
+        let patch: Self = serde_path_to_error::deserialize(body).map_err(|e| e.to_string())?;
         patch.check()?;
         Ok(patch)
     }
 
     fn check(&self) -> Result<(), String> {
-        let at_most = |name: &str, value: u64, most: u64| match value <= most {
-            true => Ok(()),
-            false => Err(format!("{name} may be at most {most}")),
-        };
         if let Some(Some(storm)) = &self.storm {
-            // What JavaScript can count to.
-            at_most("storm.seed", storm.seed, (1 << 53) - 1)?;
+            at_most("storm.seed", storm.seed, JAVASCRIPT_MAX)?;
             if !(0.0..=1.0).contains(&storm.probability) {
-                return Err("storm.probability has to be between 0 and 1".into());
+                return Err("storm.probability must be between 0 and 1".into());
             }
         }
-        at_most("latencyMilliseconds", self.latency_milliseconds.unwrap_or_default(), 60_000)?;
+        let times = [
+            ("latencyMilliseconds", self.latency_milliseconds),
+            ("lookupGapMilliseconds", self.lookup_gap_milliseconds),
+        ];
+        for (name, time) in times {
+            at_most(name, time.unwrap_or_default(), LONGEST)?;
+        }
         let limit = self.requests_per_second.flatten().unwrap_or_default();
         at_most("requestsPerSecond", limit, 1_000_000)?;
-        let faults = self.faults.iter().flatten();
-        at_most("the number of faults", faults.clone().count() as u64, 1_000)?;
-        faults.flatten().try_for_each(|fault| match fault {
-            Fault::Page { status, .. } | Fault::Error { status, .. } => match status {
-                200..=599 => Ok(()),
-                _ => Err("the status of a fault has to be between 200 and 599".into()),
-            },
-            Fault::Late(after) => at_most("late", milliseconds(*after), 60_000),
-            Fault::Limited(seconds) => at_most("limited", *seconds, 3_600),
-            _ => Ok(()),
-        })
+        let scripted = self.faults.as_deref().unwrap_or_default();
+        let targeted = self.targeted_faults.as_deref().unwrap_or_default();
+        for (list, length) in LISTS.into_iter().zip([scripted.len(), targeted.len()]) {
+            at_most(&format!("the length of {list}"), length as u64, 1_000)?;
+        }
+        for (index, fault) in scripted.iter().enumerate() {
+            fault.map_or(Ok(()), |fault| check_fault(fault, &format!("faults[{index}]")))?;
+        }
+        for (index, TargetedFault { fault, record, .. }) in targeted.iter().enumerate() {
+            let at = format!("targetedFaults[{index}]");
+            check_fault(*fault, &format!("{at}.fault"))?;
+            if let Some(record) = record {
+                known_record(&format!("{at}.record"), record.clone())?;
+            }
+        }
+        Ok(())
     }
 
     fn apply(self, endpoint: &Endpoint) {
@@ -278,15 +392,39 @@ impl Patch {
         if let Some(script) = self.faults {
             faults.script = script.into();
         }
+        if let Some(targeted) = self.targeted_faults {
+            faults.targeted = targeted;
+        }
         if let Some(storm) = self.storm {
             faults.storm = storm.map(|storm| Storm::new(storm.seed, storm.probability));
         }
-        if let Some(latency) = self.latency_milliseconds {
-            faults.latency = Duration::from_millis(latency);
-        }
         drop(faults);
+        let mut behavior = lock(&endpoint.behavior);
+        let Behavior { latency, lookup_gap, strict } = *behavior;
+        *behavior = Behavior {
+            latency: self.latency_milliseconds.map_or(latency, Duration::from_millis),
+            lookup_gap: self.lookup_gap_milliseconds.map_or(lookup_gap, Duration::from_millis),
+            strict: self.strict.unwrap_or(strict),
+        };
+        drop(behavior);
         endpoint.log.tell(News::Settings);
     }
+}
+
+fn check_fault(fault: Fault, at: &str) -> Result<(), String> {
+    match fault {
+        Fault::Page { status, .. } | Fault::Error { status, .. } => match status {
+            200..=599 => Ok(()),
+            _ => Err(format!("{at}: the status must be between 200 and 599")),
+        },
+        Fault::Late(after) => at_most(&format!("{at}.late"), milliseconds(after), LONGEST),
+        Fault::Limited(seconds) => at_most(&format!("{at}.limited"), seconds, 3_600),
+        _ => Ok(()),
+    }
+}
+
+fn at_most(name: &str, value: u64, most: u64) -> Result<(), String> {
+    if value <= most { Ok(()) } else { Err(format!("{name} must be at most {most}")) }
 }
 
 fn has_list(value: &Value) -> bool {
@@ -297,7 +435,7 @@ fn has_list(value: &Value) -> bool {
     }
 }
 
-/// What is there, then what happens. Whoever falls behind gets what is there again.
+/// Streams a snapshot, then updates. A reader that falls behind gets a new snapshot.
 async fn events(State(endpoint): State<Arc<Endpoint>>) -> Response {
     // In this order nothing is missed. What is told twice is told as it is last.
     let news = endpoint.log.follow();
@@ -307,7 +445,7 @@ async fn events(State(endpoint): State<Arc<Endpoint>>) -> Response {
         let event = match news.recv().await {
             Ok(News::Request(request)) => event("request", &*request),
             Ok(News::Settings) => event("settings", &Settings::of(&endpoint)),
-            Ok(News::Reset) | Err(RecvError::Lagged(_)) => event("state", &self::state(&endpoint)),
+            Ok(News::State) | Err(RecvError::Lagged(_)) => event("state", &self::state(&endpoint)),
             Err(RecvError::Closed) => return None,
         };
         Some((event, (endpoint, news)))
@@ -337,25 +475,33 @@ fn state(endpoint: &Endpoint) -> Value {
     })
 }
 
-/// Keeps the pages of other origins out, which a browser would let in: their forms and scripts say an
+/// Keeps the pages of other origins out, which a browser would let in: their forms and scripts send an
 /// `Origin`, and a name of theirs that leads here has a dot.
-async fn guard(request: Request, next: Next) -> Response {
-    if !is_from_here(request.headers()) {
-        let message = "pages of other origins have no access";
-        return refusal(403, ErrorType::Forbidden, message).into_response();
+async fn guard(allowed: Arc<[String]>, request: Request, next: Next) -> Response {
+    match check_access(request.headers(), &allowed) {
+        Ok(()) => next.run(request).await,
+        Err(message) => refusal(403, ErrorType::Forbidden, message).into_response(),
     }
-    next.run(request).await
 }
 
-fn is_from_here(headers: &HeaderMap) -> bool {
+fn check_access(headers: &HeaderMap, allowed: &[String]) -> Result<(), String> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(host) = text(HOST) else { return false };
-    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let host = text(HOST).unwrap_or_default();
+    let authority = host.parse::<Authority>().map_err(|_| "the header host is missing or wrong")?;
     let name = authority.host();
-    let local = name.starts_with('[')
+    let is_local = name.starts_with('[')
         || name.parse::<std::net::Ipv4Addr>().is_ok()
         || !name.contains('.')
         || name.ends_with(".localhost");
-    let same = |origin: &str| origin.split_once("://").is_some_and(|(_, origin)| origin == host);
-    local && (!headers.contains_key(ORIGIN) || text(ORIGIN).is_some_and(same))
+    if !is_local && !allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(name)) {
+        return Err(format!(
+            "the host name {name:?} has no access: start the sandbox with --allow-host {name}, \
+             or with Builder::allow_host in Rust"
+        ));
+    }
+    let is_same = |origin: &str| origin.split_once("://").is_some_and(|(_, origin)| origin == host);
+    if headers.contains_key(ORIGIN) && !text(ORIGIN).is_some_and(is_same) {
+        return Err("pages of other origins have no access".into());
+    }
+    Ok(())
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::fault::{Fault, Faults, send};
 use super::log::{Answer, Log, News, Outcome};
 use super::refusal::{Refusal, refusal};
-use super::store::Store;
+use super::store::{Caller, Store, returned};
 use super::{Builder, lock};
 use botpress_messages::ErrorType;
 use botpress_messages::contract::{OPERATIONS, Operation};
@@ -31,9 +31,21 @@ pub(super) struct Endpoint {
     pub(super) store: Mutex<Store>,
     pub(super) window: Mutex<Window>,
     pub(super) faults: Mutex<Faults>,
+    pub(super) behavior: Mutex<Behavior>,
     pub(super) log: Log,
     /// Ends when the sandbox stops.
     running: watch::Receiver<()>,
+}
+
+/// What can be changed while it runs, besides faults and the rate limit.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Behavior {
+    /// How much later a response leaves.
+    pub(super) latency: Duration,
+    /// The time between looking for a record and storing it.
+    pub(super) lookup_gap: Duration,
+    /// Whether it rejects ids that it did not give out.
+    pub(super) strict: bool,
 }
 
 /// The answer to any request.
@@ -42,14 +54,15 @@ pub(super) async fn answer(
     request: axum::extract::Request,
 ) -> Response {
     let (allowed, figures) = lock(&endpoint.window).count();
-    let (fault, latency) = endpoint.fate(allowed);
     let (head, body) = request.into_parts();
     let body = read(body).await;
     let operation = OPERATIONS.iter().find(|operation| operation.path == head.uri.path());
     let record = operation.map(|operation| operation.record);
-    let request = endpoint.log.begin(&head, record, shown(&body));
+    let shown = shown(&body);
+    let fault = if allowed { endpoint.next_fault(record, &shown) } else { None };
+    let request = endpoint.log.begin(&head, record, shown);
 
-    let gap = endpoint.settings.lookup_gap;
+    let Behavior { latency, lookup_gap, strict } = *lock(&endpoint.behavior);
     let result = match fault {
         _ if !allowed => {
             let message = "too many requests, wait for the next window";
@@ -58,14 +71,14 @@ pub(super) async fn answer(
         Some(Fault::Late(after)) => {
             let endpoint = Arc::clone(&endpoint);
             tokio::spawn(async move {
-                let result = endpoint.get_or_create(operation, &head, body, after).await;
+                let result = endpoint.get_or_create(operation, &head, body, after, strict).await;
                 endpoint.log.end(&request, result.unwrap_or_else(Refusal::into), fault, None);
             });
             tokio::time::sleep(latency).await;
             return send(None, fault).await;
         }
         Some(fault) if !fault.stores() => Ok(Outcome::Failed),
-        _ => endpoint.get_or_create(operation, &head, body, gap).await,
+        _ => endpoint.get_or_create(operation, &head, body, lookup_gap, strict).await,
     };
     let (outcome, fault, answer) = match result {
         Ok(outcome) => {
@@ -94,9 +107,11 @@ pub(super) async fn answer(
 }
 
 /// What the API says of this outcome.
-fn usual(record: Option<&str>, outcome: &Outcome) -> Option<Answer> {
+fn usual(record: Option<&'static str>, outcome: &Outcome) -> Option<Answer> {
     let created = matches!(outcome, Outcome::Created { .. });
-    let body = json!({ (record?): outcome.stored()?, "meta": { "created": created } });
+    let record = record?;
+    let body =
+        json!({ (record): returned(record, outcome.stored()?), "meta": { "created": created } });
     Some(Answer::json(200, body))
 }
 
@@ -106,6 +121,7 @@ impl Endpoint {
             store: Mutex::default(),
             window: Mutex::new(Window::new(&settings)),
             faults: Mutex::new(Faults::new(&settings)),
+            behavior: Mutex::new(settings.behavior),
             log: Log::new(settings.observer.clone()),
             settings,
             running,
@@ -122,18 +138,28 @@ impl Endpoint {
         *lock(&self.store) = Store::default();
         *lock(&self.window) = Window::new(&self.settings);
         *lock(&self.faults) = Faults::new(&self.settings);
+        *lock(&self.behavior) = self.settings.behavior;
         self.log.reset();
     }
 
-    /// How the next request fails, and how much later its answer leaves.
-    fn fate(&self, allowed: bool) -> (Option<Fault>, Duration) {
+    /// Deletes a record. Whether it was there.
+    pub(super) fn delete(&self, id: &str) -> bool {
+        let deleted = lock(&self.store).delete(id);
+        if deleted {
+            self.log.tell(News::State);
+        }
+        deleted
+    }
+
+    /// How the next request fails.
+    fn next_fault(&self, record: Option<&str>, body: &Value) -> Option<Fault> {
         let mut faults = lock(&self.faults);
-        let scripted = !faults.script.is_empty();
-        let fault = allowed.then(|| faults.next()).flatten();
-        if allowed && scripted {
+        let left = faults.left();
+        let fault = faults.next(record, body);
+        if faults.left() != left {
             self.log.tell(News::Settings);
         }
-        (fault, faults.latency)
+        fault
     }
 
     /// Looks a record up and, if there is a gap, stores it as much later.
@@ -143,6 +169,7 @@ impl Endpoint {
         head: &Parts,
         body: Result<Bytes, Refusal>,
         gap: Duration,
+        strict: bool,
     ) -> Result<Outcome, Refusal> {
         let (method, path) = (&head.method, head.uri.path());
         let Some(operation) = operation else {
@@ -155,7 +182,7 @@ impl Endpoint {
         }
         let integration = self.check_headers(&head.headers)?;
 
-        let invalid = |message| refusal(400, ErrorType::InvalidPayload, message);
+        let invalid = |message: String| refusal(400, ErrorType::InvalidPayload, message);
         let body: Value = serde_json::from_slice(&body?)
             .map_err(|e| invalid(format!("request/body must be JSON: {e}")))?;
         let mut violations = Vec::new();
@@ -164,21 +191,25 @@ impl Endpoint {
             let words: Vec<_> = violations.iter().map(in_api_words).collect();
             return Err(invalid(words.join(", ")));
         }
+        let undeclared = self.settings.definition.undeclared(operation, &body);
+        if !undeclared.is_empty() {
+            return Err(invalid(undeclared.join(", ")));
+        }
 
-        let bot_id = &self.settings.bot_id;
+        let caller = Caller { integration: &integration, bot_id: &self.settings.bot_id };
         let found = {
             let mut store = lock(&self.store);
-            if self.settings.strict {
-                store.check_ids(&body, bot_id)?;
+            if strict {
+                store.check_ids(operation, &body, caller.bot_id)?;
             }
-            let found = store.find(operation, &body, &integration);
+            let found = store.find(operation, &body, caller.integration);
             if gap.is_zero() {
-                return store.put(operation, found, body, &integration, bot_id);
+                return store.put(operation, found, body, caller);
             }
             found
         };
         tokio::time::sleep(gap).await;
-        lock(&self.store).put(operation, found, body, &integration, bot_id)
+        lock(&self.store).put(operation, found, body, caller)
     }
 
     /// Returns which integration calls.

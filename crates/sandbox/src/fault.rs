@@ -1,6 +1,6 @@
 //! How requests to the sandbox fail: by a script, request by request, or by chance.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use axum::response::Response;
 use futures_util::Stream;
 use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, RETRY_AFTER};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::Builder;
@@ -55,6 +55,81 @@ pub enum Fault {
     Truncated,
     /// The API answers 429 and asks to wait so many seconds. Nothing is stored.
     Limited(u64),
+}
+
+/// A [`Fault`] for requests with all that is set here, whatever else they have. It happens once, unless it is
+/// for [`always`](Self::always).
+///
+/// ```
+/// # use botpress_sandbox::{Fault, Sandbox, TargetedFault};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let sandbox = Sandbox::start().await?;
+/// let unavailable = Fault::Page { status: 503, stored: false };
+/// sandbox.fail_when(TargetedFault::new(unavailable).record("message").text("Hello").always());
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TargetedFault {
+    pub(super) fault: Fault,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub(super) record: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tags: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(default)]
+    always: bool,
+}
+
+impl TargetedFault {
+    /// A fault for the next request of any kind.
+    pub fn new(fault: Fault) -> Self {
+        Self { fault, record: None, tags: BTreeMap::new(), text: None, always: false }
+    }
+
+    /// For requests for a `message`, a `user` or a `conversation`.
+    pub fn record(mut self, record: impl Into<String>) -> Self {
+        self.record = Some(record.into());
+        self
+    }
+
+    /// For requests with this tag.
+    pub fn tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.insert(name.into(), value.into());
+        self
+    }
+
+    /// For requests with this text somewhere in a value of the body.
+    pub fn text(mut self, text: impl Into<String>) -> Self {
+        self.text = Some(text.into());
+        self
+    }
+
+    /// For every request that matches, not just the first.
+    pub fn always(mut self) -> Self {
+        self.always = true;
+        self
+    }
+
+    fn matches(&self, record: Option<&str>, body: &Value) -> bool {
+        (self.record.is_none() || self.record.as_deref() == record)
+            && self.tags.iter().all(|(name, value)| body["tags"][name] == **value)
+            && self.text.as_ref().is_none_or(|text| has_text(body, text))
+    }
+}
+
+/// Whether a value contains a text, in one of its strings.
+pub(super) fn has_text(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(string) => string.contains(text),
+        Value::Array(items) => items.iter().any(|item| has_text(item, text)),
+        Value::Object(object) => object.values().any(|value| has_text(value, text)),
+        _ => false,
+    }
 }
 
 impl Fault {
@@ -141,6 +216,13 @@ pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Distinguishes an explicit `null` from a missing field.
+pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
 /// A time as JSON has it.
 mod as_milliseconds {
     use std::time::Duration;
@@ -158,10 +240,9 @@ mod as_milliseconds {
 
 /// Which of the next requests fail, and how.
 pub(super) struct Faults {
+    pub(super) targeted: Vec<TargetedFault>,
     pub(super) script: VecDeque<Option<Fault>>,
     pub(super) storm: Option<Storm>,
-    /// How much later an answer leaves.
-    pub(super) latency: Duration,
 }
 
 /// Faults by chance.
@@ -197,11 +278,24 @@ impl Storm {
 impl Faults {
     pub(super) fn new(settings: &Builder) -> Self {
         let storm = settings.storm.map(|(seed, probability)| Storm::new(seed, probability));
-        Self { script: VecDeque::new(), storm, latency: settings.latency }
+        Self { targeted: Vec::new(), script: VecDeque::new(), storm }
     }
 
-    /// The fate of the next request: by the script as long as it lasts, then by chance.
-    pub(super) fn next(&mut self) -> Option<Fault> {
+    /// How many faults are prepared.
+    pub(super) fn left(&self) -> usize {
+        self.targeted.len() + self.script.len()
+    }
+
+    /// How the next request fails: by the first target that it matches, then by the script as long as that
+    /// lasts, then by chance.
+    pub(super) fn next(&mut self, record: Option<&str>, body: &Value) -> Option<Fault> {
+        if let Some(index) = self.targeted.iter().position(|fault| fault.matches(record, body)) {
+            let TargetedFault { fault, always, .. } = self.targeted[index];
+            if !always {
+                drop(self.targeted.remove(index));
+            }
+            return Some(fault);
+        }
         match self.script.pop_front() {
             Some(scripted) => scripted,
             None => self.storm.as_mut()?.next(),

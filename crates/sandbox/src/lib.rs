@@ -56,12 +56,15 @@
 //! It knows what the contract of `botpress-messages` knows: `payload` is required, as in the oldest API
 //! version that the client supports. It looks for users within the integration that calls, for
 //! conversations within their channel as well, and for messages in the whole bot. It accepts all tags and
-//! channels. It accepts all ids too, unless it is [strict](Builder::strict).
+//! channels, unless they are [declared](Builder::channels). It accepts all ids too, unless it is
+//! [strict](Builder::strict).
 
 mod control;
+mod definition;
 mod endpoint;
 mod fault;
 mod log;
+mod openapi;
 mod page;
 mod refusal;
 mod store;
@@ -79,8 +82,9 @@ use tokio::sync::watch;
 
 use botpress_messages::{Client, Conversation, Message, User};
 
-use endpoint::{Endpoint, answer};
-pub use fault::Fault;
+use definition::Definition;
+use endpoint::{Behavior, Endpoint, answer};
+pub use fault::{Fault, TargetedFault};
 use log::Observer;
 pub use log::{Answer, Change, Outcome, Request};
 
@@ -100,9 +104,9 @@ pub struct Builder {
     bot_id: String,
     requests_per_second: Option<u64>,
     storm: Option<(u64, f64)>,
-    latency: Duration,
-    lookup_gap: Duration,
-    strict: bool,
+    behavior: Behavior,
+    definition: Definition,
+    allowed_hosts: Vec<String>,
     observer: Option<Observer>,
 }
 
@@ -132,9 +136,9 @@ impl Sandbox {
             bot_id: Self::BOT_ID.to_owned(),
             requests_per_second: None,
             storm: None,
-            latency: Duration::ZERO,
-            lookup_gap: Duration::ZERO,
-            strict: false,
+            behavior: Behavior::default(),
+            definition: Definition::default(),
+            allowed_hosts: Vec::new(),
             observer: None,
         }
     }
@@ -177,21 +181,40 @@ impl Sandbox {
         store.all(record).filter_map(|record| T::deserialize(record).ok()).collect()
     }
 
-    /// Deletes the user or the conversation with this id, as somebody could in the bot.
-    pub fn delete(&self, id: &str) {
-        lock(&self.endpoint.store).delete(id);
+    /// Waits until it has stored this number of messages, and returns them.
+    pub async fn wait_for_messages(&self, count: usize) -> Vec<Message> {
+        let mut news = self.endpoint.log.follow();
+        loop {
+            let messages = self.messages();
+            if messages.len() >= count {
+                return messages;
+            }
+            // A late reader looks again, as any other. It cannot be closed while the sandbox is there.
+            let _ = news.recv().await;
+        }
     }
 
-    /// How many requests its rate limit refused.
+    /// Deletes the record with this id, as somebody could in the bot.
+    pub fn delete(&self, id: &str) {
+        self.endpoint.delete(id);
+    }
+
+    /// How many requests its rate limit rejected.
     pub fn refused(&self) -> u64 {
         lock(&self.endpoint.window).refused
     }
 
-    /// Decides how the next requests end, one by one: with a fault, or for `None` as usual. What is
-    /// left of an earlier script comes first. What the rate limit refuses does not count; what is
-    /// refused for another reason does, if the fault would store it.
+    /// Decides how the next requests end, one by one: with a fault, or for `None` as usual. What is left of an
+    /// earlier script comes first. A request that the rate limit rejects takes nothing from the script. One that
+    /// is rejected for another reason does, and does not fail if the fault would store it.
     pub fn fail_next(&self, script: impl IntoIterator<Item = Option<Fault>>) {
         lock(&self.endpoint.faults).script.extend(script);
+    }
+
+    /// Makes requests fail that match a target: the first one, or all. Such a request takes nothing from the
+    /// script of [`fail_next`](Self::fail_next).
+    pub fn fail_when(&self, fault: TargetedFault) {
+        lock(&self.endpoint.faults).targeted.push(fault);
     }
 
     /// The newest 1,000 requests, in the order of their arrival, and what came of each.
@@ -213,10 +236,18 @@ impl Builder {
         self
     }
 
-    /// Listens on this address; the default is the loopback of this machine. Whoever reaches it sees and
-    /// steers everything: only the endpoints ask for the token.
+    /// Listens on this address; the default is the loopback of this machine. Anyone who can reach it can see
+    /// and control everything: only the endpoints ask for the token.
     pub fn bind(mut self, address: impl Into<IpAddr>) -> Self {
         self.address = address.into();
+        self
+    }
+
+    /// Gives access to the control below `/_sandbox` under this host name too, such as
+    /// `host.docker.internal`. Without it, IP addresses, names without a dot and names below `localhost` have
+    /// access: a page of another origin could give itself any other name.
+    pub fn allow_host(mut self, name: impl Into<String>) -> Self {
+        self.allowed_hosts.push(name.into());
         self
     }
 
@@ -241,21 +272,51 @@ impl Builder {
 
     /// Gives every answer this long after it was made, as a network would.
     pub fn latency(mut self, latency: Duration) -> Self {
-        self.latency = latency;
+        self.behavior.latency = latency;
         self
     }
 
     /// Lets so much time pass between looking for a message and storing it, as a server without
     /// transactions would: two requests at once may both find nothing.
     pub fn lookup_gap(mut self, gap: Duration) -> Self {
-        self.lookup_gap = gap;
+        self.behavior.lookup_gap = gap;
         self
     }
 
-    /// Refuses messages of users and conversations that it did not give out.
+    /// Rejects messages of users and conversations that it did not create.
     pub fn strict(mut self) -> Self {
-        self.strict = true;
+        self.behavior.strict = true;
         self
+    }
+
+    /// Declares these channels, as an integration does: conversations in another one are rejected. Without it,
+    /// every channel is accepted.
+    pub fn channels(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.definition.channels = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Declares these tags of a record (`message`, `user` or `conversation`), as an integration does: others are
+    /// rejected. Without it, every tag of that record is accepted.
+    pub fn tags(
+        mut self,
+        record: impl Into<String>,
+        names: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let names = names.into_iter().map(Into::into).collect();
+        self.definition.tags.insert(record.into(), names);
+        self
+    }
+
+    /// Declares the channels and tags that this text lists, in YAML or JSON. The README shows one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text.
+    pub fn definition(mut self, text: &str) -> io::Result<Self> {
+        self.definition = Definition::read(text)?;
+        self.definition.check()?;
+        Ok(self)
     }
 
     /// Has each request fail with this probability, between 0 and 1, by a [`Fault`] drawn at random.
@@ -276,15 +337,16 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// What the operating system says if it cannot listen.
+    /// What the operating system says if it cannot listen, or that [`tags`](Self::tags) names no record.
     pub async fn start(self) -> io::Result<Sandbox> {
+        self.definition.check()?;
         let listener = TcpListener::bind((self.address, self.port)).await?;
         let address = listener.local_addr()?;
         let (_running, running) = watch::channel(());
         let endpoint = Arc::new(Endpoint::new(self, running));
         let router = Router::new()
             .route("/", get(page::page).fallback(answer))
-            .nest("/_sandbox", control::router())
+            .merge(control::router(&endpoint.settings))
             .fallback(answer)
             .with_state(Arc::clone(&endpoint));
         let stopped = endpoint.stopped();

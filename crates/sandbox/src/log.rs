@@ -106,6 +106,17 @@ pub struct Answer {
 }
 
 impl Outcome {
+    /// Its name in JSON.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Created { .. } => "created",
+            Self::Found { .. } => "found",
+            Self::Refused { .. } => "refused",
+            Self::Failed => "failed",
+        }
+    }
+
     /// The record that was created or found.
     pub fn stored(&self) -> Option<&Value> {
         match self {
@@ -163,6 +174,14 @@ impl fmt::Display for Request {
                 write!(f, " {}={}", plain(name), plain(&value.to_string()))?;
             }
         }
+        if let Some(schedule) = self.body["schedule"].as_object() {
+            for (name, value) in schedule {
+                write!(f, "; scheduled: {name} {}", plain(&value.to_string()))?;
+            }
+        }
+        if let Some(origin) = self.body["origin"].as_str() {
+            write!(f, "; origin: {}", plain(origin))?;
+        }
         if let Outcome::Found { changes, .. } = &self.outcome {
             for (index, change) in changes.iter().enumerate() {
                 let before = if index == 0 { "; changed" } else { "," };
@@ -205,8 +224,8 @@ pub(super) enum News {
     Request(Arc<Request>),
     /// How the sandbox is to behave.
     Settings,
-    /// Everything is gone.
-    Reset,
+    /// Something was deleted, or everything.
+    State,
 }
 
 /// The newest requests.
@@ -298,7 +317,7 @@ impl Log {
     pub(super) fn reset(&self) {
         let mut entries = lock(&self.entries);
         entries.newest.clear();
-        self.tell(News::Reset);
+        self.tell(News::State);
     }
 
     /// Requests are told of under the lock, in the order in which they are noted.

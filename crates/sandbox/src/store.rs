@@ -34,27 +34,95 @@ struct Row {
     integration: String,
 }
 
-/// In what the kinds of records differ.
+/// What the API does with a kind of records, as far as the spec does not say it. It is all that the sandbox
+/// knows of a kind: one without a row in [`KINDS`] works as well.
 struct Kind {
+    record: &'static str,
+    /// Its ids begin with it.
     prefix: &'static str,
-    /// Without discriminators, the tags have to be the same, not just among those that are stored.
+    /// Without discriminators, the stored record must have no other tags.
     exact: bool,
     /// It is looked up within the integration that calls.
     of_integration: bool,
-    /// What a hit updates, besides the tags.
+    /// The properties that a request updates, besides the tags.
     updates: &'static [&'static str],
+    /// The properties of the body that a stored record lacks.
+    dropped: &'static [&'static str],
+    /// The properties that are stored, and are not in the response of the API.
+    unanswered: &'static [&'static str],
+    /// The property with the id of the record that it belongs to, and where that one counts it.
+    owner: Option<Owner>,
+    /// The properties that a new record has besides those of the body.
+    initial: fn(&Value, Caller<'_>) -> Value,
 }
 
-fn kind(operation: &Operation) -> Kind {
-    let (prefix, exact, of_integration) = (operation.record, false, true);
-    match operation.record {
-        "message" => {
-            Kind { prefix: "msg", exact: true, of_integration: false, updates: &["payload"] }
-        }
-        "user" => Kind { prefix: "user", exact, of_integration, updates: &["name", "pictureUrl"] },
-        "conversation" => Kind { prefix: "conv", exact, of_integration, updates: &[] },
-        _ => Kind { prefix, exact, of_integration, updates: &[] },
+struct Owner {
+    property: &'static str,
+    record: &'static str,
+    count: &'static str,
+}
+
+const KINDS: [Kind; 3] = [
+    Kind {
+        record: "message",
+        prefix: "msg",
+        exact: true,
+        of_integration: false,
+        updates: &["payload"],
+        unanswered: &["schedule"],
+        owner: Some(Owner {
+            property: "conversationId",
+            record: "conversation",
+            count: "messageCount",
+        }),
+        initial: |body, caller| {
+            let is_outgoing = body["userId"] == caller.bot_id;
+            json!({ "direction": if is_outgoing { "outgoing" } else { "incoming" } })
+        },
+        ..OTHER
+    },
+    Kind { record: "user", prefix: "user", updates: &["name", "pictureUrl"], ..OTHER },
+    Kind {
+        record: "conversation",
+        prefix: "conv",
+        initial: |_, caller| json!({ "integration": caller.integration, "messageCount": 0 }),
+        ..OTHER
+    },
+];
+
+const OTHER: Kind = Kind {
+    record: "",
+    prefix: "",
+    exact: false,
+    of_integration: true,
+    updates: &[],
+    dropped: &["discriminateByTags", "integrationName"],
+    unanswered: &[],
+    owner: None,
+    initial: |_, _| json!({}),
+};
+
+impl Kind {
+    fn of(record: &'static str) -> Self {
+        let known = KINDS.into_iter().find(|kind| kind.record == record);
+        known.unwrap_or(Self { record, prefix: record, ..OTHER })
     }
+}
+
+/// Who sends a request.
+#[derive(Clone, Copy)]
+pub(super) struct Caller<'a> {
+    pub(super) integration: &'a str,
+    pub(super) bot_id: &'a str,
+}
+
+/// A stored record as the API returns it.
+pub(super) fn returned(record: &'static str, stored: &Value) -> Value {
+    let mut returned = stored.clone();
+    if let Value::Object(returned) = &mut returned {
+        returned.retain(|name, _| !Kind::of(record).unanswered.contains(&name.as_str()));
+    }
+    returned
 }
 
 impl Store {
@@ -64,19 +132,22 @@ impl Store {
         rows.map(|row| &row.record)
     }
 
-    pub(super) fn delete(&mut self, id: &str) {
-        for table in self.tables.values_mut() {
-            if let Some(number) = table.by_id.remove(id) {
-                table.rows.remove(&number);
-            }
-        }
+    /// Deletes the record with this id. Whether there was one.
+    pub(super) fn delete(&mut self, id: &str) -> bool {
+        let delete = |table: &mut Table| table.rows.remove(&table.by_id.remove(id)?);
+        self.tables.values_mut().find_map(delete).is_some()
     }
 
-    /// Refuses a body that names a record that is not stored. The bot is a user of its own.
-    pub(super) fn check_ids(&self, body: &Value, bot_id: &str) -> Result<(), Refusal> {
-        for operation in &OPERATIONS {
-            let record = operation.record;
-            let id = body.get(format!("{record}Id")).and_then(Value::as_str);
+    /// Rejects a body that names a record that is not stored. The bot is a user as well.
+    pub(super) fn check_ids(
+        &self,
+        operation: &Operation,
+        body: &Value,
+        bot_id: &str,
+    ) -> Result<(), Refusal> {
+        for (index, property) in operation.refers {
+            let record = OPERATIONS[*index].record;
+            let id = body.get(property).and_then(Value::as_str);
             let Some(id) = id.filter(|id| *id != bot_id) else { continue };
             if !self.tables.get(record).is_some_and(|table| table.by_id.contains_key(id)) {
                 let message = format!("{record} {id:?} does not exist");
@@ -95,7 +166,7 @@ impl Store {
         integration: &str,
     ) -> Option<usize> {
         let table = self.tables.get(operation.record)?;
-        let kind = kind(operation);
+        let kind = Kind::of(operation.record);
         let discriminators = body["discriminateByTags"].as_array().map_or(&[][..], Vec::as_slice);
         let listed = |name: &String| discriminators.iter().any(|tag| tag == name);
         let tags = body["tags"].as_object()?.iter();
@@ -126,21 +197,20 @@ impl Store {
         operation: &Operation,
         found: Option<usize>,
         mut body: Value,
-        integration: &str,
-        bot_id: &str,
+        caller: Caller<'_>,
     ) -> Result<Outcome, Refusal> {
-        let kind = kind(operation);
-        let table = self.tables.entry(operation.record).or_default();
+        let kind = Kind::of(operation.record);
+        let table = self.tables.entry(kind.record).or_default();
         let now = json!(Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true));
         let tags = body["tags"].take();
         let (number, created) = match found.filter(|number| table.rows.contains_key(number)) {
             Some(number) => (number, false),
             None => {
-                let record = new_record(operation, &kind, &body, &now, integration, bot_id);
+                let record = new_record(&kind, &body, &now, caller);
                 table.created += 1;
                 let id = record["id"].as_str().unwrap_or_default().to_owned();
                 table.by_id.insert(id, table.created);
-                let integration = integration.to_owned();
+                let integration = caller.integration.to_owned();
                 table.rows.insert(table.created, Row { record, integration });
                 (table.created, true)
             }
@@ -148,8 +218,11 @@ impl Store {
         let Some(Row { record, .. }) = table.rows.get_mut(&number) else {
             return Err(refusal(500, ErrorType::Internal, "the record is gone"));
         };
-        if record["conversationId"] != body["conversationId"] {
-            let message = "the message already exists for a different conversation";
+        if let Some(owner) = &kind.owner
+            && record[owner.property] != body[owner.property]
+        {
+            let Kind { record, .. } = kind;
+            let message = format!("the {record} already exists for a different {}", owner.record);
             return Err(refusal(409, ErrorType::AlreadyExists, message));
         }
         let before = record.clone();
@@ -171,7 +244,9 @@ impl Store {
         }
         let stored = record.clone();
         if created {
-            self.count(&stored);
+            if let Some(owner) = &kind.owner {
+                self.count(owner, &stored);
+            }
             return Ok(Outcome::Created { stored });
         }
         let mut changes = Vec::new();
@@ -180,13 +255,13 @@ impl Store {
         Ok(Outcome::Found { stored, changes })
     }
 
-    /// Counts a message in its conversation.
-    fn count(&mut self, message: &Value) {
-        let Some(table) = self.tables.get_mut("conversation") else { return };
-        let id = message["conversationId"].as_str().unwrap_or_default();
+    /// Counts a record in the one that it belongs to.
+    fn count(&mut self, owner: &Owner, stored: &Value) {
+        let Some(table) = self.tables.get_mut(owner.record) else { return };
+        let id = stored[owner.property].as_str().unwrap_or_default();
         if let Some(row) = table.by_id.get(id).and_then(|number| table.rows.get_mut(number)) {
-            let count = row.record["messageCount"].as_u64().unwrap_or_default();
-            row.record["messageCount"] = json!(count + 1);
+            let count = row.record[owner.count].as_u64().unwrap_or_default();
+            row.record[owner.count] = json!(count + 1);
         }
     }
 }
@@ -218,38 +293,54 @@ fn tag(name: &str, value: &Value) -> (String, String) {
     (name.to_owned(), value.as_str().unwrap_or_default().to_owned())
 }
 
-fn new_record(
-    operation: &Operation,
-    kind: &Kind,
-    body: &Value,
-    now: &Value,
-    integration: &str,
-    bot_id: &str,
-) -> Value {
+fn new_record(kind: &Kind, body: &Value, now: &Value, caller: Caller<'_>) -> Value {
     let mut record = body.clone();
-    if let Value::Object(record) = &mut record {
-        for instruction in ["discriminateByTags", "schedule", "integrationName"] {
-            record.remove(instruction);
-        }
+    if let (Value::Object(record), Value::Object(initial)) =
+        (&mut record, (kind.initial)(body, caller))
+    {
+        record.retain(|name, _| !kind.dropped.contains(&name.as_str()));
+        record.extend(initial);
     }
     record["id"] = json!(format!("{}_{}", kind.prefix, new_id()));
     record["createdAt"] = now.clone();
     record["tags"] = json!({});
-    match operation.record {
-        "message" => {
-            let outgoing = body["userId"] == bot_id;
-            record["direction"] = json!(if outgoing { "outgoing" } else { "incoming" });
-        }
-        "conversation" => {
-            record["integration"] = json!(integration);
-            record["messageCount"] = json!(0);
-        }
-        _ => {}
-    }
     record
 }
 
 fn new_id() -> Ulid {
     let now = u64::try_from(Utc::now().timestamp_millis()).unwrap_or_default();
     Ulid::from_parts(now, fastrand::u128(..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use botpress_messages::contract::Schema;
+
+    /// An operation that somebody adds to the spec.
+    #[test]
+    fn a_kind_without_a_row_works() {
+        let ticket = Operation {
+            index: OPERATIONS.len(),
+            name: "get_or_create_ticket",
+            path: "/v1/tickets/get-or-create",
+            record: "ticket",
+            within: &["queue"],
+            refers: &[],
+            body: Schema::Any,
+        };
+        let (mut store, caller) = (Store::default(), Caller { integration: "i", bot_id: "b" });
+        let mut get_or_create = |queue: &str| {
+            let body =
+                json!({ "queue": queue, "tags": { "id": "1" }, "discriminateByTags": ["id"] });
+            let found = store.find(&ticket, &body, caller.integration);
+            store.put(&ticket, found, body, caller).ok()
+        };
+        let Some(Outcome::Created { stored }) = get_or_create("a") else { panic!() };
+        assert!(stored["id"].as_str().unwrap().starts_with("ticket_"), "{stored}");
+        assert_eq!(stored["discriminateByTags"], Value::Null);
+        assert!(matches!(get_or_create("a"), Some(Outcome::Found { .. })));
+        assert!(matches!(get_or_create("b"), Some(Outcome::Created { .. })));
+        assert_eq!(store.all("ticket").count(), 2);
+    }
 }

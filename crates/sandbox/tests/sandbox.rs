@@ -7,7 +7,7 @@ use botpress_messages::{
     Direction, Error, ErrorKind, NewConversation, NewMessage, NewMessageOrigin, NewUser, Retry,
     User, content::Text,
 };
-use botpress_sandbox::{Fault, Outcome, Request, Sandbox};
+use botpress_sandbox::{Fault, Outcome, Request, Sandbox, TargetedFault};
 use futures::{StreamExt, stream};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -394,6 +394,29 @@ async fn a_hit_updates_tags_and_payload() {
     assert_eq!(answer.direction, Direction::Outgoing, "the bot itself wrote it");
 }
 
+/// The API takes a schedule, and does not return it.
+#[tokio::test]
+async fn schedule_and_origin_of_a_message_are_kept() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    let later = std::time::Duration::from_secs(2);
+    let message = hello().schedule(later).origin(NewMessageOrigin::Synthetic);
+    client.get_or_create(&message).await.unwrap();
+    let request = sandbox.requests().pop().unwrap();
+    let stored = request.outcome.stored().unwrap();
+    assert_eq!(
+        (&stored["schedule"]["delay"], &stored["origin"]),
+        (&json!(2000), &json!("synthetic"))
+    );
+    let returned = &request.answer.as_ref().unwrap().body["message"];
+    assert_eq!((&returned["schedule"], &returned["origin"]), (&Value::Null, &json!("synthetic")));
+    let line = request.to_string();
+    assert!(line.ends_with("; scheduled: delay 2000; origin: synthetic"), "{line}");
+    let listed = reqwest::get(sandbox.url() + "/_sandbox/messages").await.unwrap();
+    let listed: Value = serde_json::from_slice(&listed.bytes().await.unwrap()).unwrap();
+    assert_eq!(listed["messages"][0]["schedule"], stored["schedule"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_limits_the_requests_of_a_second() {
     let sandbox = Sandbox::builder().requests_per_second(3).start().await.unwrap();
@@ -451,6 +474,149 @@ async fn faults_do_what_they_say() {
             assert!(answer.headers["content-length"] != "0");
         }
     }
+}
+
+#[tokio::test]
+async fn undeclared_names_are_rejected() {
+    struct Case {
+        path: &'static str,
+        body: Value,
+        rejected: Option<&'static str>,
+    }
+    let sandbox = Sandbox::builder()
+        .channels(["dm"])
+        .tags("message", ["id", "ts"])
+        .tags("conversation", [] as [&str; 0])
+        .start()
+        .await
+        .unwrap();
+    let message = |tags: Value| {
+        let mut body = json!(hello());
+        body["tags"] = tags;
+        body
+    };
+    let cases = [
+        Case { path: "messages", body: message(json!({ "id": "1" })), rejected: None },
+        Case {
+            path: "messages",
+            body: message(json!({ "id": "1", "subject": "x", "old": "" })),
+            rejected: Some(
+                "request/body/tags: no tag \"old\" of a message is declared, \
+                 request/body/tags: no tag \"subject\" of a message is declared",
+            ),
+        },
+        Case { path: "users", body: json!({ "tags": { "any": "1" } }), rejected: None },
+        Case {
+            path: "conversations",
+            body: json!({ "channel": "dm", "tags": {} }),
+            rejected: None,
+        },
+        Case {
+            path: "conversations",
+            body: json!({ "channel": "mail", "tags": { "id": "1" } }),
+            rejected: Some(
+                "request/body/channel: no channel \"mail\" is declared, \
+                 request/body/tags: no tag \"id\" of a conversation is declared",
+            ),
+        },
+    ];
+    for Case { path, body, rejected } in cases {
+        let path = format!("/v1/chat/{path}/get-or-create");
+        let response =
+            raw(&sandbox, Method::POST, &path).body(body.to_string()).send().await.unwrap();
+        let found = if response.status() == 200 { None } else { Some(error(response).await) };
+        let expected = rejected.map(|why| (400, "InvalidPayload".to_owned(), why.to_owned()));
+        assert_eq!(found, expected, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_unusable_definition_is_rejected() {
+    let cases = [
+        ("channels: dm", "channels: invalid type: string \"dm\""),
+        ("tags: {message: id}", "tags.message: invalid type"),
+        ("tags: {bot: [id]}", "tags.bot: there is no such record"),
+        ("channel: [dm]", "unknown field `channel`"),
+    ];
+    for (text, why) in cases {
+        let error = Sandbox::builder().definition(text).err().unwrap().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    let error = Sandbox::builder().tags("bot", ["id"]).start().await.err().unwrap().to_string();
+    assert!(error.contains("tags.bot: there is no such record"), "{error}");
+}
+
+#[tokio::test]
+async fn faults_can_be_for_certain_requests() {
+    let message =
+        |text: &str, id: &str| NewMessage::new(CONVERSATION, USER, Text::new(text)).tag("id", id);
+    let fault = || TargetedFault::new(Fault::Error { status: 418, stored: false });
+    struct Case {
+        fault: TargetedFault,
+        /// For messages (text, tag): a 1, a 2, b 1, and the first again.
+        fails: [bool; 4],
+    }
+    let cases = [
+        Case { fault: fault(), fails: [true, false, false, false] },
+        Case { fault: fault().always(), fails: [true; 4] },
+        Case { fault: fault().record("user").always(), fails: [false; 4] },
+        Case { fault: fault().record("message"), fails: [true, false, false, false] },
+        Case { fault: fault().tag("id", "1").always(), fails: [true, false, true, true] },
+        Case { fault: fault().tag("id", "2"), fails: [false, true, false, false] },
+        Case { fault: fault().text("say b"), fails: [false, false, true, false] },
+        Case {
+            fault: fault().text("say a").tag("id", "1").always(),
+            fails: [true, false, false, true],
+        },
+    ];
+    for Case { fault, fails } in cases {
+        let sandbox = Sandbox::start().await.unwrap();
+        let client = sandbox.client().retry(Retry::off()).build().unwrap();
+        sandbox.fail_when(fault.clone());
+        let mut failed = Vec::new();
+        for (text, id) in [("say a", "1"), ("say a", "2"), ("say b", "1"), ("say a", "1")] {
+            let result = client.get_or_create(&message(text, id)).await;
+            failed.push(result.is_err_and(|error| error.status().unwrap() == 418));
+        }
+        assert_eq!(failed, fails, "{fault:?}");
+    }
+
+    // It takes nothing from the script.
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().retry(Retry::off()).build().unwrap();
+    sandbox.fail_next([Some(Fault::Error { status: 500, stored: false })]);
+    sandbox.fail_when(fault());
+    for status in [418, 500] {
+        assert_eq!(client.get_or_create(&hello()).await.unwrap_err().status().unwrap(), status);
+    }
+    client.get_or_create(&hello()).await.unwrap();
+}
+
+/// As the README shows it.
+#[tokio::test(start_paused = true)]
+async fn paused_time_skips_waits() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    sandbox.fail_next([Some(Fault::Limited(20))]);
+    let start = tokio::time::Instant::now();
+    client.get_or_create(&NewUser::new().tag("id", "1")).await.unwrap();
+    assert!(start.elapsed().as_secs() >= 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_test_can_wait_for_messages() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let client = sandbox.client().build().unwrap();
+    assert!(sandbox.wait_for_messages(0).await.is_empty());
+    let sent = async {
+        sandbox.fail_next([None, Some(Fault::Late(std::time::Duration::from_secs(1)))]);
+        for id in ["1", "2"] {
+            let retry_off = client.to_builder().retry(Retry::off()).build().unwrap();
+            let _ = retry_off.get_or_create(&hello().tag("id", id)).await;
+        }
+    };
+    let (messages, ()) = tokio::join!(sandbox.wait_for_messages(2), sent);
+    assert_eq!(messages, sandbox.messages());
 }
 
 /// The same seed, the same storm; what the rate limit refuses takes no fault away.
