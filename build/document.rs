@@ -367,6 +367,9 @@ impl<'a> Document<'a> {
                 return Err(format!("{at}: the path has no `{{{name}}}`; remove it"));
             }
             let rust = names::snake(name);
+            if rust == "header_map" {
+                return Err(format!("{at}: the generated method needs this name; rename it"));
+            }
             if rust == "body" && operation.get("requestBody").is_some() {
                 return Err(format!("{at}: a method has an argument `body` already; rename it"));
             }

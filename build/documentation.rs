@@ -19,7 +19,8 @@ fn add_bounds(part: &mut Value, named: &Value) {
             if let (Some(bounds), Some(Value::String(text))) = (bounds, description) {
                 text.push_str(&format!(" {bounds}"));
             }
-            map.values_mut().for_each(|part| add_bounds(part, named));
+            let parts = map.iter_mut().filter(|(key, _)| key.as_str() != Some("example"));
+            parts.for_each(|(_, part)| add_bounds(part, named));
         }
         Value::Sequence(list) => list.iter_mut().for_each(|part| add_bounds(part, named)),
         _ => {}
@@ -54,6 +55,7 @@ fn make_plain(value: &mut Value) {
         Value::Mapping(map) => {
             for (key, value) in map.iter_mut() {
                 match (key.as_str(), &mut *value) {
+                    (Some("example"), _) => {}
                     (Some("description" | "summary"), Value::String(text)) => *text = plain(text),
                     (Some("x-enum-descriptions"), Value::Mapping(texts)) => {
                         for text in texts.values_mut() {

@@ -1,6 +1,9 @@
 //! The example of a content: a call of its constructor, as documentation that is compiled and run.
 
-use openapiv3::{AdditionalProperties, ObjectType, ReferenceOr, Schema, SchemaKind, Type};
+use openapiv3::{
+    AdditionalProperties, ObjectType, ReferenceOr, Schema, SchemaKind, Type,
+    VariantOrUnknownOrEmpty,
+};
 use serde_json::Value;
 
 use crate::names;
@@ -43,10 +46,23 @@ fn is_open(object: &ObjectType) -> bool {
 
 fn argument(schemas: &Schemas, object: &ObjectType, key: &str, value: &Value) -> Result<String> {
     let property = object.properties.get(key).ok_or(format!("no property is `{key}`"))?;
+    let property = property.clone().unbox();
     match value {
-        Value::String(_) | Value::Number(_) => Ok(value.to_string()),
+        Value::String(text) => match kind(schemas, &property) {
+            Some(Type::String(string))
+                if string.format == VariantOrUnknownOrEmpty::Empty
+                    && string.enumeration.is_empty() =>
+            {
+                Ok(format!("{text:?}"))
+            }
+            _ => Err(format!("`{key}` is no plain string, but {value} is one")),
+        },
+        Value::Number(number) => match kind(schemas, &property) {
+            Some(Type::Number(_)) => Ok(format!("{:?}", number.as_f64().unwrap_or_default())),
+            _ => Err(format!("`{key}` is no number with a fraction, but {value} is a number")),
+        },
         Value::Array(values) => {
-            let items = match property.clone().unbox() {
+            let items = match property {
                 ReferenceOr::Item(Schema {
                     schema_kind: SchemaKind::Type(Type::Array(array)),
                     ..
@@ -60,6 +76,21 @@ fn argument(schemas: &Schemas, object: &ObjectType, key: &str, value: &Value) ->
             Ok(format!("[{}]", items.collect::<Result<Vec<_>>>()?.join(", ")))
         }
         other => Err(format!("{other} is not supported, only strings, numbers and arrays")),
+    }
+}
+
+/// The type of a property, also if it is referred to with a description.
+fn kind(schemas: &Schemas, property: &ReferenceOr<Schema>) -> Option<Type> {
+    match property.clone() {
+        ReferenceOr::Reference { reference } => {
+            let schema = schemas.get(name(&reference, "").ok()?)?;
+            kind(schemas, &ReferenceOr::Item(schema.clone()))
+        }
+        ReferenceOr::Item(schema) => match schema.schema_kind {
+            SchemaKind::Type(kind) => Some(kind),
+            SchemaKind::AllOf { all_of } => kind(schemas, &all_of.into_iter().next()?),
+            _ => None,
+        },
     }
 }
 

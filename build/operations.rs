@@ -37,8 +37,17 @@ pub struct GetOrCreate {
 }
 
 /// Methods that every body of such an operation has.
-const METHODS: [&str; 7] =
-    ["from_json", "is_identified", "new", "optional_tag", "tag", "validate", "with_tags"];
+const METHODS: [&str; 9] = [
+    "content",
+    "custom",
+    "from_json",
+    "is_identified",
+    "new",
+    "optional_tag",
+    "tag",
+    "validate",
+    "with_tags",
+];
 
 /// What makes an operation one that gets or creates a record.
 const EXTENSION: &str = "x-get-or-create";
@@ -62,6 +71,12 @@ pub fn operations(spec: &mut OpenAPI, schemas: &Schemas) -> Result<Vec<GetOrCrea
             let at = format!("paths.{path}.{method}");
             let found = get_or_create(path, operation, schemas, &at)?;
             for other in &operations {
+                if other.body == found.body {
+                    return Err(format!(
+                        "{at}.requestBody: {} is the body of {} already; an operation needs its own",
+                        found.body, other.id
+                    ));
+                }
                 if other.record == found.record || other.property == found.property {
                     return Err(format!(
                         "{at}.responses.200: its record `{}`, {}, is that of {} already; an operation \
@@ -103,7 +118,7 @@ fn get_or_create(
     let property = extension["record"].as_str().unwrap_or_default();
     let (record, says_created) = record(schemas, answer, property)?;
     let within = extension["within"].as_array().into_iter().flatten();
-    let within = within.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    let within: Vec<String> = within.filter_map(|name| name.as_str().map(str::to_owned)).collect();
     let at = format!("components.schemas.{body}");
     let object = object(&schemas[body], &at)?;
     let tags = object.properties.get("tags");
@@ -129,6 +144,32 @@ fn get_or_create(
         match items {
             Some(items) if is_text(schemas, &items, &place)? => {}
             _ => return Err(format!("{place}: has to be an array of strings")),
+        }
+    }
+    if object.additional_properties != Some(AdditionalProperties::Any(false)) {
+        return Err(format!(
+            "{at}.additionalProperties: has to be false: a record to get or create has no other properties"
+        ));
+    }
+    let is_plain = |name: &str| match object.properties.get(name) {
+        Some(schema) => is_text(schemas, &schema.clone().unbox(), &at),
+        None => Ok(true),
+    };
+    for name in within.iter().map(String::as_str).chain(["conversationId"]) {
+        if !is_plain(name)? {
+            return Err(format!("{at}.properties.{name}: has to be a plain string here"));
+        }
+    }
+    if object.properties.contains_key("payload") && object.properties.contains_key("type") {
+        let place = format!("{at}.properties.payload");
+        let payload = resolved(schemas, &object.properties["payload"].clone().unbox(), &place)?;
+        let is_free = matches!(&payload.schema_kind, SchemaKind::Type(Type::Object(object))
+            if object.properties.is_empty()
+                && object.additional_properties == Some(AdditionalProperties::Any(true)));
+        if !is_free || !is_plain("type")? {
+            return Err(format!(
+                "{place}: beside `type`, a plain string, it has to be an object with additionalProperties: true"
+            ));
         }
     }
     for name in object.properties.keys().filter(|name| !object.required.contains(name)) {
@@ -261,9 +302,7 @@ fn has(
 pub fn errors(spec: &OpenAPI, schemas: &Schemas) -> BTreeSet<String> {
     let of_operations = spec.operations().flat_map(|(_, _, operation)| {
         let responses = operation.responses.responses.iter();
-        responses
-            .filter(|(status, _)| **status != StatusCode::Code(200))
-            .map(|(_, response)| response)
+        responses.filter(|(status, _)| !is_success(status)).map(|(_, response)| response)
     });
     let mut errors = BTreeSet::new();
     for response in of_operations.filter_map(ReferenceOr::as_item) {

@@ -188,9 +188,7 @@ impl Kind {
             (Self::Text, Value::String(text)) if text.trim().is_empty() => {
                 Err(format!("{at}: is empty; remove it or say something"))
             }
-            (Self::Text | Self::String, Value::String(text))
-                if text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') =>
-            {
+            (Self::Text | Self::String, Value::String(text)) if text.contains(is_unprintable) => {
                 Err(format!("{at}: has a control character, which Rust cannot show; remove it"))
             }
             (Self::Text | Self::String, Value::String(_))
@@ -274,4 +272,10 @@ fn distance(from: &str, to: &str) -> usize {
         rows.push(row);
     }
     rows[from.len()][to.len()]
+}
+
+/// A control character, or one that changes the direction of a text, which the compiler rejects in documentation.
+fn is_unprintable(c: char) -> bool {
+    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || (c.is_control() && c != '\n' && c != '\t')
 }

@@ -937,6 +937,40 @@ fn operations_that_collide_are_rejected() {
 fn records_that_cannot_be_read_are_rejected() {
     assert_rejected(&[
         Rejected {
+            edit: replaced(
+                "          $ref: \"#/components/schemas/ConversationId\"\n",
+                "          $ref: \"#/components/schemas/NewMessageOrigin\"\n",
+            ),
+            place: "components.schemas.NewMessage.properties.conversationId",
+            words: "a plain string",
+        },
+        Rejected {
+            edit: replaced("          additionalProperties: true\n          x-private: true\n", ""),
+            place: "components.schemas.NewMessage.properties.payload",
+            words: "additionalProperties: true",
+        },
+        Rejected {
+            edit: replaced(
+                "      description: A user to find or create.\n      type: object\n      additionalProperties: false\n",
+                "      description: A user to find or create.\n      type: object\n      additionalProperties: {}\n",
+            ),
+            place: "components.schemas.NewUser.additionalProperties",
+            words: "has to be false",
+        },
+        Rejected {
+            edit: replaced(
+                "\"#/components/schemas/NewUser\"",
+                "\"#/components/schemas/NewMessage\"",
+            ),
+            place: "paths./v1/chat/users/get-or-create.post.requestBody",
+            words: "is the body of getOrCreateMessage already",
+        },
+        Rejected {
+            edit: replaced("A user as Botpress stored it.", "A \u{202e} user."),
+            place: "components.schemas.User.description",
+            words: "cannot show",
+        },
+        Rejected {
             edit: after(MESSAGE_ID, "          nullable: true\n"),
             place: "components.schemas.Message.properties.id",
             words: "not null",
@@ -1139,6 +1173,11 @@ fn examples_that_no_constructor_makes_are_rejected() {
             words: "no property is `size`",
         },
         Rejected {
+            edit: replaced("example: { text: Hello }", "example: { text: 5 }"),
+            place: "components.schemas.Text.example",
+            words: "`text` is no number",
+        },
+        Rejected {
             edit: replaced("example: { text: Hello }", "example: { text: true }"),
             place: "components.schemas.Text.example",
             words: "true is not supported",
@@ -1208,6 +1247,17 @@ fn edits_change_what_is_generated() {
             generated: "max: Some(10usize)",
         },
         Followed { edit: replaced("minimum: 0", "minimum: 5"), generated: "min: Some(5f64)" },
+        Followed {
+            edit: replaced("latitude: 45.5", "latitude: 45"),
+            generated: "Location::new(45.0, -73.25)",
+        },
+        Followed {
+            edit: replaced(
+                "x-extensible-enum: [synthetic]\n      x-enum-descriptions:\n        synthetic: a",
+                "x-extensible-enum: [Err]\n      x-enum-descriptions:\n        Err: a",
+            ),
+            generated: "Result<Self, ::std::convert::Infallible>{::std::result::Result::Ok(value.into())}",
+        },
         Followed {
             edit: replaced("example: { text: Hello }", "example: { text: Bonjour }"),
             generated: "let content = Text::new(\"Bonjour\");",

@@ -221,7 +221,7 @@ fn what_cannot_start_says_why() {
         (&["src"], "t", "src is a directory: name a file, or send all of its files with `cat src/"),
         (&["--check", "--failed", "x", "-"], "t", "cannot be used with"),
         (&["/nowhere/messages.ndjson"], "t", "/nowhere/messages.ndjson: No such file"),
-        (&["-"], "", "BP_TOKEN, BP_BOT_ID, BP_INTEGRATION_ID are missing"),
+        (&["-"], "", "BP_TOKEN is missing from the environment; set it"),
         (&[], "t", "Usage: "),
         (&["--concurrency", "0", "-"], "t", "0 is not in 1.."),
     ];
