@@ -448,6 +448,8 @@ pub mod types {
         X,
         ///`post-back`: A dash.
         PostBack,
+        ///`Err`: As in a result.
+        Err,
         /// A value that this version of the crate does not know.
         Other(::std::string::String),
     }
@@ -459,6 +461,7 @@ pub mod types {
                 Self::X3d => "3d",
                 Self::X => "",
                 Self::PostBack => "post-back",
+                Self::Err => "Err",
                 Self::Other(value) => value,
             }
         }
@@ -470,6 +473,7 @@ pub mod types {
                 "3d" => Self::X3d,
                 "" => Self::X,
                 "post-back" => Self::PostBack,
+                "Err" => Self::Err,
                 other => Self::Other(other.to_owned()),
             }
         }
