@@ -1280,8 +1280,8 @@ fn edits_change_what_is_generated() {
             generated: r"/**See \[Image\] at <https://example.com>, a \<b>, or `[x]`. let x = 1;*/",
         },
         Followed {
-            edit: replaced("within: [channel]", "within: [channel, tags]"),
-            generated: "within: &[\"channel\", \"tags\"]",
+            edit: replaced("within: [channel]", "within: [channel, integrationName]"),
+            generated: "within: &[\"channel\", \"integrationName\"]",
         },
         Followed {
             edit: replaced("name: x-bot-id", "name: X-Bot"),
