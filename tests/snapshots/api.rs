@@ -861,7 +861,9 @@ pub mod types {
     }
     impl ::std::str::FromStr for CardActionKind {
         type Err = ::std::convert::Infallible;
-        fn from_str(value: &str) -> ::std::result::Result<Self, Self::Err> {
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, ::std::convert::Infallible> {
             ::std::result::Result::Ok(value.into())
         }
     }
@@ -934,7 +936,9 @@ pub mod types {
     }
     impl ::std::str::FromStr for Direction {
         type Err = ::std::convert::Infallible;
-        fn from_str(value: &str) -> ::std::result::Result<Self, Self::Err> {
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, ::std::convert::Infallible> {
             ::std::result::Result::Ok(value.into())
         }
     }
@@ -1103,7 +1107,9 @@ pub mod types {
     }
     impl ::std::str::FromStr for ErrorType {
         type Err = ::std::convert::Infallible;
-        fn from_str(value: &str) -> ::std::result::Result<Self, Self::Err> {
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, ::std::convert::Infallible> {
             ::std::result::Result::Ok(value.into())
         }
     }
@@ -1172,7 +1178,9 @@ pub mod types {
     }
     impl ::std::str::FromStr for Origin {
         type Err = ::std::convert::Infallible;
-        fn from_str(value: &str) -> ::std::result::Result<Self, Self::Err> {
+        fn from_str(
+            value: &str,
+        ) -> ::std::result::Result<Self, ::std::convert::Infallible> {
             ::std::result::Result::Ok(value.into())
         }
     }
