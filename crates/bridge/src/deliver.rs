@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::queue::{Begun, ID, Kind, Queue, TAKEN_WITHIN, ack_wait, place};
+use crate::watchdog::Watchdog;
 use crate::{Failure, bot_id, queue};
 
 /// Settings of a worker. The API's client reads the others that it needs.
@@ -80,7 +81,8 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     for number in 0..partitions {
         let (worker, ending, trouble) = (Arc::clone(&worker), ending.clone(), Trouble::default());
-        tasks.spawn(Partition { worker, number, ending, trouble }.run());
+        let watchdog = Watchdog::default();
+        tasks.spawn(Partition { worker, number, ending, trouble, watchdog }.run());
     }
     let mut result = Ok(());
     while let Some(ended) = tasks.join_next().await {
@@ -113,6 +115,7 @@ struct Partition {
     number: usize,
     ending: CancellationToken,
     trouble: Trouble,
+    watchdog: Watchdog,
 }
 
 /// How the message of a partition fared with this worker: what the server counts are also deliveries
@@ -154,7 +157,7 @@ impl Partition {
         let mut consumer = None;
         while !self.ending.is_cancelled() {
             match self.pull(&mut consumer).await {
-                Ok(None) => {}
+                Ok(None) => self.watch(&mut consumer).await,
                 Ok(Some(pulled)) => {
                     let place = timeout_at(pulled.latest, self.worker.under_way.acquire()).await;
                     if place.is_ok() && !self.ending.is_cancelled() {
@@ -174,6 +177,32 @@ impl Partition {
             }
         }
         Ok(())
+    }
+
+    /// Has a consumer that hands out nothing created again, if messages wait.
+    async fn watch(&mut self, consumer: &mut Option<PullConsumer>) {
+        let Some(known) = consumer else { return };
+        let Worker { queue, metrics, .. } = &*self.worker;
+        let position = match queue.position(known).await {
+            Ok(position) => position,
+            Err(failure) => return tracing::warn!("{}", failure.text),
+        };
+        let ack_wait = known.cached_info().config.ack_wait;
+        if !self.watchdog.is_stuck(position, ack_wait, Instant::now()) {
+            return;
+        }
+        let name = &known.cached_info().name;
+        tracing::warn!(
+            consumer = name,
+            "no message of it came for two ack waits although some wait; it is created again"
+        );
+        match queue.remove_consumer(known).await {
+            Ok(()) => {
+                metrics.recreated.inc();
+                *consumer = None;
+            }
+            Err(failure) => tracing::warn!("{}", failure.text),
+        }
     }
 
     /// Waits for a message. A pull that is in flight is never given up: its message would belong to
@@ -290,7 +319,9 @@ impl Worker {
         if !error.should_repeat() {
             return End::Dead(Kind::Invalid, text);
         }
-        let hint = error.retry_after().unwrap_or_default().min(LONGEST_HINT);
+        // The watchdog takes a consumer that waits longer for stuck.
+        let longest = ack_wait(self.deadline) / 2;
+        let hint = error.retry_after().unwrap_or_default().min(longest);
         // What was not sent did not fail: it had no turn, and need not wait longer and longer for one.
         if error.is_rate_limited() || error.attempts() == 0 {
             return End::Again(hint.max(SHORTEST_WAIT), text);
@@ -303,7 +334,7 @@ impl Worker {
         if trouble.alone >= self.most_deliveries {
             return End::Dead(Kind::Failing, text);
         }
-        End::Again(wait(trouble.failures).max(hint), text)
+        End::Again(wait(trouble.failures).min(longest).max(hint), text)
     }
 
     async fn settle(&self, pulled: &Pulled, end: End) -> Result<(), Failure> {
@@ -394,11 +425,8 @@ impl Worker {
 /// A bot works if a message was stored within this time.
 const LATELY: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// What an answer asks for is believed up to here.
-const LONGEST_HINT: Duration = Duration::from_secs(600);
 
 /// A second, and twice as long after each failure.
 fn wait(failures: u32) -> Duration {
-    (SHORTEST_WAIT * (1 << failures.saturating_sub(1).min(10))).min(LONGEST_WAIT)
+    SHORTEST_WAIT * (1 << failures.saturating_sub(1).min(10))
 }

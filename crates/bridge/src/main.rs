@@ -5,6 +5,8 @@ mod deliver;
 mod metrics;
 mod queue;
 mod receive;
+mod server;
+mod watchdog;
 
 use std::process::ExitCode;
 use std::{env, fmt};

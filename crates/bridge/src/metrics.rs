@@ -32,6 +32,7 @@ pub struct Metrics {
     pub took: Histogram,
     pub age: Histogram,
     pub pauses: Histogram,
+    pub recreated: Counter,
     registry: Arc<Registry>,
 }
 
@@ -47,10 +48,11 @@ impl Metrics {
             took: times(),
             age: times(),
             pauses: times(),
+            recreated: Counter::default(),
             registry: Arc::default(),
         };
         let mut registry = Registry::with_prefix("bridge");
-        let Self { received, deliveries, under_way, took, age, pauses, .. } = &metrics;
+        let Self { received, deliveries, under_way, took, age, pauses, recreated, .. } = &metrics;
         registry.register("received", "Webhooks, by what became of them", received.clone());
         registry.register("deliveries", "Deliveries, by how they ended", deliveries.clone());
         registry.register("under_way", "Deliveries in flight", under_way.clone());
@@ -61,6 +63,11 @@ impl Metrics {
             age.clone(),
         );
         registry.register("pause_seconds", "Waits before a delivery is repeated", pauses.clone());
+        registry.register(
+            "consumers_recreated",
+            "Consumers that handed out nothing although messages waited",
+            recreated.clone(),
+        );
         metrics.registry = Arc::new(registry);
         metrics
     }

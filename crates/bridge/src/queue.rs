@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use async_nats::ConnectOptions;
 use async_nats::connection::State;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::kv::{Operation, Store};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{DiscardPolicy, RawMessageErrorKind, RetentionPolicy, Stream};
-use async_nats::jetstream::{self, Context, kv, stream};
+use async_nats::jetstream::{Context, kv, stream};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -20,6 +19,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::Failure;
+use crate::server::{REQUEST, Server};
+use crate::watchdog::Position;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -39,10 +40,6 @@ const PULL_GRACE: Duration = Duration::from_secs(5);
 pub const TAKEN_WITHIN: Duration = PULL.saturating_add(PULL_GRACE);
 /// What is left after a delivery to tell the server of its end.
 const SETTLING: Duration = Duration::from_secs(2);
-/// For a publication, its acknowledgement and any other request to the server.
-const REQUEST: Duration = Duration::from_secs(2);
-/// A server that is gone without a word is given up after two of these.
-const PING: Duration = Duration::from_secs(5);
 /// What a dead letter has beside the message: its headers.
 const LETTER: usize = 4 << 10;
 /// How long markers of what was begun are kept, in case nobody delivers.
@@ -61,18 +58,8 @@ pub struct Queue {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Queue")]
 pub struct Settings {
-    /// The NATS servers, with commas between them; `tls://` for TLS
-    #[arg(long, global = true, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
-    nats_url: String,
-    /// The user to log in as
-    #[arg(long, global = true, env = "NATS_USER", requires = "nats_password")]
-    nats_user: Option<String>,
-    /// The password; a command line is public, so set the variable
-    #[arg(long, global = true, env = "NATS_PASSWORD", requires = "nats_user")]
-    nats_password: Option<String>,
-    /// The token to log in with; a command line is public, so set the variable
-    #[arg(long, global = true, env = "NATS_TOKEN")]
-    nats_token: Option<String>,
+    #[command(flatten)]
+    server: Server,
     /// Into how many partitions each bot's conversations are divided: 16, or as the stream has it. It
     /// cannot be changed while messages wait
     #[arg(long, global = true, env = "BRIDGE_PARTITIONS",
@@ -93,37 +80,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    async fn connect(&self) -> Result<Context, Failure> {
-        if self.nats_url.contains('@') {
-            let text =
-                "NATS_URL must not hold a password: use NATS_USER and NATS_PASSWORD, or NATS_TOKEN";
-            return Err(Failure::settings(text));
-        }
-        let mut options = ConnectOptions::new()
-            .name("botpress-bridge")
-            .retry_on_initial_connect()
-            .connection_timeout(REQUEST)
-            .ping_interval(PING)
-            .reconnect_delay_callback(|attempts| {
-                Duration::from_millis(100 * attempts.min(20) as u64)
-            })
-            .event_callback(|event| async move { tracing::info!(%event, "NATS") });
-        if let (Some(user), Some(password)) = (&self.nats_user, &self.nats_password) {
-            options = options.user_and_password(user.clone(), password.clone());
-        }
-        if let Some(token) = &self.nats_token {
-            options = options.token(token.clone());
-        }
-        let servers: Vec<_> = self.nats_url.split(',').map(str::trim).collect();
-        let client = options
-            .connect(servers)
-            .await
-            .map_err(|e| Failure::settings(format!("invalid NATS_URL: {e}")))?;
-        let mut context = jetstream::new(client);
-        context.set_timeout(REQUEST);
-        Ok(context)
-    }
-
     /// The stream of webhooks, if it has to be created. One subject for each partition: what is
     /// published into another finds no stream, instead of nobody who delivers it.
     fn webhooks(&self) -> stream::Config {
@@ -178,11 +134,11 @@ impl Queue {
         settings: &Settings,
         stop: Option<&CancellationToken>,
     ) -> Result<Self, Failure> {
-        let context = settings.connect().await?;
-        let Some(stop) = stop else { return Self::set_up(settings, &context).await };
-        let set_up = async {
+        let open = async || Self::set_up(settings, &settings.server.connect().await?).await;
+        let Some(stop) = stop else { return open().await };
+        let opened = async {
             loop {
-                match Self::set_up(settings, &context).await {
+                match open().await {
                     Err(failure) if failure.code != 2 => {
                         tracing::warn!("{}; trying again", failure.text);
                     }
@@ -192,7 +148,7 @@ impl Queue {
             }
         };
         tokio::select! {
-            result = set_up => result,
+            result = opened => result,
             () = stop.cancelled() => {
                 Err(Failure { code: 0, text: "ended before NATS was there".to_owned() })
             }
@@ -200,7 +156,8 @@ impl Queue {
     }
 
     async fn set_up(settings: &Settings, context: &Context) -> Result<Self, Failure> {
-        let failed = |name, e| Failure::new(format!("NATS at {}: {name}: {e}", settings.nats_url));
+        let failed =
+            |name, e| Failure::new(format!("NATS at {}: {name}: {e}", settings.server.url));
         let stream = async |config: stream::Config| {
             let name = config.name.clone();
             context.get_or_create_stream(config).await.map_err(|e| failed(name, e.to_string()))
@@ -302,6 +259,25 @@ impl Queue {
         }
         // Never less: a worker with a longer deadline may run.
         self.webhooks.create_consumer(config).await.map_err(failed)
+    }
+
+    /// How far the consumer of a partition is; `None` if nothing waits there.
+    pub async fn position(&self, consumer: &PullConsumer) -> Result<Option<Position>, Failure> {
+        let info = consumer.cached_info();
+        let Some(first) = first(&self.webhooks, &info.config.filter_subject, 1).await? else {
+            return Ok(None);
+        };
+        let failed = |e| Failure::new(format!("the consumer {} cannot be asked: {e}", info.name));
+        let info = consumer.get_info().await.map_err(failed)?;
+        let delivered = info.delivered.consumer_sequence;
+        Ok(Some(Position { first: first.sequence, delivered, created: info.created }))
+    }
+
+    /// Removes a consumer. The next one of its partition begins with the first message that is left.
+    pub async fn remove_consumer(&self, consumer: &PullConsumer) -> Result<(), Failure> {
+        let name = &consumer.cached_info().name;
+        let removed = self.webhooks.delete_consumer(name).await;
+        removed.map(drop).map_err(|e| Failure::new(format!("the consumer {name} stays: {e}")))
     }
 
     /// A mark that no other delivery has.

@@ -6,10 +6,13 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::{self, AckKind};
 use botpress_sandbox::{Fault, Sandbox};
+use futures_util::StreamExt;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use support::{Nats, Setup, drained, eventually, free_port, signed};
+use support::{Nats, Setup, drained, eventually, figure, free_port, signed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -512,6 +515,75 @@ async fn a_full_queue_has_the_channel_wait() {
     assert_eq!(receiver.message(&long(taken), None).await.0, 200);
     drained(&setup, SOON).await;
     assert_eq!(sandbox.messages().len(), taken + 1);
+}
+
+/// A server that loses track of messages is accepted only if somebody says so.
+#[tokio::test]
+async fn an_old_server_is_rejected_unless_it_is_allowed() {
+    let Some(nats) = Nats::start_version("2.11.11", &[]).await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    for command in [&["deliver"][..], &["receive"], &["dead", "list"]] {
+        let (code, _, errors) = setup.run(command);
+        assert_eq!(code, Some(2), "{errors}");
+        let text = "nats-server 2.11.11 is too old: before 2.12 it loses track of messages when it is killed";
+        assert!(errors.contains(text), "{errors}");
+    }
+    let allowed = setup.with("NATS_ALLOW_OLD_SERVER", 1);
+    let (code, _, errors) = allowed.run(&["dead", "list"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.contains("too old"), "{errors}");
+}
+
+/// Nobody waits for credentials to become right.
+#[tokio::test]
+async fn wrong_credentials_end_a_process() {
+    let Some(nats) = Nats::start_with(&["--user", "bridge", "--pass", "right"]).await else {
+        return;
+    };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("NATS_USER", "bridge");
+    for command in [&["deliver"][..], &["receive"], &["dead", "list"]] {
+        let (code, _, errors) = setup.clone().with("NATS_PASSWORD", "hunter2").run(command);
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains("rejects the credentials"), "{errors}");
+        assert!(!errors.contains("hunter2"), "{errors}");
+    }
+}
+
+/// The watchdog creates a consumer again that hands out nothing.
+#[tokio::test]
+async fn a_stuck_consumer_is_created_again() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_PARTITIONS", 1);
+    let (_receiver, receiver) = setup.receiver().await;
+    let mut first = setup.worker();
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    stored(&sandbox, &["1"]).await;
+    drained(&setup, SOON).await;
+    first.terminate();
+    assert_eq!(first.ended().await.0, Some(0));
+    // Somebody takes the next message, and gives it back for in an hour.
+    for number in 2..=3 {
+        assert_eq!(receiver.message(&message(number), None).await.0, 200);
+    }
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let stream = context.get_stream("WEBHOOKS").await.unwrap();
+    let name = format!("{}-0", Sandbox::BOT_ID);
+    let consumer: PullConsumer = stream.get_consumer(&name).await.unwrap();
+    let taken = consumer.fetch().max_messages(1).messages().await.unwrap().next().await;
+    let hour = Duration::from_secs(3_600);
+    taken.unwrap().unwrap().ack_with(AckKind::Nak(Some(hour))).await.unwrap();
+    context.client().flush().await.unwrap();
+
+    let metrics = format!("127.0.0.1:{}", free_port());
+    let mut worker = setup.clone().with("BRIDGE_METRICS", &metrics).worker();
+    let late = 2 * SOON;
+    eventually("all are stored", late, async || texts(&sandbox).len() == 3).await;
+    assert_eq!(texts(&sandbox), ["1", "2", "3"]);
+    assert_eq!(figure(&metrics, "bridge_consumers_recreated_total").await, Some(1.0));
+    assert!(worker.log().contains("it is created again"), "{}", worker.log());
 }
 
 /// Whoever starts first waits for the other.
