@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
-use botpress_messages::{Client, Delivery, Error, Retry, Stored};
+use botpress_messages::{Client, Error, Retry, Stored};
 use futures_util::StreamExt;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::queue::{Begun, ID, Kind, Queue, TAKEN_WITHIN, ack_wait, place};
+use crate::queue::{ID, Kind, Queue, TAKEN_WITHIN, ack_wait, place};
 use crate::watchdog::Watchdog;
 use crate::{Failure, bot_id, queue};
 
@@ -247,63 +247,24 @@ impl Worker {
         }
         self.metrics.under_way.inc();
         let start = Instant::now();
-        let end = match Delivery::from_json(&pulled.message.payload) {
-            Ok(delivery) => self.deliver(pulled, &delivery, trouble).await,
-            Err(e) => Some(End::Dead(Kind::Invalid, e.to_string())),
+        let end = match queue::read(&pulled.message.payload) {
+            // Otherwise it belongs to another worker by now, or will.
+            Ok(delivery) if Instant::now() < pulled.latest => {
+                Some(self.judge(trouble, self.client.deliver(&delivery).await))
+            }
+            Ok(_) => None,
+            Err(reason) => Some(End::Dead(Kind::Invalid, reason)),
         };
         self.metrics.took.observe(start.elapsed().as_secs_f64());
         self.metrics.under_way.dec();
         match end {
             Some(end) => self.settle(pulled, end).await,
-            // It belongs to another worker by now, or will.
             None => Ok(()),
         }
     }
 
-    /// Delivers a message, unless it is too late for that. If the endpoint cannot find it again, a
-    /// marker tells the next worker whether it may be stored.
-    async fn deliver(
-        &self,
-        pulled: &Pulled,
-        delivery: &Delivery,
-        trouble: &mut Trouble,
-    ) -> Option<End> {
-        let Pulled { id, latest, until, .. } = pulled;
-        // The same each time: an answer may get lost.
-        let mark = (!delivery.is_identified()).then(|| self.queue.mark());
-        if let Some(mark) = &mark {
-            match self.insist(pulled, *latest, || self.queue.begin(id, mark)).await {
-                // Without an answer it is too late, and the mark may be there.
-                Some(Begun::Now) | None => {}
-                Some(Begun::AndDone) => return Some(End::Stored),
-                Some(Begun::Before) => {
-                    let reason = "a worker was lost while it delivered this; it may be stored";
-                    return Some(End::Dead(Kind::Unknown, reason.to_owned()));
-                }
-            }
-        }
-        let end = if Instant::now() < *latest {
-            Some(self.judge(trouble, mark.is_none(), self.client.deliver(delivery).await))
-        } else {
-            None
-        };
-        let Some(mark) = &mark else { return end };
-        match &end {
-            // Not known: the mark stays.
-            Some(End::Dead(Kind::Unknown, _)) => {}
-            Some(End::Stored) => drop(self.insist(pulled, *until, || self.queue.done(id)).await),
-            _ => drop(self.insist(pulled, *until, || self.queue.not_begun(id, mark)).await),
-        }
-        end
-    }
-
     /// What follows from a delivery.
-    fn judge<T>(
-        &self,
-        trouble: &mut Trouble,
-        findable: bool,
-        result: Result<Stored<T>, Error>,
-    ) -> End {
+    fn judge<T>(&self, trouble: &mut Trouble, result: Result<Stored<T>, Error>) -> End {
         let mut stored_last = self.stored_last.lock().unwrap_or_else(PoisonError::into_inner);
         let Err(error) = result else {
             *stored_last = Some(Instant::now());
@@ -312,9 +273,6 @@ impl Worker {
         let text = error.to_string();
         if error.is_auth() {
             return End::Refused(text);
-        }
-        if error.maybe_stored() && !findable {
-            return End::Dead(Kind::Unknown, text);
         }
         if !error.should_repeat() {
             return End::Dead(Kind::Invalid, text);
@@ -356,7 +314,6 @@ impl Worker {
             End::Dead(kind, reason) => {
                 self.metrics.delivered(match kind {
                     Kind::Invalid => "invalid",
-                    Kind::Unknown => "unknown",
                     Kind::Failing => "failing",
                 });
                 tracing::warn!(sequence, delivered, %kind, "a dead letter: {reason}");

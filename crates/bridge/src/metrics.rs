@@ -143,10 +143,7 @@ async fn queue_figures(queue: &Queue, bots: &[String]) -> Result<Registry, Failu
     }
     let letters: Gauge = Gauge::default();
     letters.set(queue.letters().await?.0 as i64);
-    let marks: Gauge = Gauge::default();
-    marks.set(queue.marks().await? as i64);
     let mut registry = Registry::with_prefix("bridge");
-    registry.register("marks", "Messages that no tag identifies, and that were begun", marks);
     registry.register("queue_depth", "Messages that wait or are in flight", depths);
     registry.register("queue_age_seconds", "How old the first of them is", ages);
     registry.register("dead_letters", "Messages that cannot be delivered", letters);

@@ -1,4 +1,4 @@
-//! The streams in NATS JetStream: what waits, what cannot be delivered, and what was begun.
+//! The streams in NATS JetStream: what waits, and what cannot be delivered.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::kv::{Operation, Store};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{DiscardPolicy, RawMessageErrorKind, RetentionPolicy, Stream};
-use async_nats::jetstream::{Context, kv, stream};
+use async_nats::jetstream::{Context, stream};
+use botpress_messages::Delivery;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -22,15 +23,11 @@ use crate::Failure;
 use crate::server::{REQUEST, Server};
 use crate::watchdog::Position;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
 /// Webhooks that wait: subject `webhooks.BOT.PARTITION`, and each message is gone once it is
 /// acknowledged.
 const WEBHOOKS: &str = "WEBHOOKS";
 /// What cannot be delivered: subject `dead.KIND.BOT`.
 const DEAD: &str = "DEAD";
-/// Which messages that the endpoint cannot find again were begun.
-const BEGUN: &str = "BEGUN";
 
 /// How long a pull waits for a message.
 pub const PULL: Duration = Duration::from_secs(5);
@@ -42,15 +39,12 @@ pub const TAKEN_WITHIN: Duration = PULL.saturating_add(PULL_GRACE);
 const SETTLING: Duration = Duration::from_secs(2);
 /// What a dead letter has beside the message: its headers.
 const LETTER: usize = 4 << 10;
-/// How long markers of what was begun are kept, in case nobody delivers.
-const BEGUN_LASTS: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 #[derive(Clone)]
 pub struct Queue {
     context: Context,
     webhooks: Stream,
     dead: Stream,
-    begun: Store,
     pub partitions: usize,
 }
 
@@ -98,21 +92,6 @@ impl Settings {
             name: DEAD.to_owned(),
             subjects: vec!["dead.*.*".to_owned()],
             duplicate_window: Duration::from_secs(3_600),
-            ..self.bounded()
-        }
-    }
-
-    /// What a key-value bucket is made of. The library's own function asks the server for more than
-    /// version 2.9 reports.
-    fn begun(&self) -> stream::Config {
-        stream::Config {
-            name: format!("KV_{BEGUN}"),
-            subjects: vec![format!("$KV.{BEGUN}.>")],
-            max_messages_per_subject: 1,
-            max_age: BEGUN_LASTS,
-            allow_rollup: true,
-            deny_delete: true,
-            allow_direct: true,
             ..self.bounded()
         }
     }
@@ -171,10 +150,7 @@ impl Queue {
             )));
         }
         let dead = stream(settings.dead()).await?;
-        stream(settings.begun()).await?;
-        let begun = context.get_key_value(BEGUN).await;
-        let begun = begun.map_err(|e| failed(BEGUN.to_owned(), e.to_string()))?;
-        Ok(Self { context: context.clone(), webhooks, dead, begun, partitions })
+        Ok(Self { context: context.clone(), webhooks, dead, partitions })
     }
 
     /// Sends what waits to be sent.
@@ -191,37 +167,37 @@ impl Queue {
         &self,
         bot: &str,
         id: &str,
-        message: &Value,
+        delivery: &Delivery,
+        payload: Bytes,
     ) -> Result<bool, PublishError> {
-        let payload = message.to_string();
         // Also as a dead letter, a message has to fit.
         if payload.len() + LETTER > self.context.client().server_info().max_payload {
             return Err(PublishError::new(PublishErrorKind::MaxPayloadExceeded));
         }
         let id = format!("{bot} {id}");
-        let publication = PublishMessage::build().message_id(id).payload(payload.into());
-        self.acknowledged(self.subject(bot, message), publication).await
+        let publication = PublishMessage::build().message_id(id).payload(payload);
+        self.acknowledged(self.subject(bot, delivery), publication).await
     }
 
-    /// Stores a message of a dead letter again, with the id that it had. Called twice, it is there once.
+    /// Stores the message of a dead letter again. Called twice, it is there once.
     pub async fn republish(
         &self,
         letter: &StreamMessage,
-        message: &Value,
+        delivery: &Delivery,
     ) -> Result<(), PublishError> {
         let (_, bot) = letter_subject(letter);
-        // The stream may know the message's own id yet, and would not take it.
+        // The stream may still know the message's own id, and would not take it.
         let id = format!("retry {}", place(letter.sequence, letter.time));
         let mut publication =
             PublishMessage::build().message_id(id).payload(letter.payload.clone());
         if let Some(id) = letter.headers.get(ID) {
             publication = publication.header(ID, id.clone());
         }
-        self.acknowledged(self.subject(bot, message), publication).await.map(drop)
+        self.acknowledged(self.subject(bot, delivery), publication).await.map(drop)
     }
 
-    fn subject(&self, bot: &str, message: &Value) -> String {
-        format!("webhooks.{bot}.{}", partition(message, self.partitions))
+    fn subject(&self, bot: &str, delivery: &Delivery) -> String {
+        format!("webhooks.{bot}.{}", partition(&json!(delivery), self.partitions))
     }
 
     /// Publishes and waits until the server has stored it. Tells whether it had that already.
@@ -280,42 +256,6 @@ impl Queue {
         removed.map(drop).map_err(|e| Failure::new(format!("the consumer {name} stays: {e}")))
     }
 
-    /// A mark that no other delivery has.
-    pub fn mark(&self) -> String {
-        self.context.client().new_inbox()
-    }
-
-    /// Marks that a message which the endpoint cannot find again is about to be sent, unless it was
-    /// marked before. With the same mark, it can be called again.
-    pub async fn begin(&self, id: &str, mark: &str) -> Result<Begun, BoxError> {
-        let key = key(id);
-        let Err(failed) = self.begun.create(&key, mark.to_owned().into()).await else {
-            return Ok(Begun::Now);
-        };
-        // It may be there all the same: by another delivery, or by this one, whose answer got lost.
-        Ok(match self.begun.get(&key).await? {
-            Some(found) if found == mark => Begun::Now,
-            Some(found) if found == DONE => Begun::AndDone,
-            Some(_) => Begun::Before,
-            None => return Err(failed.into()),
-        })
-    }
-
-    /// Marks that it is stored.
-    pub async fn done(&self, id: &str) -> Result<(), kv::PutError> {
-        self.begun.put(key(id), DONE.into()).await.map(drop)
-    }
-
-    /// Takes the mark back: the message is not stored. Another delivery's mark stays, however late this
-    /// reaches the server.
-    pub async fn not_begun(&self, id: &str, mark: &str) -> Result<(), BoxError> {
-        let Some(entry) = self.begun.entry(key(id)).await? else { return Ok(()) };
-        if entry.operation != Operation::Put || entry.value != mark {
-            return Ok(());
-        }
-        Ok(self.begun.delete_expect_revision(key(id), Some(entry.revision)).await?)
-    }
-
     /// Stores a message that cannot be delivered, once for each `letter`, with the message's id.
     pub async fn bury(
         &self,
@@ -324,7 +264,7 @@ impl Queue {
         letter: &str,
         id: &str,
         reason: &str,
-        payload: bytes::Bytes,
+        payload: Bytes,
     ) -> Result<(), PublishError> {
         let publication = PublishMessage::build()
             .message_id(letter)
@@ -357,13 +297,6 @@ impl Queue {
         Ok((depth, oldest.map(|message| message.time)))
     }
 
-    /// How many marks there are.
-    pub async fn marks(&self) -> Result<u64, Failure> {
-        let info = self.begun.stream.get_info().await;
-        let failed = |e| Failure::new(format!("the bucket {BEGUN} cannot be asked: {e}"));
-        Ok(info.map_err(failed)?.state.messages)
-    }
-
     /// How many dead letters there are, and the number of the last.
     pub async fn letters(&self) -> Result<(u64, u64), Failure> {
         let info = self.dead.get_info().await;
@@ -373,24 +306,11 @@ impl Queue {
     }
 }
 
-/// What is known of a message that the endpoint cannot find again.
-#[derive(Debug, PartialEq)]
-pub enum Begun {
-    /// This delivery is its first.
-    Now,
-    /// An earlier delivery sent it or was about to, and its end is not known.
-    Before,
-    /// It is stored.
-    AndDone,
-}
-
 /// Why a message cannot be delivered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     /// It breaks the contract, or the API rejects it for good.
     Invalid,
-    /// It may be stored, and cannot be found again: it is never sent again.
-    Unknown,
     /// The API fails on it again and again, but not on others.
     Failing,
 }
@@ -399,10 +319,18 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Invalid => "invalid",
-            Self::Unknown => "unknown",
             Self::Failing => "failing",
         })
     }
+}
+
+/// Reads a message that can be delivered, or says why it cannot.
+pub fn read(payload: &[u8]) -> Result<Delivery, String> {
+    let delivery = Delivery::from_json(payload).map_err(|e| e.to_string())?;
+    if !delivery.is_identified() {
+        return Err("no tag identifies the message: it could be stored twice".to_owned());
+    }
+    Ok(delivery)
 }
 
 /// The kind of a dead letter, and its bot.
@@ -418,9 +346,8 @@ pub fn place(sequence: u64, stored: OffsetDateTime) -> String {
 
 /// Why a dead letter is one.
 pub const REASON: &str = "Bridge-Reason";
-/// The id under which a message is marked, where the stream knows it by another.
+/// The id of the event that a message is from, where the stream knows it by another.
 pub const ID: &str = "Bridge-Id";
-const DONE: &str = "done";
 
 /// How long a message belongs to the worker that pulled it. Counted from before the pull, so
 /// it is over for the worker earlier than for the server.
@@ -445,11 +372,6 @@ fn conversation(message: &Value) -> Value {
     // Sorted, however the webhook orders them.
     let tags: BTreeMap<_, _> = tags.filter(|(name, _)| listed(name)).collect();
     json!([message["conversationId"], conversation["channel"], tags])
-}
-
-/// A key of the bucket may not hold every character of an id.
-fn key(id: &str) -> String {
-    hex::encode(Sha256::digest(id))
 }
 
 /// A header's value may have one line alone, and is to leave room for the message.

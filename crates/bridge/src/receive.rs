@@ -15,7 +15,7 @@ use axum::routing::post;
 use botpress_channels::SigningSecret;
 use botpress_channels::slack::{self, Event};
 use botpress_messages::Delivery;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ const IN_TIME: Duration = Duration::from_millis(2_500);
 const BODY_LIMIT: usize = 1 << 20;
 /// From a request's headers to its answer.
 const REQUEST_LASTS: Duration = Duration::from_secs(10);
-const LONGEST_KEY: usize = 200;
+const LONGEST_ID: usize = 200;
 
 /// Settings of a receiver.
 #[derive(clap::Args)]
@@ -82,6 +82,11 @@ pub async fn run(
         let text = "no authentication configured: set SLACK_SIGNING_SECRET or BRIDGE_KEY, or both";
         return Err(Failure::settings(text));
     }
+    let fits_a_header = |key: &str| key.trim() == key && key.bytes().all(is_printable);
+    if key.as_ref().is_some_and(|key| !fits_a_header(key)) {
+        let text = "BRIDGE_KEY may have only printable ASCII characters, and no space at its ends";
+        return Err(Failure::settings(text));
+    }
     let (queue, metrics) = (Queue::open(queue, Some(&stop)).await?, Metrics::new());
     metrics.serve(settings.metrics.as_deref(), &queue, &bots).await?;
     let listener = listen("BRIDGE_LISTEN", &address).await?;
@@ -126,6 +131,22 @@ fn refused(status: u16, text: impl Into<String>) -> Answer {
     answer("refused", status, text)
 }
 
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
+}
+
+/// The id of an event becomes a header of NATS, where only some characters are safe.
+fn event_id<'a>(name: &str, id: &'a [u8]) -> Result<&'a str, Answer> {
+    match str::from_utf8(id).ok().filter(|id| id.bytes().all(is_printable)) {
+        None => Err(refused(400, format!("{name} has a character other than printable ASCII"))),
+        Some(id) if id.is_empty() || id.len() > LONGEST_ID => {
+            let text = format!("{name} must have 1 to {LONGEST_ID} characters");
+            Err(refused(400, text))
+        }
+        Some(id) => Ok(id),
+    }
+}
+
 fn digest(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))
 }
@@ -136,7 +157,7 @@ async fn slack(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    receiver.count(receiver.slack(&bot, &headers, &body).await)
+    receiver.count(&bot, receiver.slack(&bot, &headers, &body).await)
 }
 
 async fn messages(
@@ -145,12 +166,15 @@ async fn messages(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    receiver.count(receiver.message(&bot, &headers, &body).await)
+    receiver.count(&bot, receiver.message(&bot, &headers, &body).await)
 }
 
 impl Receiver {
-    fn count(&self, result: Result<Answer, Answer>) -> Response {
+    fn count(&self, bot: &str, result: Result<Answer, Answer>) -> Response {
         let Answer { outcome, status, text } = result.unwrap_or_else(|answer| answer);
+        if status.is_client_error() {
+            tracing::warn!(bot, status = status.as_u16(), "a webhook is rejected: {text}");
+        }
         self.metrics.received(outcome);
         match status {
             StatusCode::SERVICE_UNAVAILABLE => (status, [(RETRY_AFTER, "1")], text).into_response(),
@@ -176,8 +200,12 @@ impl Receiver {
         match slack::parse(body) {
             Event::Challenge(text) => Ok(answer("challenge", 200, text)),
             Event::Message { id, delivery, .. } => {
-                let id = id.unwrap_or_else(|| format!("body {}", digest(body)));
-                self.store(bot, &format!("slack {id}"), &json!(delivery)).await
+                let id = match &id {
+                    Some(id) => event_id("event_id", id.as_bytes())?.to_owned(),
+                    None => format!("body {}", digest(body)),
+                };
+                let message = json!(delivery).to_string().into();
+                self.store(bot, &format!("slack {id}"), &delivery, message).await
             }
             Event::Ignored { why } => Ok(answer("ignored", 200, why)),
             Event::Unsupported { channel, ts, why } => unsupported(&channel, &ts, why),
@@ -198,31 +226,29 @@ impl Receiver {
         let Some(key) = &self.key else {
             return Err(refused(404, "BRIDGE_KEY is not set here"));
         };
-        let header = |name| headers.get(name)?.to_str().ok();
-        let given = header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
+        let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = header.and_then(|value| value.split_once(' '));
+        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         // The time that a comparison of digests takes reveals nothing.
-        if given.is_none_or(|given| Sha256::digest(given) != Sha256::digest(key)) {
+        if given.is_none_or(|(_, given)| Sha256::digest(given.trim()) != Sha256::digest(key)) {
             return Err(refused(401, "the bearer token is not BRIDGE_KEY"));
         }
         self.check(bot)?;
-        let message: Value = serde_json::from_slice(body)
-            .map_err(|e| refused(400, format!("the body is not JSON: {e}")))?;
-        let id = match header("idempotency-key") {
-            Some(id) if id.is_empty() || id.len() > LONGEST_KEY => {
-                let text = format!("Idempotency-Key has to have 1 to {LONGEST_KEY} characters");
-                return Err(refused(400, text));
-            }
-            Some(id) => format!("key {id}"),
+        let delivery = Delivery::from_json(body).map_err(|e| {
+            let violations: Vec<_> = e.violations().iter().map(ToString::to_string).collect();
+            refused(400, format!("the message breaks the contract: {}", violations.join("; ")))
+        })?;
+        if !delivery.is_identified() {
+            let text =
+                "no tag identifies the message, so a repetition would be stored twice: set a tag";
+            return Err(refused(400, text));
+        }
+        let id = match headers.get("idempotency-key") {
+            Some(key) => format!("key {}", event_id("Idempotency-Key", key.as_bytes())?),
             // The same request with the same identity is a repetition.
-            None if Delivery::from_json(body).is_ok_and(|delivery| delivery.is_identified()) => {
-                format!("body {}", digest(message.to_string()))
-            }
-            None => {
-                let text = "no tag identifies the message: it needs an Idempotency-Key, or a repetition would be another one";
-                return Err(refused(400, text));
-            }
+            None => format!("body {}", digest(body)),
         };
-        self.store(bot, &id, &message).await
+        self.store(bot, &id, &delivery, body.clone()).await
     }
 
     fn check(&self, bot: &str) -> Result<(), Answer> {
@@ -230,7 +256,13 @@ impl Receiver {
         if is_served { Ok(()) } else { Err(refused(404, "this bot is not served here")) }
     }
 
-    async fn store(&self, bot: &str, id: &str, message: &Value) -> Result<Answer, Answer> {
+    async fn store(
+        &self,
+        bot: &str,
+        id: &str,
+        delivery: &Delivery,
+        body: Bytes,
+    ) -> Result<Answer, Answer> {
         let failed = |cause: &str| {
             tracing::warn!(bot, "a webhook is not stored, the channel has to repeat it: {cause}");
             answer("failed", 503, "not stored: repeat it")
@@ -238,7 +270,7 @@ impl Receiver {
         if !self.queue.is_connected() {
             return Err(failed("NATS is not there"));
         }
-        match timeout(IN_TIME, self.queue.publish(bot, id, message)).await {
+        match timeout(IN_TIME, self.queue.publish(bot, id, delivery, body)).await {
             Ok(Ok(false)) => Ok(answer("stored", 200, "stored")),
             Ok(Ok(true)) => Ok(answer("duplicate", 200, "stored before")),
             Ok(Err(e)) if e.kind() == PublishErrorKind::MaxPayloadExceeded => {

@@ -10,7 +10,7 @@ use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{self, AckKind};
 use botpress_sandbox::{Fault, Sandbox};
 use futures_util::StreamExt;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use support::{Nats, Setup, drained, eventually, figure, free_port, signed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,13 +27,6 @@ fn message(number: usize) -> Value {
         "payload": { "text": number.to_string() },
         "tags": { "id": number.to_string() },
     })
-}
-
-/// The same, so that the endpoint cannot find it again.
-fn unfindable(number: usize) -> Value {
-    let mut message = message(number);
-    message["tags"] = json!({});
-    message
 }
 
 fn texts(sandbox: &Sandbox) -> Vec<String> {
@@ -171,46 +164,78 @@ async fn lost_slack_webhooks_are_logged() {
     assert!(!log.contains("private"), "{log}");
 }
 
+/// What is not valid, or what no tag identifies, is rejected before it is stored.
 #[tokio::test]
-async fn messages_need_the_key_and_an_identity() {
+async fn invalid_webhooks_are_rejected_at_the_door() {
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox);
-    let (_receiver, receiver) = setup.receiver().await;
+    let (mut process, receiver) = setup.receiver().await;
     struct Case<'a> {
-        message: Value,
-        key: Option<&'a str>,
+        body: String,
+        key: Option<&'a [u8]>,
         status: u16,
         answer: &'static str,
     }
-    let case = |message, key, answer| Case { message, key, status: 200, answer };
+    let case =
+        |message: Value, key, answer| Case { body: message.to_string(), key, status: 200, answer };
+    let rejected = |message: Value, key, answer| Case { status: 400, ..case(message, key, answer) };
+    let contract = "the message breaks the contract: ";
     let long = "x".repeat(201);
+    let printable = "Idempotency-Key has a character other than printable ASCII";
+    let length = "Idempotency-Key must have 1 to 200 characters";
+    let mut untagged = message(4);
+    untagged["tags"] = json!({});
+    let mut invalid = message(4);
+    invalid["payload"] = json!("no object");
+    invalid["type"] = json!(1);
     let cases = [
         case(message(1), None, "stored"),
         case(message(1), None, "stored before"),
-        case(message(2), Some("a"), "stored"),
-        case(message(3), Some("a"), "stored before"),
-        Case { status: 400, ..case(unfindable(4), None, "no tag identifies the message") },
-        case(unfindable(4), Some("b"), "stored"),
-        Case {
-            status: 400,
-            ..case(message(5), Some(&long), "Idempotency-Key has to have 1 to 200 characters")
-        },
-        Case { status: 413, ..case(json!({ "x": "x".repeat(1 << 20) }), Some("c"), "") },
+        case(message(2), Some(b"a"), "stored"),
+        case(message(3), Some(b"a"), "stored before"),
+        rejected(untagged, Some(b"b"), "no tag identifies the message"),
+        rejected(json!({}), Some(b"c"), contract),
+        rejected(json!(null), Some(b"c"), contract),
+        rejected(invalid.clone(), None, "/payload must be of type object"),
+        rejected(invalid, None, "/type must be of type string"),
+        Case { body: "{".to_owned(), ..rejected(json!({}), None, "must be JSON") },
+        rejected(message(5), Some(long.as_bytes()), length),
+        rejected(message(5), Some(b""), length),
+        rejected(message(5), Some("\u{e9}".as_bytes()), printable),
+        rejected(message(5), Some(b"a\tb"), printable),
+        Case { status: 413, ..case(json!({ "x": "x".repeat(1 << 20) }), Some(b"c"), "") },
     ];
-    for Case { message, key, status, answer } in cases {
-        let answered = receiver.message(&message, key).await;
+    for Case { body, key, status, answer } in cases {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", format!("bEARER {}", support::KEY).parse().unwrap());
+        if let Some(key) = key {
+            headers.insert("idempotency-key", HeaderValue::from_bytes(key).unwrap());
+        }
+        let answered = receiver.post("messages", headers, body).await;
         assert_eq!(answered.0, status, "{answered:?}");
-        assert!(answered.1.starts_with(answer), "{answered:?}");
+        assert!(answered.1.contains(answer), "{answer}: {answered:?}");
+    }
+    for id in ["Ev1\r\nA: b", "Ev\u{e9}"] {
+        let body = json!({ "type": "event_callback", "event_id": id, "event": {
+            "type": "message", "channel": "C1", "user": "U1", "text": "hello", "ts": "1.1",
+        } });
+        let body = body.to_string();
+        let (status, answer) = receiver.post("slack", signed(&body, 0), body).await;
+        assert_eq!(status, 400, "{answer}");
+        assert!(answer.starts_with("event_id "), "{answer}");
     }
     let (status, _) = receiver.post("messages", HeaderMap::new(), message(6).to_string()).await;
     assert_eq!(status, 401);
     let mut elsewhere = receiver.clone();
     elsewhere.url.push('0');
     assert_eq!(elsewhere.message(&message(7), None).await.0, 404);
+    let log = process.log();
+    assert!(log.contains("a webhook is rejected") && log.contains("/payload must be"), "{log}");
 
     let _worker = setup.worker();
-    stored(&sandbox, &["1", "2", "4"]).await;
+    stored(&sandbox, &["1", "2"]).await;
+    assert!(setup.dead().is_empty());
 }
 
 /// Each outcome goes where it belongs, and what follows in the conversation waits for it.
@@ -218,14 +243,19 @@ async fn messages_need_the_key_and_an_identity() {
 async fn each_outcome_has_its_place() {
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
-    let setup = Setup::new(&nats, &sandbox);
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_PARTITIONS", 1);
     let (_receiver, receiver) = setup.receiver().await;
-    let mut invalid = message(3);
-    invalid["payload"] = json!("no object");
-    let posted = [message(1), message(2), invalid, unfindable(4), message(5), message(6)];
-    for (number, message) in posted.iter().enumerate() {
-        let key = number.to_string();
-        assert_eq!(receiver.message(message, Some(&key)).await.0, 200);
+    // What the door would reject, from another publisher.
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let mut untagged = message(0);
+    untagged["tags"] = json!({});
+    for message in [json!({}), untagged.clone()] {
+        let subject = format!("webhooks.{}.0", Sandbox::BOT_ID);
+        let payload = message.to_string().into();
+        context.publish(subject, payload).await.unwrap().await.unwrap();
+    }
+    for number in 1..=4 {
+        assert_eq!(receiver.message(&message(number), None).await.0, 200);
     }
     sandbox.fail_next([
         // User, conversation, and a first message that takes more than one delivery.
@@ -235,39 +265,37 @@ async fn each_outcome_has_its_place() {
         None,
         // The second one.
         None,
-        // The fourth may be stored, and is.
-        Some(Fault::Reset { stored: true }),
-        // The fifth is refused for good.
+        // The third is rejected for good.
         Some(Fault::Error { status: 400, stored: false }),
     ]);
     let _worker = setup.worker();
     drained(&setup, SOON).await;
-    assert_eq!(texts(&sandbox), ["1", "2", "4", "6"]);
+    assert_eq!(texts(&sandbox), ["1", "2", "4"]);
 
     let dead = setup.dead();
-    let seen: Vec<_> = dead.iter().map(|letter| (&letter["kind"], &letter["message"])).collect();
-    let (invalid, unknown) = (json!("invalid"), json!("unknown"));
-    assert_eq!(seen, [(&invalid, &posted[2]), (&unknown, &posted[3]), (&invalid, &posted[4])]);
+    let seen: Vec<_> = dead.iter().map(|letter| letter["message"].clone()).collect();
+    assert_eq!(seen, [json!({}), untagged.clone(), message(3)]);
     let reasons = [
-        "the request breaks the contract and was not sent: /payload",
-        "the connection broke before the response came",
+        "the request breaks the contract and was not sent: ",
+        "no tag identifies the message",
         "the API responded 400 InvalidPayload: the sandbox was told to fail",
     ];
     for (letter, reason) in dead.iter().zip(reasons) {
         assert!(letter["reason"].as_str().unwrap().starts_with(reason), "{letter}");
         assert_eq!(letter["bot"], Sandbox::BOT_ID);
+        assert_eq!(letter["kind"], "invalid");
     }
 
-    // Once more: what was refused may fare better, what breaks the contract does not, and what may be
-    // stored stays.
+    // Once more: what was rejected may fare better, what is not valid does not.
     let (code, _, errors) = setup.run(&["dead", "retry", "--all"]);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(errors.contains("letter 2 stays: it may be stored"), "{errors}");
-    stored(&sandbox, &["1", "2", "4", "6", "5"]).await;
+    for text in ["letter 1 stays: the request breaks", "letter 2 stays: no tag identifies"] {
+        assert!(errors.contains(text), "{errors}");
+    }
+    stored(&sandbox, &["1", "2", "4", "3"]).await;
     drained(&setup, SOON).await;
-    let left = setup.dead();
-    let kinds: Vec<_> = left.iter().map(|letter| (&letter["kind"], &letter["message"])).collect();
-    assert_eq!(kinds, [(&unknown, &posted[3]), (&invalid, &posted[2])]);
+    let left: Vec<_> = setup.dead().iter().map(|letter| letter["message"].clone()).collect();
+    assert_eq!(left, [json!({}), untagged]);
     assert_eq!(setup.run(&["dead", "retry", "2"]).0, Some(1));
     assert_eq!(setup.run(&["dead", "drop", "2"]).0, Some(0));
     assert_eq!(setup.run(&["dead", "drop", "2"]).0, Some(1));
@@ -319,69 +347,37 @@ async fn a_dead_letter_is_never_too_large() {
     let setup = Setup::new(&nats, &sandbox);
     let (_receiver, receiver) = setup.receiver().await;
     let _worker = setup.worker();
-    // So much is wrong with it that not all of it fits into the reason.
-    let mut invalid = message(1);
-    for number in 0..300 {
-        invalid["tags"][format!("é{number}")] = json!({});
-    }
-    let room = (1 << 20) - (4 << 10) - invalid.to_string().len();
+    sandbox.fail_next([None, None, Some(Fault::Error { status: 400, stored: false })]);
+    let mut large = message(1);
+    let room = (1 << 20) - (4 << 10) - large.to_string().len();
     let key = "k".repeat(200);
     for (more, status) in [(1, 413), (0, 200)] {
-        invalid["payload"]["text"] = json!("1".to_owned() + &"x".repeat(room + more));
-        assert_eq!(receiver.message(&invalid, Some(&key)).await.0, status);
+        large["payload"]["text"] = json!("1".to_owned() + &"x".repeat(room + more));
+        assert_eq!(receiver.message(&large, Some(&key)).await.0, status);
     }
     drained(&setup, SOON).await;
     let dead = setup.dead();
-    assert_eq!(dead.len(), 1);
-    assert!(dead[0]["reason"].as_str().unwrap().len() > 1_000, "{}", dead[0]["reason"]);
+    assert_eq!((dead.len(), &dead[0]["message"]), (1, &large));
 }
 
-/// A letter that is sent again stays the message that it was, also for those that no tag identifies.
-#[tokio::test]
-async fn a_letter_keeps_its_identity() {
-    let Some(nats) = Nats::start().await else { return };
-    let sandbox = Sandbox::start().await.unwrap();
-    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_DUPLICATE_WINDOW", 1);
-    let (_receiver, receiver) = setup.receiver().await;
-    let _worker = setup.worker();
-    sandbox.fail_next([None, None, Some(Fault::Error { status: 400, stored: false })]);
-    assert_eq!(receiver.message(&unfindable(1), Some("a")).await.0, 200);
-    drained(&setup, SOON).await;
-    assert_eq!(setup.run(&["dead", "retry", "--all"]).0, Some(0));
-    stored(&sandbox, &["1"]).await;
-    eventually("the stream has forgotten it", SOON, async || {
-        receiver.message(&unfindable(1), Some("a")).await.1 == "stored"
-    })
-    .await;
-    drained(&setup, SOON).await;
-    assert_eq!(texts(&sandbox), ["1"]);
-    assert!(setup.dead().is_empty());
-}
-
-/// A worker that is lost leaves its message to another. What cannot be found again is not sent twice.
+/// A worker that is lost leaves its message to another, which finds what is stored.
 #[tokio::test]
 async fn a_killed_worker_loses_nothing_and_stores_nothing_twice() {
     let Some(nats) = Nats::start().await else { return };
-    for (first, kinds) in [(message(1), &[][..]), (unfindable(1), &["unknown"])] {
-        // A bot of its own has a queue of its own.
-        let bot = format!("bot-{}", kinds.len());
-        let sandbox = Sandbox::builder().bot_id(&bot).start().await.unwrap();
-        let setup = Setup::new(&nats, &sandbox).with("BP_BOT_ID", &bot);
-        let (_receiver, receiver) = setup.receiver().await;
-        sandbox.fail_next([None, None, Some(Fault::Silence { stored: true })]);
-        for (message, key) in [(first, "1"), (message(2), "2")] {
-            assert_eq!(receiver.message(&message, Some(key)).await.0, 200);
-        }
-        let mut worker = setup.worker();
-        eventually("the first is stored", SOON, async || texts(&sandbox) == ["1"]).await;
-        worker.kill();
-        let _another = setup.worker();
-        stored(&sandbox, &["1", "2"]).await;
-        drained(&setup, SOON).await;
-        let dead = setup.dead();
-        let dead: Vec<_> = dead.iter().map(|letter| letter["kind"].as_str().unwrap()).collect();
-        assert_eq!(dead, kinds);
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (_receiver, receiver) = setup.receiver().await;
+    sandbox.fail_next([None, None, Some(Fault::Silence { stored: true })]);
+    for number in 1..=2 {
+        assert_eq!(receiver.message(&message(number), None).await.0, 200);
     }
+    let mut worker = setup.worker();
+    eventually("the first is stored", SOON, async || texts(&sandbox) == ["1"]).await;
+    worker.kill();
+    let _another = setup.worker();
+    stored(&sandbox, &["1", "2"]).await;
+    drained(&setup, SOON).await;
+    assert!(setup.dead().is_empty());
 }
 
 #[tokio::test]
@@ -458,8 +454,8 @@ async fn half_a_request_is_given_up() {
     assert_eq!(process.ended().await.0, Some(0));
 }
 
-/// The server forgets which messages it had when it restarts, once they are delivered; the markers and
-/// the endpoint do not.
+/// The server forgets which messages it had when it restarts, once they are delivered; the endpoint does
+/// not.
 #[tokio::test]
 async fn the_queue_survives_its_server() {
     let Some(mut nats) = Nats::start().await else { return };
@@ -467,7 +463,7 @@ async fn the_queue_survives_its_server() {
     let setup = Setup::new(&nats, &sandbox);
     let (_receiver, receiver) = setup.receiver().await;
     let worker = setup.worker();
-    for message in [message(1), unfindable(2)] {
+    for message in [message(1), message(2)] {
         assert_eq!(receiver.message(&message, Some(&message.to_string())).await.0, 200);
     }
     stored(&sandbox, &["1", "2"]).await;
@@ -478,7 +474,7 @@ async fn the_queue_survives_its_server() {
     nats.kill();
     assert_eq!(receiver.message(&message(4), None).await.0, 503);
     nats.resume().await;
-    for message in [message(1), unfindable(2), message(4)] {
+    for message in [message(1), message(2), message(4)] {
         let key = message.to_string();
         eventually("the receiver is back", SOON, async || {
             receiver.message(&message, Some(&key)).await.0 == 200
@@ -641,6 +637,12 @@ async fn invalid_settings_are_rejected_and_named() {
             name: "BRIDGE_BOTS",
             value: "a.b",
             text: "invalid value 'a.b' for '--bots <BRIDGE_BOTS>'",
+        },
+        Case {
+            command: "receive",
+            name: "BRIDGE_KEY",
+            value: "hunter2\u{e9}",
+            text: "BRIDGE_KEY may have only printable ASCII",
         },
         Case { command: "receive", name: "BP_BOT_ID", value: "", text: "--bots <BRIDGE_BOTS>" },
         Case {
