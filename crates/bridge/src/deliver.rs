@@ -5,20 +5,21 @@
 //! stood still in between; after that, another worker gets it.
 
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
-use botpress_messages::{Client, Error, Retry, Stored};
+use botpress_messages::{Client, Error, ErrorKind, Retry, Stored};
 use futures_util::StreamExt;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::breaker::Breaker;
 use crate::metrics::Metrics;
 use crate::queue::{ID, Kind, Queue, TAKEN_WITHIN, ack_wait, place};
 use crate::watchdog::Watchdog;
@@ -43,7 +44,7 @@ pub struct Settings {
     #[arg(long, env = "BRIDGE_UNDER_WAY", default_value_t = 16,
         value_parser = clap::value_parser!(u16).range(1..=1_000))]
     under_way: u16,
-    /// After this number of failures with one worker, a message that fails while others succeed becomes
+    /// After this number of failures with one worker, a message that fails while others are stored becomes
     /// a dead letter
     #[arg(long, env = "BRIDGE_MAX_DELIVERIES", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(2..))]
@@ -74,7 +75,7 @@ pub async fn run(
         most_deliveries: settings.max_deliveries,
         under_way: Semaphore::new(settings.under_way.into()),
         metrics,
-        stored_last: Mutex::new(None),
+        breaker: Mutex::default(),
     });
     // It ends with a signal, or with the first partition that fails.
     let ending = stop.child_token();
@@ -106,8 +107,7 @@ struct Worker {
     /// More at once would only wait for the rate limit's window, and some for too long.
     under_way: Semaphore,
     metrics: Metrics,
-    /// When a message of the bot was stored last.
-    stored_last: Mutex<Option<Instant>>,
+    breaker: Mutex<Breaker>,
 }
 
 struct Partition {
@@ -125,7 +125,7 @@ struct Trouble {
     sequence: u64,
     /// So often it was not stored, although it was sent,
     failures: u32,
-    /// and so often of these, the API failed on it and not on others.
+    /// and so often of these, others were stored.
     alone: u32,
 }
 
@@ -147,8 +147,6 @@ enum End {
     /// Delivering it again is right, after this wait.
     Again(Duration, String),
     Dead(Kind, String),
-    /// The API rejects the token or the bot.
-    Refused(String),
 }
 
 impl Partition {
@@ -161,7 +159,7 @@ impl Partition {
                 Ok(Some(pulled)) => {
                     let place = timeout_at(pulled.latest, self.worker.under_way.acquire()).await;
                     if place.is_ok() && !self.ending.is_cancelled() {
-                        self.worker.handle(&pulled, &mut self.trouble).await?;
+                        self.worker.handle(&pulled, &mut self.trouble).await;
                     } else {
                         self.worker.nak(&pulled, None).await;
                     }
@@ -181,6 +179,11 @@ impl Partition {
 
     /// Has a consumer that hands out nothing created again, if messages wait.
     async fn watch(&mut self, consumer: &mut Option<PullConsumer>) {
+        if !self.worker.breaker().is_closed() {
+            // Nothing is pulled, so nothing is stuck.
+            self.watchdog = Watchdog::default();
+            return;
+        }
         let Some(known) = consumer else { return };
         let Worker { queue, metrics, .. } = &*self.worker;
         let position = match queue.position(known).await {
@@ -214,6 +217,14 @@ impl Partition {
             sleep(Duration::from_secs(1)).await;
             return Ok(None);
         }
+        let paused_until = self.worker.breaker().paused_until(Instant::now());
+        if let Some(until) = paused_until {
+            tokio::select! {
+                () = sleep_until(until) => {}
+                () = self.ending.cancelled() => {}
+            }
+            return Ok(None);
+        }
         let consumer = match consumer {
             Some(consumer) => consumer,
             None => consumer.insert(queue.consumer(bot, self.number, *deadline).await?),
@@ -241,61 +252,85 @@ impl Partition {
 
 impl Worker {
     /// Delivers a message, and reports the outcome to the server.
-    async fn handle(&self, pulled: &Pulled, trouble: &mut Trouble) -> Result<(), Failure> {
+    async fn handle(&self, pulled: &Pulled, trouble: &mut Trouble) {
         if trouble.sequence != pulled.sequence {
             *trouble = Trouble { sequence: pulled.sequence, ..Trouble::default() };
         }
+        let delivery = match queue::read(&pulled.message.payload) {
+            Ok(delivery) => delivery,
+            Err(reason) => return self.settle(pulled, End::Dead(Kind::Invalid, reason)).await,
+        };
+        if !self.breaker().admits(pulled.sequence, Instant::now()) {
+            return self.nak(pulled, Some(SHORTEST_WAIT)).await;
+        }
+        if Instant::now() >= pulled.latest {
+            // It belongs to another worker by now, or will.
+            return self.breaker().unsent(pulled.sequence, Instant::now());
+        }
         self.metrics.under_way.inc();
         let start = Instant::now();
-        let end = match queue::read(&pulled.message.payload) {
-            // Otherwise it belongs to another worker by now, or will.
-            Ok(delivery) if Instant::now() < pulled.latest => {
-                Some(self.judge(trouble, self.client.deliver(&delivery).await))
-            }
-            Ok(_) => None,
-            Err(reason) => Some(End::Dead(Kind::Invalid, reason)),
-        };
+        let result = self.client.deliver(&delivery).await;
         self.metrics.took.observe(start.elapsed().as_secs_f64());
         self.metrics.under_way.dec();
-        match end {
-            Some(end) => self.settle(pulled, end).await,
-            None => Ok(()),
-        }
+        let end = self.judge(pulled.sequence, trouble, result);
+        self.settle(pulled, end).await;
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What follows from a delivery.
-    fn judge<T>(&self, trouble: &mut Trouble, result: Result<Stored<T>, Error>) -> End {
-        let mut stored_last = self.stored_last.lock().unwrap_or_else(PoisonError::into_inner);
-        let Err(error) = result else {
-            *stored_last = Some(Instant::now());
-            return End::Stored;
+    fn judge<T>(
+        &self,
+        sequence: u64,
+        trouble: &mut Trouble,
+        result: Result<Stored<T>, Error>,
+    ) -> End {
+        let (mut breaker, now) = (self.breaker(), Instant::now());
+        let error = match result {
+            Ok(_) => {
+                if breaker.stored(now) {
+                    self.metrics.paused.set(0);
+                    tracing::info!(bot = self.bot, "the API accepts messages: delivery resumes");
+                }
+                return End::Stored;
+            }
+            Err(error) => error,
         };
         let text = error.to_string();
-        if error.is_auth() {
-            return End::Refused(text);
-        }
-        if !error.should_repeat() {
-            return End::Dead(Kind::Invalid, text);
-        }
         // The watchdog takes a consumer that waits longer for stuck.
         let longest = ack_wait(self.deadline) / 2;
         let hint = error.retry_after().unwrap_or_default().min(longest);
         // What was not sent did not fail: it had no turn, and need not wait longer and longer for one.
         if error.is_rate_limited() || error.attempts() == 0 {
+            breaker.unsent(sequence, now);
             return End::Again(hint.max(SHORTEST_WAIT), text);
+        }
+        // The API has read the message, so the settings are right.
+        if matches!(error.kind(), ErrorKind::Api(_)) && !error.should_repeat() {
+            breaker.unsent(sequence, now);
+            return End::Dead(Kind::Invalid, text);
         }
         trouble.failures += 1;
         // One that always fails would hold up its partition for ever. In an outage, all fail.
-        let fails = error.status().is_some_and(|status| status.is_server_error());
-        let others_do_not = stored_last.is_some_and(|last| last.elapsed() < LATELY);
-        trouble.alone += u32::from(fails && others_do_not);
+        trouble.alone += u32::from(breaker.works(now));
+        if let Some(pause) = breaker.failed(sequence, &cause(&error), now) {
+            self.metrics.paused.set(1);
+            self.metrics.pauses_of_bot.inc();
+            tracing::warn!(
+                bot = self.bot,
+                ?pause,
+                "every message fails, so delivery pauses: {text}"
+            );
+        }
         if trouble.alone >= self.most_deliveries {
             return End::Dead(Kind::Failing, text);
         }
         End::Again(wait(trouble.failures).min(longest).max(hint), text)
     }
 
-    async fn settle(&self, pulled: &Pulled, end: End) -> Result<(), Failure> {
+    async fn settle(&self, pulled: &Pulled, end: End) {
         let Pulled { sequence, delivered, .. } = pulled;
         match end {
             End::Stored => {
@@ -329,13 +364,7 @@ impl Worker {
                     self.insist(pulled, pulled.until, end).await;
                 }
             }
-            End::Refused(text) => {
-                self.metrics.delivered("refused");
-                self.nak(pulled, None).await;
-                return Err(Failure::settings(format!("{text}; everything stays in the queue")));
-            }
         }
-        Ok(())
     }
 
     /// Gives a message back, to be delivered again after a while. If that gets lost, the server gives
@@ -379,9 +408,16 @@ impl Worker {
     }
 }
 
-/// A bot works if a message was stored within this time.
-const LATELY: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+/// What two failures have in common that are for the same reason.
+fn cause(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Api(e) => format!("{} {}", e.status.as_u16(), e.type_),
+        ErrorKind::Response(e) => format!("a response with {}", e.status.as_u16()),
+        _ => "no response".to_owned(),
+    }
+}
 
 /// A second, and twice as long after each failure.
 fn wait(failures: u32) -> Duration {

@@ -33,6 +33,8 @@ pub struct Metrics {
     pub age: Histogram,
     pub pauses: Histogram,
     pub recreated: Counter,
+    pub paused: Gauge,
+    pub pauses_of_bot: Counter,
     registry: Arc<Registry>,
 }
 
@@ -49,10 +51,23 @@ impl Metrics {
             age: times(),
             pauses: times(),
             recreated: Counter::default(),
+            paused: Gauge::default(),
+            pauses_of_bot: Counter::default(),
             registry: Arc::default(),
         };
         let mut registry = Registry::with_prefix("bridge");
-        let Self { received, deliveries, under_way, took, age, pauses, recreated, .. } = &metrics;
+        let Self {
+            received,
+            deliveries,
+            under_way,
+            took,
+            age,
+            pauses,
+            recreated,
+            paused,
+            pauses_of_bot,
+            ..
+        } = &metrics;
         registry.register("received", "Webhooks, by what became of them", received.clone());
         registry.register("deliveries", "Deliveries, by how they ended", deliveries.clone());
         registry.register("under_way", "Deliveries in flight", under_way.clone());
@@ -68,6 +83,10 @@ impl Metrics {
             "Consumers that handed out nothing although messages waited",
             recreated.clone(),
         );
+        let text = "Whether delivery pauses because every message fails";
+        registry.register("paused", text, paused.clone());
+        let text = "Pauses because every message failed";
+        registry.register("pauses", text, pauses_of_bot.clone());
         metrics.registry = Arc::new(registry);
         metrics
     }
