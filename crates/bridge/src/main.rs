@@ -1,6 +1,7 @@
 //! Takes webhooks into a durable queue, and delivers them from it to Botpress.
 
 mod breaker;
+mod connections;
 mod dead;
 mod deliver;
 mod metrics;

@@ -501,10 +501,12 @@ async fn half_a_request_is_given_up() {
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox);
     let (mut process, receiver) = setup.receiver().await;
-    let address = receiver.url.strip_prefix("http://").unwrap().split('/').next().unwrap();
-    let mut connection = TcpStream::connect(address).await.unwrap();
-    let head =
-        "POST /bot/slack HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    let mut connection = TcpStream::connect(receiver.address()).await.unwrap();
+    let (bot, key) = (Sandbox::BOT_ID, support::KEY);
+    let head = format!(
+        "POST /{bot}/messages HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+         content-length: 9\r\nexpect: 100-continue\r\n\r\n"
+    );
     connection.write_all(head.as_bytes()).await.unwrap();
     // The receiver asks for the body, so it has begun with the request.
     let goes_on = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -517,6 +519,76 @@ async fn half_a_request_is_given_up() {
     connection.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert_eq!(process.ended().await.0, Some(0));
+}
+
+/// Connections that send nothing, or half of the headers, are closed, and others get their place.
+#[tokio::test]
+async fn idle_connections_are_closed() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_CONNECTIONS", 2);
+    let (_process, receiver) = setup.receiver().await;
+    let mut connections = Vec::new();
+    for sent in ["", "POST /bot/messages HTTP/1.1\r\nhost: x\r\n"] {
+        let mut connection = TcpStream::connect(receiver.address()).await.unwrap();
+        connection.write_all(sent.as_bytes()).await.unwrap();
+        connections.push(connection);
+    }
+    // It waits for a place, and gets one.
+    eventually("a place is free", SOON, async || {
+        receiver.message(&message(1), None).await.0 == 200
+    })
+    .await;
+    for mut connection in connections {
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer).await.unwrap();
+    }
+}
+
+/// A body is read only from a client that is known, and only if there is memory for it.
+#[tokio::test]
+async fn bodies_are_read_after_authentication_and_within_the_buffer() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_BUFFER", 1 << 20);
+    let (_process, receiver) = setup.receiver().await;
+    let bot = Sandbox::BOT_ID;
+    let large = 1 << 20;
+    let head = |path: &str, key: &str, length: usize| {
+        format!(
+            "POST /{bot}/{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+             content-length: {length}\r\n\r\n"
+        )
+    };
+    // None of these sends its body.
+    struct Case {
+        head: String,
+        status: &'static str,
+    }
+    let cases = [
+        Case { head: head("messages", "another", large), status: "HTTP/1.1 401 " },
+        Case { head: head("slack", support::KEY, large), status: "HTTP/1.1 401 " },
+        Case { head: head("messages", support::KEY, large + 1), status: "HTTP/1.1 413 " },
+    ];
+    for Case { head, status } in cases {
+        let mut connection = TcpStream::connect(receiver.address()).await.unwrap();
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; status.len()];
+        connection.read_exact(&mut answer).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), status);
+    }
+    let mut waiting = TcpStream::connect(receiver.address()).await.unwrap();
+    waiting.write_all(head("messages", support::KEY, large).as_bytes()).await.unwrap();
+    eventually("the buffer is used up", SOON, async || {
+        receiver.message(&message(1), None).await
+            == (503, "too many webhooks at once: repeat it".to_owned())
+    })
+    .await;
+    drop(waiting);
+    eventually("the buffer is free", SOON, async || {
+        receiver.message(&message(1), None).await.0 == 200
+    })
+    .await;
 }
 
 /// The server forgets which messages it had when it restarts, once they are delivered; the endpoint does

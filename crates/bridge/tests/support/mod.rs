@@ -258,6 +258,10 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    pub fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap().split('/').next().unwrap()
+    }
+
     /// Sends a webhook once: the status, and the answer.
     pub async fn post(&self, path: &str, headers: HeaderMap, body: String) -> (u16, String) {
         let request = self.http.post(format!("{}/{path}", self.url)).headers(headers).body(body);
