@@ -3,17 +3,18 @@
 use std::io::Write;
 
 use async_nats::jetstream::message::StreamMessage;
+use botpress_messages::Delivery;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::queue::{self, Kind, Queue, REASON, letter_subject};
+use crate::queue::{self, Queue, REASON, letter_subject};
 
 #[derive(Subcommand)]
 pub enum Command {
     /// Print a JSON line for each dead letter
     List,
-    /// Put dead letters into the queue again, but none that may be stored
+    /// Put dead letters into the queue again
     Retry(Letters),
     /// Remove dead letters
     Drop(Letters),
@@ -95,20 +96,14 @@ fn print(letter: &StreamMessage) -> Result<(), Failure> {
     writeln!(std::io::stdout(), "{line}").map_err(Failure::new)
 }
 
-/// The message of a letter, if it may be sent again.
-fn repeatable(letter: &StreamMessage) -> Result<Value, Failure> {
-    let stays = |why| Failure::new(format!("letter {} stays: {why}", letter.sequence));
-    if letter_subject(letter).0 == Kind::Unknown.to_string() {
-        return Err(stays(
-            "it may be stored, and nothing would find it: sent again, it could be there twice"
-                .to_owned(),
-        ));
-    }
-    serde_json::from_slice(&letter.payload).map_err(|e| stays(format!("it is not JSON: {e}")))
+/// The message of a letter, if it can be sent again.
+fn repeatable(letter: &StreamMessage) -> Result<Delivery, Failure> {
+    queue::read(&letter.payload)
+        .map_err(|e| Failure::new(format!("letter {} stays: {e}", letter.sequence)))
 }
 
 /// Puts a letter at the end of the queue. Interrupted, it can be called again: the queue takes it once.
-async fn retry(queue: &Queue, letter: &StreamMessage, message: &Value) -> Result<(), Failure> {
+async fn retry(queue: &Queue, letter: &StreamMessage, message: &Delivery) -> Result<(), Failure> {
     let number = letter.sequence;
     let queued = queue.republish(letter, message).await;
     queued.map_err(|e| Failure::new(format!("letter {number} stays: {e}")))?;

@@ -5,22 +5,24 @@
 //! stood still in between; after that, another worker gets it.
 
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
-use botpress_messages::{Client, Delivery, Error, Retry, Stored};
+use botpress_messages::{Client, Error, ErrorKind, Retry, Stored};
 use futures_util::StreamExt;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::breaker::Breaker;
 use crate::metrics::Metrics;
-use crate::queue::{Begun, ID, Kind, Queue, TAKEN_WITHIN, ack_wait, place};
+use crate::queue::{ID, Kind, Queue, TAKEN_WITHIN, ack_wait, place};
+use crate::watchdog::Watchdog;
 use crate::{Failure, bot_id, queue};
 
 /// Settings of a worker. The API's client reads the others that it needs.
@@ -42,7 +44,7 @@ pub struct Settings {
     #[arg(long, env = "BRIDGE_UNDER_WAY", default_value_t = 16,
         value_parser = clap::value_parser!(u16).range(1..=1_000))]
     under_way: u16,
-    /// After this number of failures with one worker, a message that fails while others succeed becomes
+    /// After this number of failures with one worker, a message that fails while others are stored becomes
     /// a dead letter
     #[arg(long, env = "BRIDGE_MAX_DELIVERIES", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(2..))]
@@ -73,14 +75,15 @@ pub async fn run(
         most_deliveries: settings.max_deliveries,
         under_way: Semaphore::new(settings.under_way.into()),
         metrics,
-        stored_last: Mutex::new(None),
+        breaker: Mutex::default(),
     });
     // It ends with a signal, or with the first partition that fails.
     let ending = stop.child_token();
     let mut tasks = JoinSet::new();
     for number in 0..partitions {
         let (worker, ending, trouble) = (Arc::clone(&worker), ending.clone(), Trouble::default());
-        tasks.spawn(Partition { worker, number, ending, trouble }.run());
+        let watchdog = Watchdog::default();
+        tasks.spawn(Partition { worker, number, ending, trouble, watchdog }.run());
     }
     let mut result = Ok(());
     while let Some(ended) = tasks.join_next().await {
@@ -104,8 +107,7 @@ struct Worker {
     /// More at once would only wait for the rate limit's window, and some for too long.
     under_way: Semaphore,
     metrics: Metrics,
-    /// When a message of the bot was stored last.
-    stored_last: Mutex<Option<Instant>>,
+    breaker: Mutex<Breaker>,
 }
 
 struct Partition {
@@ -113,6 +115,7 @@ struct Partition {
     number: usize,
     ending: CancellationToken,
     trouble: Trouble,
+    watchdog: Watchdog,
 }
 
 /// How the message of a partition fared with this worker: what the server counts are also deliveries
@@ -122,7 +125,7 @@ struct Trouble {
     sequence: u64,
     /// So often it was not stored, although it was sent,
     failures: u32,
-    /// and so often of these, the API failed on it and not on others.
+    /// and so often of these, others were stored.
     alone: u32,
 }
 
@@ -144,8 +147,6 @@ enum End {
     /// Delivering it again is right, after this wait.
     Again(Duration, String),
     Dead(Kind, String),
-    /// The API rejects the token or the bot.
-    Refused(String),
 }
 
 impl Partition {
@@ -154,11 +155,11 @@ impl Partition {
         let mut consumer = None;
         while !self.ending.is_cancelled() {
             match self.pull(&mut consumer).await {
-                Ok(None) => {}
+                Ok(None) => self.watch(&mut consumer).await,
                 Ok(Some(pulled)) => {
                     let place = timeout_at(pulled.latest, self.worker.under_way.acquire()).await;
                     if place.is_ok() && !self.ending.is_cancelled() {
-                        self.worker.handle(&pulled, &mut self.trouble).await?;
+                        self.worker.handle(&pulled, &mut self.trouble).await;
                     } else {
                         self.worker.nak(&pulled, None).await;
                     }
@@ -176,6 +177,37 @@ impl Partition {
         Ok(())
     }
 
+    /// Has a consumer that hands out nothing created again, if messages wait.
+    async fn watch(&mut self, consumer: &mut Option<PullConsumer>) {
+        if !self.worker.breaker().is_closed() {
+            // Nothing is pulled, so nothing is stuck.
+            self.watchdog = Watchdog::default();
+            return;
+        }
+        let Some(known) = consumer else { return };
+        let Worker { queue, metrics, .. } = &*self.worker;
+        let position = match queue.position(known).await {
+            Ok(position) => position,
+            Err(failure) => return tracing::warn!("{}", failure.text),
+        };
+        let ack_wait = known.cached_info().config.ack_wait;
+        if !self.watchdog.is_stuck(position, ack_wait, Instant::now()) {
+            return;
+        }
+        let name = &known.cached_info().name;
+        tracing::warn!(
+            consumer = name,
+            "no message of it came for two ack waits although some wait; it is created again"
+        );
+        match queue.remove_consumer(known).await {
+            Ok(()) => {
+                metrics.recreated.inc();
+                *consumer = None;
+            }
+            Err(failure) => tracing::warn!("{}", failure.text),
+        }
+    }
+
     /// Waits for a message. A pull that is in flight is never given up: its message would belong to
     /// nobody for as long as it belonged to this worker.
     async fn pull(&self, consumer: &mut Option<PullConsumer>) -> Result<Option<Pulled>, Failure> {
@@ -183,6 +215,14 @@ impl Partition {
         if !queue.is_connected() {
             // Requests would pile up until the server is back, and be of no use then.
             sleep(Duration::from_secs(1)).await;
+            return Ok(None);
+        }
+        let paused_until = self.worker.breaker().paused_until(Instant::now());
+        if let Some(until) = paused_until {
+            tokio::select! {
+                () = sleep_until(until) => {}
+                () = self.ending.cancelled() => {}
+            }
             return Ok(None);
         }
         let consumer = match consumer {
@@ -212,101 +252,85 @@ impl Partition {
 
 impl Worker {
     /// Delivers a message, and reports the outcome to the server.
-    async fn handle(&self, pulled: &Pulled, trouble: &mut Trouble) -> Result<(), Failure> {
+    async fn handle(&self, pulled: &Pulled, trouble: &mut Trouble) {
         if trouble.sequence != pulled.sequence {
             *trouble = Trouble { sequence: pulled.sequence, ..Trouble::default() };
         }
+        let delivery = match queue::read(&pulled.message.payload) {
+            Ok(delivery) => delivery,
+            Err(reason) => return self.settle(pulled, End::Dead(Kind::Invalid, reason)).await,
+        };
+        if !self.breaker().admits(pulled.sequence, Instant::now()) {
+            return self.nak(pulled, Some(SHORTEST_WAIT)).await;
+        }
+        if Instant::now() >= pulled.latest {
+            // It belongs to another worker by now, or will.
+            return self.breaker().unsent(pulled.sequence, Instant::now());
+        }
         self.metrics.under_way.inc();
         let start = Instant::now();
-        let end = match Delivery::from_json(&pulled.message.payload) {
-            Ok(delivery) => self.deliver(pulled, &delivery, trouble).await,
-            Err(e) => Some(End::Dead(Kind::Invalid, e.to_string())),
-        };
+        let result = self.client.deliver(&delivery).await;
         self.metrics.took.observe(start.elapsed().as_secs_f64());
         self.metrics.under_way.dec();
-        match end {
-            Some(end) => self.settle(pulled, end).await,
-            // It belongs to another worker by now, or will.
-            None => Ok(()),
-        }
+        let end = self.judge(pulled.sequence, trouble, result);
+        self.settle(pulled, end).await;
     }
 
-    /// Delivers a message, unless it is too late for that. If the endpoint cannot find it again, a
-    /// marker tells the next worker whether it may be stored.
-    async fn deliver(
-        &self,
-        pulled: &Pulled,
-        delivery: &Delivery,
-        trouble: &mut Trouble,
-    ) -> Option<End> {
-        let Pulled { id, latest, until, .. } = pulled;
-        // The same each time: an answer may get lost.
-        let mark = (!delivery.is_identified()).then(|| self.queue.mark());
-        if let Some(mark) = &mark {
-            match self.insist(pulled, *latest, || self.queue.begin(id, mark)).await {
-                // Without an answer it is too late, and the mark may be there.
-                Some(Begun::Now) | None => {}
-                Some(Begun::AndDone) => return Some(End::Stored),
-                Some(Begun::Before) => {
-                    let reason = "a worker was lost while it delivered this; it may be stored";
-                    return Some(End::Dead(Kind::Unknown, reason.to_owned()));
-                }
-            }
-        }
-        let end = if Instant::now() < *latest {
-            Some(self.judge(trouble, mark.is_none(), self.client.deliver(delivery).await))
-        } else {
-            None
-        };
-        let Some(mark) = &mark else { return end };
-        match &end {
-            // Not known: the mark stays.
-            Some(End::Dead(Kind::Unknown, _)) => {}
-            Some(End::Stored) => drop(self.insist(pulled, *until, || self.queue.done(id)).await),
-            _ => drop(self.insist(pulled, *until, || self.queue.not_begun(id, mark)).await),
-        }
-        end
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What follows from a delivery.
     fn judge<T>(
         &self,
+        sequence: u64,
         trouble: &mut Trouble,
-        findable: bool,
         result: Result<Stored<T>, Error>,
     ) -> End {
-        let mut stored_last = self.stored_last.lock().unwrap_or_else(PoisonError::into_inner);
-        let Err(error) = result else {
-            *stored_last = Some(Instant::now());
-            return End::Stored;
+        let (mut breaker, now) = (self.breaker(), Instant::now());
+        let error = match result {
+            Ok(_) => {
+                if breaker.stored(now) {
+                    self.metrics.paused.set(0);
+                    tracing::info!(bot = self.bot, "the API accepts messages: delivery resumes");
+                }
+                return End::Stored;
+            }
+            Err(error) => error,
         };
         let text = error.to_string();
-        if error.is_auth() {
-            return End::Refused(text);
-        }
-        if error.maybe_stored() && !findable {
-            return End::Dead(Kind::Unknown, text);
-        }
-        if !error.should_repeat() {
-            return End::Dead(Kind::Invalid, text);
-        }
-        let hint = error.retry_after().unwrap_or_default().min(LONGEST_HINT);
+        // The watchdog takes a consumer that waits longer for stuck.
+        let longest = ack_wait(self.deadline) / 2;
+        let hint = error.retry_after().unwrap_or_default().min(longest);
         // What was not sent did not fail: it had no turn, and need not wait longer and longer for one.
         if error.is_rate_limited() || error.attempts() == 0 {
+            breaker.unsent(sequence, now);
             return End::Again(hint.max(SHORTEST_WAIT), text);
+        }
+        // The API has read the message, so the settings are right.
+        if matches!(error.kind(), ErrorKind::Api(_)) && !error.should_repeat() {
+            breaker.unsent(sequence, now);
+            return End::Dead(Kind::Invalid, text);
         }
         trouble.failures += 1;
         // One that always fails would hold up its partition for ever. In an outage, all fail.
-        let fails = error.status().is_some_and(|status| status.is_server_error());
-        let others_do_not = stored_last.is_some_and(|last| last.elapsed() < LATELY);
-        trouble.alone += u32::from(fails && others_do_not);
+        trouble.alone += u32::from(breaker.works(now));
+        if let Some(pause) = breaker.failed(sequence, &cause(&error), now) {
+            self.metrics.paused.set(1);
+            self.metrics.pauses_of_bot.inc();
+            tracing::warn!(
+                bot = self.bot,
+                ?pause,
+                "every message fails, so delivery pauses: {text}"
+            );
+        }
         if trouble.alone >= self.most_deliveries {
             return End::Dead(Kind::Failing, text);
         }
-        End::Again(wait(trouble.failures).max(hint), text)
+        End::Again(wait(trouble.failures).min(longest).max(hint), text)
     }
 
-    async fn settle(&self, pulled: &Pulled, end: End) -> Result<(), Failure> {
+    async fn settle(&self, pulled: &Pulled, end: End) {
         let Pulled { sequence, delivered, .. } = pulled;
         match end {
             End::Stored => {
@@ -325,7 +349,6 @@ impl Worker {
             End::Dead(kind, reason) => {
                 self.metrics.delivered(match kind {
                     Kind::Invalid => "invalid",
-                    Kind::Unknown => "unknown",
                     Kind::Failing => "failing",
                 });
                 tracing::warn!(sequence, delivered, %kind, "a dead letter: {reason}");
@@ -341,13 +364,7 @@ impl Worker {
                     self.insist(pulled, pulled.until, end).await;
                 }
             }
-            End::Refused(text) => {
-                self.metrics.delivered("refused");
-                self.nak(pulled, None).await;
-                return Err(Failure::settings(format!("{text}; everything stays in the queue")));
-            }
         }
-        Ok(())
     }
 
     /// Gives a message back, to be delivered again after a while. If that gets lost, the server gives
@@ -391,14 +408,18 @@ impl Worker {
     }
 }
 
-/// A bot works if a message was stored within this time.
-const LATELY: Duration = Duration::from_secs(60);
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// What an answer asks for is believed up to here.
-const LONGEST_HINT: Duration = Duration::from_secs(600);
+
+/// What two failures have in common that are for the same reason.
+fn cause(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Api(e) => format!("{} {}", e.status.as_u16(), e.type_),
+        ErrorKind::Response(e) => format!("a response with {}", e.status.as_u16()),
+        _ => "no response".to_owned(),
+    }
+}
 
 /// A second, and twice as long after each failure.
 fn wait(failures: u32) -> Duration {
-    (SHORTEST_WAIT * (1 << failures.saturating_sub(1).min(10))).min(LONGEST_WAIT)
+    SHORTEST_WAIT * (1 << failures.saturating_sub(1).min(10))
 }

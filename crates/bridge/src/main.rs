@@ -1,10 +1,14 @@
 //! Takes webhooks into a durable queue, and delivers them from it to Botpress.
 
+mod breaker;
+mod connections;
 mod dead;
 mod deliver;
 mod metrics;
 mod queue;
 mod receive;
+mod server;
+mod watchdog;
 
 use std::process::ExitCode;
 use std::{env, fmt};
@@ -26,7 +30,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 Exit codes:
   0  everything asked for is done; for receive and deliver, once a signal ended them
   1  it could not be done
-  2  a setting is wrong, or the API rejects the token or the bot"
+  2  a setting is wrong, or NATS rejects the credentials or is too old"
 )]
 struct Args {
     #[command(subcommand)]

@@ -32,6 +32,9 @@ pub struct Metrics {
     pub took: Histogram,
     pub age: Histogram,
     pub pauses: Histogram,
+    pub recreated: Counter,
+    pub paused: Gauge,
+    pub pauses_of_bot: Counter,
     registry: Arc<Registry>,
 }
 
@@ -47,10 +50,24 @@ impl Metrics {
             took: times(),
             age: times(),
             pauses: times(),
+            recreated: Counter::default(),
+            paused: Gauge::default(),
+            pauses_of_bot: Counter::default(),
             registry: Arc::default(),
         };
         let mut registry = Registry::with_prefix("bridge");
-        let Self { received, deliveries, under_way, took, age, pauses, .. } = &metrics;
+        let Self {
+            received,
+            deliveries,
+            under_way,
+            took,
+            age,
+            pauses,
+            recreated,
+            paused,
+            pauses_of_bot,
+            ..
+        } = &metrics;
         registry.register("received", "Webhooks, by what became of them", received.clone());
         registry.register("deliveries", "Deliveries, by how they ended", deliveries.clone());
         registry.register("under_way", "Deliveries in flight", under_way.clone());
@@ -61,6 +78,15 @@ impl Metrics {
             age.clone(),
         );
         registry.register("pause_seconds", "Waits before a delivery is repeated", pauses.clone());
+        registry.register(
+            "consumers_recreated",
+            "Consumers that handed out nothing although messages waited",
+            recreated.clone(),
+        );
+        let text = "Whether delivery pauses because every message fails";
+        registry.register("paused", text, paused.clone());
+        let text = "Pauses because every message failed";
+        registry.register("pauses", text, pauses_of_bot.clone());
         metrics.registry = Arc::new(registry);
         metrics
     }
@@ -136,10 +162,7 @@ async fn queue_figures(queue: &Queue, bots: &[String]) -> Result<Registry, Failu
     }
     let letters: Gauge = Gauge::default();
     letters.set(queue.letters().await?.0 as i64);
-    let marks: Gauge = Gauge::default();
-    marks.set(queue.marks().await? as i64);
     let mut registry = Registry::with_prefix("bridge");
-    registry.register("marks", "Messages that no tag identifies, and that were begun", marks);
     registry.register("queue_depth", "Messages that wait or are in flight", depths);
     registry.register("queue_age_seconds", "How old the first of them is", ages);
     registry.register("dead_letters", "Messages that cannot be delivered", letters);

@@ -1,17 +1,17 @@
-//! The streams in NATS JetStream: what waits, what cannot be delivered, and what was begun.
+//! The streams in NATS JetStream: what waits, and what cannot be delivered.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use async_nats::ConnectOptions;
 use async_nats::connection::State;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::kv::{Operation, Store};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{DiscardPolicy, RawMessageErrorKind, RetentionPolicy, Stream};
-use async_nats::jetstream::{self, Context, kv, stream};
+use async_nats::jetstream::{Context, stream};
+use botpress_messages::Delivery;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -20,16 +20,14 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::Failure;
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::server::{REQUEST, Server};
+use crate::watchdog::Position;
 
 /// Webhooks that wait: subject `webhooks.BOT.PARTITION`, and each message is gone once it is
 /// acknowledged.
 const WEBHOOKS: &str = "WEBHOOKS";
 /// What cannot be delivered: subject `dead.KIND.BOT`.
 const DEAD: &str = "DEAD";
-/// Which messages that the endpoint cannot find again were begun.
-const BEGUN: &str = "BEGUN";
 
 /// How long a pull waits for a message.
 pub const PULL: Duration = Duration::from_secs(5);
@@ -39,21 +37,14 @@ const PULL_GRACE: Duration = Duration::from_secs(5);
 pub const TAKEN_WITHIN: Duration = PULL.saturating_add(PULL_GRACE);
 /// What is left after a delivery to tell the server of its end.
 const SETTLING: Duration = Duration::from_secs(2);
-/// For a publication, its acknowledgement and any other request to the server.
-const REQUEST: Duration = Duration::from_secs(2);
-/// A server that is gone without a word is given up after two of these.
-const PING: Duration = Duration::from_secs(5);
 /// What a dead letter has beside the message: its headers.
 const LETTER: usize = 4 << 10;
-/// How long markers of what was begun are kept, in case nobody delivers.
-const BEGUN_LASTS: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 #[derive(Clone)]
 pub struct Queue {
     context: Context,
     webhooks: Stream,
     dead: Stream,
-    begun: Store,
     pub partitions: usize,
 }
 
@@ -61,18 +52,8 @@ pub struct Queue {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Queue")]
 pub struct Settings {
-    /// The NATS servers, with commas between them; `tls://` for TLS
-    #[arg(long, global = true, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
-    nats_url: String,
-    /// The user to log in as
-    #[arg(long, global = true, env = "NATS_USER", requires = "nats_password")]
-    nats_user: Option<String>,
-    /// The password; a command line is public, so set the variable
-    #[arg(long, global = true, env = "NATS_PASSWORD", requires = "nats_user")]
-    nats_password: Option<String>,
-    /// The token to log in with; a command line is public, so set the variable
-    #[arg(long, global = true, env = "NATS_TOKEN")]
-    nats_token: Option<String>,
+    #[command(flatten)]
+    server: Server,
     /// Into how many partitions each bot's conversations are divided: 16, or as the stream has it. It
     /// cannot be changed while messages wait
     #[arg(long, global = true, env = "BRIDGE_PARTITIONS",
@@ -93,37 +74,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    async fn connect(&self) -> Result<Context, Failure> {
-        if self.nats_url.contains('@') {
-            let text =
-                "NATS_URL must not hold a password: use NATS_USER and NATS_PASSWORD, or NATS_TOKEN";
-            return Err(Failure::settings(text));
-        }
-        let mut options = ConnectOptions::new()
-            .name("botpress-bridge")
-            .retry_on_initial_connect()
-            .connection_timeout(REQUEST)
-            .ping_interval(PING)
-            .reconnect_delay_callback(|attempts| {
-                Duration::from_millis(100 * attempts.min(20) as u64)
-            })
-            .event_callback(|event| async move { tracing::info!(%event, "NATS") });
-        if let (Some(user), Some(password)) = (&self.nats_user, &self.nats_password) {
-            options = options.user_and_password(user.clone(), password.clone());
-        }
-        if let Some(token) = &self.nats_token {
-            options = options.token(token.clone());
-        }
-        let servers: Vec<_> = self.nats_url.split(',').map(str::trim).collect();
-        let client = options
-            .connect(servers)
-            .await
-            .map_err(|e| Failure::settings(format!("invalid NATS_URL: {e}")))?;
-        let mut context = jetstream::new(client);
-        context.set_timeout(REQUEST);
-        Ok(context)
-    }
-
     /// The stream of webhooks, if it has to be created. One subject for each partition: what is
     /// published into another finds no stream, instead of nobody who delivers it.
     fn webhooks(&self) -> stream::Config {
@@ -146,21 +96,6 @@ impl Settings {
         }
     }
 
-    /// What a key-value bucket is made of. The library's own function asks the server for more than
-    /// version 2.9 reports.
-    fn begun(&self) -> stream::Config {
-        stream::Config {
-            name: format!("KV_{BEGUN}"),
-            subjects: vec![format!("$KV.{BEGUN}.>")],
-            max_messages_per_subject: 1,
-            max_age: BEGUN_LASTS,
-            allow_rollup: true,
-            deny_delete: true,
-            allow_direct: true,
-            ..self.bounded()
-        }
-    }
-
     /// Full means that nothing more is taken. Nothing old makes room.
     fn bounded(&self) -> stream::Config {
         stream::Config {
@@ -178,11 +113,11 @@ impl Queue {
         settings: &Settings,
         stop: Option<&CancellationToken>,
     ) -> Result<Self, Failure> {
-        let context = settings.connect().await?;
-        let Some(stop) = stop else { return Self::set_up(settings, &context).await };
-        let set_up = async {
+        let open = async || Self::set_up(settings, &settings.server.connect().await?).await;
+        let Some(stop) = stop else { return open().await };
+        let opened = async {
             loop {
-                match Self::set_up(settings, &context).await {
+                match open().await {
                     Err(failure) if failure.code != 2 => {
                         tracing::warn!("{}; trying again", failure.text);
                     }
@@ -192,7 +127,7 @@ impl Queue {
             }
         };
         tokio::select! {
-            result = set_up => result,
+            result = opened => result,
             () = stop.cancelled() => {
                 Err(Failure { code: 0, text: "ended before NATS was there".to_owned() })
             }
@@ -200,7 +135,8 @@ impl Queue {
     }
 
     async fn set_up(settings: &Settings, context: &Context) -> Result<Self, Failure> {
-        let failed = |name, e| Failure::new(format!("NATS at {}: {name}: {e}", settings.nats_url));
+        let failed =
+            |name, e| Failure::new(format!("NATS at {}: {name}: {e}", settings.server.url));
         let stream = async |config: stream::Config| {
             let name = config.name.clone();
             context.get_or_create_stream(config).await.map_err(|e| failed(name, e.to_string()))
@@ -214,10 +150,7 @@ impl Queue {
             )));
         }
         let dead = stream(settings.dead()).await?;
-        stream(settings.begun()).await?;
-        let begun = context.get_key_value(BEGUN).await;
-        let begun = begun.map_err(|e| failed(BEGUN.to_owned(), e.to_string()))?;
-        Ok(Self { context: context.clone(), webhooks, dead, begun, partitions })
+        Ok(Self { context: context.clone(), webhooks, dead, partitions })
     }
 
     /// Sends what waits to be sent.
@@ -234,37 +167,37 @@ impl Queue {
         &self,
         bot: &str,
         id: &str,
-        message: &Value,
+        delivery: &Delivery,
+        payload: Bytes,
     ) -> Result<bool, PublishError> {
-        let payload = message.to_string();
         // Also as a dead letter, a message has to fit.
         if payload.len() + LETTER > self.context.client().server_info().max_payload {
             return Err(PublishError::new(PublishErrorKind::MaxPayloadExceeded));
         }
         let id = format!("{bot} {id}");
-        let publication = PublishMessage::build().message_id(id).payload(payload.into());
-        self.acknowledged(self.subject(bot, message), publication).await
+        let publication = PublishMessage::build().message_id(id).payload(payload);
+        self.acknowledged(self.subject(bot, delivery), publication).await
     }
 
-    /// Stores a message of a dead letter again, with the id that it had. Called twice, it is there once.
+    /// Stores the message of a dead letter again. Called twice, it is there once.
     pub async fn republish(
         &self,
         letter: &StreamMessage,
-        message: &Value,
+        delivery: &Delivery,
     ) -> Result<(), PublishError> {
         let (_, bot) = letter_subject(letter);
-        // The stream may know the message's own id yet, and would not take it.
+        // The stream may still know the message's own id, and would not take it.
         let id = format!("retry {}", place(letter.sequence, letter.time));
         let mut publication =
             PublishMessage::build().message_id(id).payload(letter.payload.clone());
         if let Some(id) = letter.headers.get(ID) {
             publication = publication.header(ID, id.clone());
         }
-        self.acknowledged(self.subject(bot, message), publication).await.map(drop)
+        self.acknowledged(self.subject(bot, delivery), publication).await.map(drop)
     }
 
-    fn subject(&self, bot: &str, message: &Value) -> String {
-        format!("webhooks.{bot}.{}", partition(message, self.partitions))
+    fn subject(&self, bot: &str, delivery: &Delivery) -> String {
+        format!("webhooks.{bot}.{}", partition(&json!(delivery), self.partitions))
     }
 
     /// Publishes and waits until the server has stored it. Tells whether it had that already.
@@ -304,40 +237,23 @@ impl Queue {
         self.webhooks.create_consumer(config).await.map_err(failed)
     }
 
-    /// A mark that no other delivery has.
-    pub fn mark(&self) -> String {
-        self.context.client().new_inbox()
-    }
-
-    /// Marks that a message which the endpoint cannot find again is about to be sent, unless it was
-    /// marked before. With the same mark, it can be called again.
-    pub async fn begin(&self, id: &str, mark: &str) -> Result<Begun, BoxError> {
-        let key = key(id);
-        let Err(failed) = self.begun.create(&key, mark.to_owned().into()).await else {
-            return Ok(Begun::Now);
+    /// How far the consumer of a partition is; `None` if nothing waits there.
+    pub async fn position(&self, consumer: &PullConsumer) -> Result<Option<Position>, Failure> {
+        let info = consumer.cached_info();
+        let Some(first) = first(&self.webhooks, &info.config.filter_subject, 1).await? else {
+            return Ok(None);
         };
-        // It may be there all the same: by another delivery, or by this one, whose answer got lost.
-        Ok(match self.begun.get(&key).await? {
-            Some(found) if found == mark => Begun::Now,
-            Some(found) if found == DONE => Begun::AndDone,
-            Some(_) => Begun::Before,
-            None => return Err(failed.into()),
-        })
+        let failed = |e| Failure::new(format!("the consumer {} cannot be asked: {e}", info.name));
+        let info = consumer.get_info().await.map_err(failed)?;
+        let delivered = info.delivered.consumer_sequence;
+        Ok(Some(Position { first: first.sequence, delivered, created: info.created }))
     }
 
-    /// Marks that it is stored.
-    pub async fn done(&self, id: &str) -> Result<(), kv::PutError> {
-        self.begun.put(key(id), DONE.into()).await.map(drop)
-    }
-
-    /// Takes the mark back: the message is not stored. Another delivery's mark stays, however late this
-    /// reaches the server.
-    pub async fn not_begun(&self, id: &str, mark: &str) -> Result<(), BoxError> {
-        let Some(entry) = self.begun.entry(key(id)).await? else { return Ok(()) };
-        if entry.operation != Operation::Put || entry.value != mark {
-            return Ok(());
-        }
-        Ok(self.begun.delete_expect_revision(key(id), Some(entry.revision)).await?)
+    /// Removes a consumer. The next one of its partition begins with the first message that is left.
+    pub async fn remove_consumer(&self, consumer: &PullConsumer) -> Result<(), Failure> {
+        let name = &consumer.cached_info().name;
+        let removed = self.webhooks.delete_consumer(name).await;
+        removed.map(drop).map_err(|e| Failure::new(format!("the consumer {name} stays: {e}")))
     }
 
     /// Stores a message that cannot be delivered, once for each `letter`, with the message's id.
@@ -348,7 +264,7 @@ impl Queue {
         letter: &str,
         id: &str,
         reason: &str,
-        payload: bytes::Bytes,
+        payload: Bytes,
     ) -> Result<(), PublishError> {
         let publication = PublishMessage::build()
             .message_id(letter)
@@ -381,13 +297,6 @@ impl Queue {
         Ok((depth, oldest.map(|message| message.time)))
     }
 
-    /// How many marks there are.
-    pub async fn marks(&self) -> Result<u64, Failure> {
-        let info = self.begun.stream.get_info().await;
-        let failed = |e| Failure::new(format!("the bucket {BEGUN} cannot be asked: {e}"));
-        Ok(info.map_err(failed)?.state.messages)
-    }
-
     /// How many dead letters there are, and the number of the last.
     pub async fn letters(&self) -> Result<(u64, u64), Failure> {
         let info = self.dead.get_info().await;
@@ -397,24 +306,11 @@ impl Queue {
     }
 }
 
-/// What is known of a message that the endpoint cannot find again.
-#[derive(Debug, PartialEq)]
-pub enum Begun {
-    /// This delivery is its first.
-    Now,
-    /// An earlier delivery sent it or was about to, and its end is not known.
-    Before,
-    /// It is stored.
-    AndDone,
-}
-
 /// Why a message cannot be delivered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     /// It breaks the contract, or the API rejects it for good.
     Invalid,
-    /// It may be stored, and cannot be found again: it is never sent again.
-    Unknown,
     /// The API fails on it again and again, but not on others.
     Failing,
 }
@@ -423,10 +319,18 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Invalid => "invalid",
-            Self::Unknown => "unknown",
             Self::Failing => "failing",
         })
     }
+}
+
+/// Reads a message that can be delivered, or says why it cannot.
+pub fn read(payload: &[u8]) -> Result<Delivery, String> {
+    let delivery = Delivery::from_json(payload).map_err(|e| e.to_string())?;
+    if !delivery.is_identified() {
+        return Err("no tag identifies the message: it could be stored twice".to_owned());
+    }
+    Ok(delivery)
 }
 
 /// The kind of a dead letter, and its bot.
@@ -442,9 +346,8 @@ pub fn place(sequence: u64, stored: OffsetDateTime) -> String {
 
 /// Why a dead letter is one.
 pub const REASON: &str = "Bridge-Reason";
-/// The id under which a message is marked, where the stream knows it by another.
+/// The id of the event that a message is from, where the stream knows it by another.
 pub const ID: &str = "Bridge-Id";
-const DONE: &str = "done";
 
 /// How long a message belongs to the worker that pulled it. Counted from before the pull, so
 /// it is over for the worker earlier than for the server.
@@ -469,11 +372,6 @@ fn conversation(message: &Value) -> Value {
     // Sorted, however the webhook orders them.
     let tags: BTreeMap<_, _> = tags.filter(|(name, _)| listed(name)).collect();
     json!([message["conversationId"], conversation["channel"], tags])
-}
-
-/// A key of the bucket may not hold every character of an id.
-fn key(id: &str) -> String {
-    hex::encode(Sha256::digest(id))
 }
 
 /// A header's value may have one line alone, and is to leave room for the message.

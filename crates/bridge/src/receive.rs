@@ -5,24 +5,26 @@ use std::time::{Duration, SystemTime};
 
 use async_nats::jetstream::context::PublishErrorKind;
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use botpress_channels::SigningSecret;
 use botpress_channels::slack::{self, Event};
+use botpress_channels::{Rejected, SigningSecret};
 use botpress_messages::Delivery;
-use serde_json::{Value, json};
+use http_body_util::LengthLimitError;
+use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Metrics, listen};
 use crate::queue::{self, Queue};
-use crate::{Failure, bot_id};
+use crate::{Failure, bot_id, connections};
 
 /// Slack waits three seconds for its answer.
 const IN_TIME: Duration = Duration::from_millis(2_500);
@@ -30,7 +32,7 @@ const IN_TIME: Duration = Duration::from_millis(2_500);
 const BODY_LIMIT: usize = 1 << 20;
 /// From a request's headers to its answer.
 const REQUEST_LASTS: Duration = Duration::from_secs(10);
-const LONGEST_KEY: usize = 200;
+const LONGEST_ID: usize = 200;
 
 /// Settings of a receiver.
 #[derive(clap::Args)]
@@ -53,6 +55,14 @@ pub struct Settings {
     /// so set the variable
     #[arg(long, env = "SLACK_SIGNING_SECRET")]
     slack_signing_secret: Option<String>,
+    /// How many connections may be open at once; the next one waits
+    #[arg(long, env = "BRIDGE_CONNECTIONS", default_value_t = 512,
+        value_parser = clap::value_parser!(u16).range(1..))]
+    connections: u16,
+    /// How many bytes of webhooks may be in memory at once; a webhook beyond that is answered with 503
+    #[arg(long, env = "BRIDGE_BUFFER", default_value_t = 64 << 20,
+        value_parser = clap::value_parser!(u32).range(BODY_LIMIT as i64..))]
+    buffer: u32,
     /// Address and port for Prometheus; none by default
     #[arg(long, env = "BRIDGE_METRICS")]
     metrics: Option<String>,
@@ -64,6 +74,8 @@ struct Receiver {
     bots: Vec<String>,
     slack_secret: Option<SigningSecret>,
     key: Option<String>,
+    /// A permit for each byte of a body that is in memory.
+    buffer: Semaphore,
 }
 
 pub async fn run(
@@ -82,26 +94,23 @@ pub async fn run(
         let text = "no authentication configured: set SLACK_SIGNING_SECRET or BRIDGE_KEY, or both";
         return Err(Failure::settings(text));
     }
+    let fits_a_header = |key: &str| key.trim() == key && key.bytes().all(is_printable);
+    if key.as_ref().is_some_and(|key| !fits_a_header(key)) {
+        let text = "BRIDGE_KEY may have only printable ASCII characters, and no space at its ends";
+        return Err(Failure::settings(text));
+    }
     let (queue, metrics) = (Queue::open(queue, Some(&stop)).await?, Metrics::new());
     metrics.serve(settings.metrics.as_deref(), &queue, &bots).await?;
     let listener = listen("BRIDGE_LISTEN", &address).await?;
-    let receiver = Receiver { queue, metrics, bots, slack_secret, key };
+    let buffer = Semaphore::new(settings.buffer as usize);
+    let receiver = Receiver { queue, metrics, bots, slack_secret, key, buffer };
     let router = Router::new()
         .route("/{bot}/slack", post(slack))
         .route("/{bot}/messages", post(messages))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(in_time))
         .with_state(Arc::new(receiver));
-    let stopped = stop.clone().cancelled_owned();
-    let served = axum::serve(listener, router).with_graceful_shutdown(stopped);
-    tokio::select! {
-        result = served => result.map_err(Failure::new),
-        // A client that has not sent a whole request before that may be gone.
-        () = async {
-            stop.cancelled().await;
-            sleep(REQUEST_LASTS).await;
-        } => Ok(()),
-    }
+    connections::serve(listener, router, settings.connections.into(), REQUEST_LASTS, stop).await;
+    Ok(())
 }
 
 /// Answers in time, also a client that does not get to the end of a request.
@@ -126,6 +135,27 @@ fn refused(status: u16, text: impl Into<String>) -> Answer {
     answer("refused", status, text)
 }
 
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
+}
+
+/// The id of an event becomes a header of NATS, where only some characters are safe.
+fn event_id<'a>(name: &str, id: &'a [u8]) -> Result<&'a str, Answer> {
+    match str::from_utf8(id).ok().filter(|id| id.bytes().all(is_printable)) {
+        None => Err(refused(400, format!("{name} has a character other than printable ASCII"))),
+        Some(id) if id.is_empty() || id.len() > LONGEST_ID => {
+            let text = format!("{name} must have 1 to {LONGEST_ID} characters");
+            Err(refused(400, text))
+        }
+        Some(id) => Ok(id),
+    }
+}
+
+fn unsigned(bot: &str, cause: &Rejected) -> Answer {
+    tracing::warn!(bot, %cause, "a webhook of Slack is rejected");
+    refused(401, "the signature is missing, wrong or old")
+}
+
 fn digest(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))
 }
@@ -133,40 +163,54 @@ fn digest(bytes: impl AsRef<[u8]>) -> String {
 async fn slack(
     State(receiver): State<Arc<Receiver>>,
     Path(bot): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
-    receiver.count(receiver.slack(&bot, &headers, &body).await)
+    receiver.count(&bot, receiver.slack(&bot, request).await)
 }
 
 async fn messages(
     State(receiver): State<Arc<Receiver>>,
     Path(bot): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
-    receiver.count(receiver.message(&bot, &headers, &body).await)
+    receiver.count(&bot, receiver.message(&bot, request).await)
 }
 
 impl Receiver {
-    fn count(&self, result: Result<Answer, Answer>) -> Response {
+    fn count(&self, bot: &str, result: Result<Answer, Answer>) -> Response {
         let Answer { outcome, status, text } = result.unwrap_or_else(|answer| answer);
-        self.metrics.received(outcome);
-        match status {
-            StatusCode::SERVICE_UNAVAILABLE => (status, [(RETRY_AFTER, "1")], text).into_response(),
-            _ => (status, text).into_response(),
+        if status.is_client_error() {
+            tracing::warn!(bot, status = status.as_u16(), "a webhook is rejected: {text}");
         }
+        self.metrics.received(outcome);
+        let mut response = (status, text).into_response();
+        if !matches!(status, StatusCode::OK | StatusCode::BAD_REQUEST) {
+            // The body may not have been read, so the connection takes no other request.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 
     /// A webhook of Slack's. Slack repeats all that is not answered with 200, so a webhook that is of no
     /// use is one that Slack need not repeat.
-    async fn slack(&self, bot: &str, headers: &HeaderMap, body: &Bytes) -> Result<Answer, Answer> {
+    async fn slack(&self, bot: &str, request: Request) -> Result<Answer, Answer> {
         let Some(secret) = &self.slack_secret else {
             return Err(refused(404, "SLACK_SIGNING_SECRET is not set here"));
         };
+        let (head, body) = request.into_parts();
+        let headers = &head.headers;
+        // If the headers of the signature are missing or malformed, the body need not be read.
+        match slack::verify(secret, headers, b"", SystemTime::now()) {
+            Ok(()) | Err(Rejected::SignatureMismatch) => {}
+            Err(cause) => return Err(unsigned(bot, &cause)),
+        }
+        let (body, _permit) = self.read(headers, body).await?;
+        let body = &body;
         if let Err(cause) = slack::verify(secret, headers, body, SystemTime::now()) {
-            tracing::warn!(bot, %cause, "a webhook of Slack is rejected");
-            return Err(refused(401, "the signature is missing, wrong or old"));
+            return Err(unsigned(bot, &cause));
         }
         self.check(bot)?;
         let unsupported = |channel: &str, ts: &str, why: String| {
@@ -176,8 +220,12 @@ impl Receiver {
         match slack::parse(body) {
             Event::Challenge(text) => Ok(answer("challenge", 200, text)),
             Event::Message { id, delivery, .. } => {
-                let id = id.unwrap_or_else(|| format!("body {}", digest(body)));
-                self.store(bot, &format!("slack {id}"), &json!(delivery)).await
+                let id = match &id {
+                    Some(id) => event_id("event_id", id.as_bytes())?.to_owned(),
+                    None => format!("body {}", digest(body)),
+                };
+                let message = json!(delivery).to_string().into();
+                self.store(bot, &format!("slack {id}"), &delivery, message).await
             }
             Event::Ignored { why } => Ok(answer("ignored", 200, why)),
             Event::Unsupported { channel, ts, why } => unsupported(&channel, &ts, why),
@@ -189,40 +237,61 @@ impl Receiver {
     }
 
     /// A message in the endpoint's JSON form, with user and conversation or their ids.
-    async fn message(
-        &self,
-        bot: &str,
-        headers: &HeaderMap,
-        body: &Bytes,
-    ) -> Result<Answer, Answer> {
+    async fn message(&self, bot: &str, request: Request) -> Result<Answer, Answer> {
         let Some(key) = &self.key else {
             return Err(refused(404, "BRIDGE_KEY is not set here"));
         };
-        let header = |name| headers.get(name)?.to_str().ok();
-        let given = header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
+        let (head, body) = request.into_parts();
+        let headers = &head.headers;
+        let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = header.and_then(|value| value.split_once(' '));
+        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         // The time that a comparison of digests takes reveals nothing.
-        if given.is_none_or(|given| Sha256::digest(given) != Sha256::digest(key)) {
+        if given.is_none_or(|(_, given)| Sha256::digest(given.trim()) != Sha256::digest(key)) {
             return Err(refused(401, "the bearer token is not BRIDGE_KEY"));
         }
         self.check(bot)?;
-        let message: Value = serde_json::from_slice(body)
-            .map_err(|e| refused(400, format!("the body is not JSON: {e}")))?;
-        let id = match header("idempotency-key") {
-            Some(id) if id.is_empty() || id.len() > LONGEST_KEY => {
-                let text = format!("Idempotency-Key has to have 1 to {LONGEST_KEY} characters");
-                return Err(refused(400, text));
-            }
-            Some(id) => format!("key {id}"),
+        let (body, _permit) = self.read(headers, body).await?;
+        let delivery = Delivery::from_json(&body).map_err(|e| {
+            let violations: Vec<_> = e.violations().iter().map(ToString::to_string).collect();
+            refused(400, format!("the message breaks the contract: {}", violations.join("; ")))
+        })?;
+        if !delivery.is_identified() {
+            let text =
+                "no tag identifies the message, so a repetition would be stored twice: set a tag";
+            return Err(refused(400, text));
+        }
+        let id = match headers.get("idempotency-key") {
+            Some(key) => format!("key {}", event_id("Idempotency-Key", key.as_bytes())?),
             // The same request with the same identity is a repetition.
-            None if Delivery::from_json(body).is_ok_and(|delivery| delivery.is_identified()) => {
-                format!("body {}", digest(message.to_string()))
-            }
-            None => {
-                let text = "no tag identifies the message: it needs an Idempotency-Key, or a repetition would be another one";
-                return Err(refused(400, text));
-            }
+            None => format!("body {}", digest(&body)),
         };
-        self.store(bot, &id, &message).await
+        self.store(bot, &id, &delivery, body).await
+    }
+
+    /// Reads a body, as soon as it is certain that there is memory for it.
+    async fn read(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(Bytes, SemaphorePermit<'_>), Answer> {
+        let too_large = || refused(413, format!("the body is larger than {BODY_LIMIT} bytes"));
+        // Without a length, it may be as large as any.
+        let length =
+            headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let length: usize = length.unwrap_or(BODY_LIMIT);
+        if length > BODY_LIMIT {
+            return Err(too_large());
+        }
+        let permit = self
+            .buffer
+            .try_acquire_many(length as u32)
+            .map_err(|_| answer("failed", 503, "too many webhooks at once: repeat it"))?;
+        let body = to_bytes(body, BODY_LIMIT).await.map_err(|e| {
+            let is_too_large = e.into_inner().is::<LengthLimitError>();
+            if is_too_large { too_large() } else { refused(400, "the body is cut off") }
+        })?;
+        Ok((body, permit))
     }
 
     fn check(&self, bot: &str) -> Result<(), Answer> {
@@ -230,7 +299,13 @@ impl Receiver {
         if is_served { Ok(()) } else { Err(refused(404, "this bot is not served here")) }
     }
 
-    async fn store(&self, bot: &str, id: &str, message: &Value) -> Result<Answer, Answer> {
+    async fn store(
+        &self,
+        bot: &str,
+        id: &str,
+        delivery: &Delivery,
+        body: Bytes,
+    ) -> Result<Answer, Answer> {
         let failed = |cause: &str| {
             tracing::warn!(bot, "a webhook is not stored, the channel has to repeat it: {cause}");
             answer("failed", 503, "not stored: repeat it")
@@ -238,7 +313,7 @@ impl Receiver {
         if !self.queue.is_connected() {
             return Err(failed("NATS is not there"));
         }
-        match timeout(IN_TIME, self.queue.publish(bot, id, message)).await {
+        match timeout(IN_TIME, self.queue.publish(bot, id, delivery, body)).await {
             Ok(Ok(false)) => Ok(answer("stored", 200, "stored")),
             Ok(Ok(true)) => Ok(answer("duplicate", 200, "stored before")),
             Ok(Err(e)) if e.kind() == PublishErrorKind::MaxPayloadExceeded => {

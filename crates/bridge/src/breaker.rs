@@ -1,0 +1,208 @@
+//! Pauses the delivery of a bot while the API rejects all of its messages in the same way.
+//!
+//! It counts failures with the same cause and nothing stored between them. After a few of these, it is open: no
+//! message is sent. Then it lets one through to probe, and waits twice as long if that fails too. Anything
+//! that is stored closes it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// It opens after this number of failures in a row with the same cause,
+const FAILURES: u32 = 3;
+/// if this number of messages failed: one that always fails says nothing about the others.
+const MESSAGES: usize = 2;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// For this time after a pause, only messages that have not failed yet may probe: one that always fails
+/// would hold up the others.
+const OTHERS_FIRST: Duration = Duration::from_secs(5);
+/// A bot works if a message was stored within this time.
+const LATELY: Duration = Duration::from_secs(60);
+
+/// What a worker knows of its bot. A message is a number.
+#[derive(Default)]
+pub struct Breaker {
+    state: State,
+    /// What failed since a message was stored last.
+    failed: BTreeSet<u64>,
+    stored_last: Option<Instant>,
+}
+
+enum State {
+    /// All may be sent. The last failures in a row had this cause.
+    Closed { cause: String, failures: u32 },
+    /// Nothing may be sent until then.
+    Open { until: Instant, pause: Duration },
+    /// One message is sent, after this pause.
+    Probing { message: u64, pause: Duration },
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Closed { cause: String::new(), failures: 0 }
+    }
+}
+
+impl Breaker {
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed { .. })
+    }
+
+    /// Until when nothing may be sent.
+    pub fn paused_until(&self, now: Instant) -> Option<Instant> {
+        match self.state {
+            State::Open { until, .. } if now < until => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Whether this message may be sent now. Then `stored`, `failed` or `unsent` has to follow.
+    pub fn admits(&mut self, message: u64, now: Instant) -> bool {
+        let State::Open { until, pause } = self.state else { return self.is_closed() };
+        let may_probe = !self.failed.contains(&message) || now >= until + OTHERS_FIRST;
+        if now < until || !may_probe {
+            return false;
+        }
+        self.state = State::Probing { message, pause };
+        true
+    }
+
+    /// A message was stored. Whether this ends a pause.
+    pub fn stored(&mut self, now: Instant) -> bool {
+        let was_closed = self.is_closed();
+        *self = Self { stored_last: Some(now), ..Self::default() };
+        !was_closed
+    }
+
+    /// A message failed. The pause, if one begins.
+    pub fn failed(&mut self, message: u64, cause: &str, now: Instant) -> Option<Duration> {
+        self.failed.insert(message);
+        let pause = match &mut self.state {
+            State::Closed { cause: last, failures } => {
+                let in_a_row = if last == cause { *failures + 1 } else { 1 };
+                (*failures, *last) = (in_a_row, cause.to_owned());
+                let is_of_all = in_a_row >= FAILURES && self.failed.len() >= MESSAGES;
+                is_of_all.then_some(FIRST_PAUSE)?
+            }
+            State::Probing { message: probe, pause } if *probe == message => {
+                (*pause * 2).min(LONGEST_PAUSE)
+            }
+            // It was sent before the pause.
+            State::Open { .. } | State::Probing { .. } => return None,
+        };
+        self.state = State::Open { until: now + pause, pause };
+        Some(pause)
+    }
+
+    /// A message that was admitted says nothing about the bot: another one may probe.
+    pub fn unsent(&mut self, message: u64, now: Instant) {
+        if let State::Probing { message: probe, pause } = self.state
+            && probe == message
+        {
+            self.state = State::Open { until: now, pause };
+        }
+    }
+
+    /// Whether other messages of the bot are stored, so that a failure is about the message.
+    pub fn works(&self, now: Instant) -> bool {
+        self.is_closed() && self.stored_last.is_some_and(|last| now < last + LATELY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "401 Unauthorized";
+
+    /// A breaker that has just opened: messages 1 to 3 have failed.
+    fn open(now: Instant) -> Breaker {
+        let mut breaker = Breaker::default();
+        for message in 1..=3 {
+            assert!(breaker.admits(message, now));
+            let pause = breaker.failed(message, TOKEN, now);
+            assert_eq!(pause, (message == 3).then_some(FIRST_PAUSE), "{message}");
+        }
+        breaker
+    }
+
+    #[test]
+    fn only_failures_in_a_row_with_one_cause_open_it() {
+        let now = Instant::now();
+        let mut breaker = Breaker::default();
+        for (message, cause) in (1..).zip([TOKEN, TOKEN, "403", "403", TOKEN, TOKEN]) {
+            assert_eq!(breaker.failed(message, cause, now), None);
+        }
+        assert!(!breaker.stored(now));
+        for _ in 0..9 {
+            assert_eq!(breaker.failed(1, TOKEN, now), None, "it is one message");
+        }
+        assert!(breaker.is_closed() && breaker.admits(1, now));
+        assert_eq!(breaker.failed(2, TOKEN, now), Some(FIRST_PAUSE));
+        assert!(!breaker.is_closed() && !breaker.admits(2, now));
+        assert_eq!(breaker.paused_until(now), Some(now + FIRST_PAUSE));
+    }
+
+    #[test]
+    fn it_probes_with_one_message_and_pauses_for_longer_each_time() {
+        let mut now = Instant::now();
+        let mut breaker = open(now);
+        for seconds in [2, 4, 8, 16, 32, 60, 60] {
+            let until = breaker.paused_until(now).unwrap();
+            assert!(!breaker.admits(4, until - Duration::from_millis(1)));
+            now = until + OTHERS_FIRST;
+            assert_eq!(breaker.paused_until(now), None);
+            assert!(breaker.admits(4, now));
+            assert!(!breaker.admits(5, now), "one probe at a time");
+            assert_eq!(breaker.failed(5, TOKEN, now), None, "5 was sent before");
+            let pause = breaker.failed(4, "any cause", now);
+            assert_eq!(pause, Some(Duration::from_secs(seconds)));
+        }
+        now += LONGEST_PAUSE + OTHERS_FIRST;
+        assert!(breaker.admits(4, now));
+        assert!(breaker.stored(now), "it resumes");
+        assert!(breaker.admits(5, now) && breaker.admits(6, now));
+        assert!(!breaker.stored(now));
+    }
+
+    #[test]
+    fn messages_that_have_not_failed_probe_first() {
+        let start = Instant::now();
+        let mut breaker = open(start);
+        let now = start + FIRST_PAUSE;
+        assert!(!breaker.admits(1, now), "1 has failed");
+        assert!(breaker.admits(4, now));
+        breaker.failed(4, TOKEN, now);
+        let later = now + 2 * FIRST_PAUSE + OTHERS_FIRST;
+        assert!(!breaker.admits(4, later - Duration::from_millis(1)));
+        assert!(breaker.admits(4, later), "nothing else asked");
+    }
+
+    #[test]
+    fn a_probe_that_is_not_sent_lets_another_probe() {
+        let start = Instant::now();
+        let mut breaker = open(start);
+        let now = start + FIRST_PAUSE;
+        assert!(breaker.admits(4, now));
+        breaker.unsent(5, now);
+        assert!(!breaker.admits(5, now));
+        breaker.unsent(4, now);
+        assert!(breaker.admits(5, now));
+    }
+
+    #[test]
+    fn a_bot_works_if_a_message_was_stored_lately() {
+        let now = Instant::now();
+        let mut breaker = Breaker::default();
+        assert!(!breaker.works(now));
+        breaker.stored(now);
+        assert!(breaker.works(now + LATELY - Duration::from_millis(1)));
+        assert!(!breaker.works(now + LATELY));
+        for message in 1..=3 {
+            breaker.failed(message, TOKEN, now);
+        }
+        assert!(!breaker.works(now), "nothing is sent");
+    }
+}
