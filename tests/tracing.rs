@@ -156,3 +156,27 @@ fn nothing_private(events: &[Value]) {
         assert!(!seen.contains(private), "{private}: {seen}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_call_waits_for_is_an_event() {
+    let (ours, log) = events(async {
+        let second = std::time::Duration::from_secs(1);
+        let sandbox = Sandbox::builder().latency(second).requests_per_second(1);
+        let sandbox = sandbox.start().await.unwrap();
+        let client = quick(sandbox.client()).build().unwrap();
+        let message = hello();
+        let calls = [client.get_or_create(&message), client.get_or_create(&message)];
+        futures_util::future::join_all(calls).await;
+        for number in 0..3 {
+            let user = NewUser::new().tag("id", number.to_string());
+            client.get_or_create(&user).await.unwrap();
+        }
+    })
+    .await;
+    for cause in ["another call for the same record or conversation", "the rate limit"] {
+        let waited = format!("waited for {cause}");
+        let event = ours.iter().find(|event| event["fields"]["message"] == waited);
+        let event = event.unwrap_or_else(|| panic!("{cause}: {log}"));
+        assert!(event["fields"]["wait_ms"].as_u64().unwrap() > 0, "{event}");
+    }
+}

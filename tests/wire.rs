@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use botpress_messages::Builder;
+use botpress_messages::http::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use test_support::*;
 use tokio::io::AsyncWriteExt;
@@ -159,5 +160,23 @@ async fn no_setting_makes_a_redirect_followed() {
         assert!(is_response(&error) && error.attempts() == 1, "{error:?}");
         assert!(error.to_string().contains(&status[..3]), "{error}");
         server.abort();
+    }
+}
+
+/// Such as the trace of the webhook that it handles.
+#[tokio::test]
+async fn a_header_of_one_call_is_sent_with_it_alone() {
+    let traceparent = HeaderName::from_static("traceparent");
+    let (url, requests) = script(vec![ok(&stored()), ok(&stored())]).await;
+    let client = client(&url);
+    let traced = client.with_header(traceparent, HeaderValue::from_static("00-1-2-01")).unwrap();
+    traced.get_or_create(&hello()).await.unwrap();
+    client.get_or_create(&hello()).await.unwrap();
+    let requests = requests.await.unwrap();
+    assert!(requests[0].contains("traceparent: 00-1-2-01") && !requests[1].contains("traceparent"));
+    for name in ["authorization", "x-bot-id", "content-length"] {
+        let name = HeaderName::from_static(name);
+        let error = client.with_header(name, HeaderValue::from_static("1")).unwrap_err();
+        assert!(is_config(&error), "{error}");
     }
 }
