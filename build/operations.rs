@@ -172,6 +172,15 @@ fn get_or_create(
             ));
         }
     }
+    for (name, property) in &object.properties {
+        let number = property.as_item().map(|schema| &schema.schema_kind);
+        if matches!(number, Some(SchemaKind::Type(Type::Number(_)))) {
+            return Err(format!(
+                "{at}.properties.{name}: refer to a number in components.schemas, which is sent as it is given; \
+                 this one would make 5.0 of 5"
+            ));
+        }
+    }
     for name in object.properties.keys().filter(|name| !object.required.contains(name)) {
         let method = names::snake(name);
         if METHODS.contains(&method.as_str()) {

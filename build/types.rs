@@ -292,8 +292,8 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
 /// Constructors for every open object: `new` takes what is required, a method of its name sets
 /// what is optional, and `extra` adds a key that the contract does not name.
 ///
-/// The objects in `sent`, which requests consist of, have the same without `extra`. The records among them
-/// have a `new` that is written by hand.
+/// The objects in `sent`, which requests consist of, have the same without `extra`; the records among them have
+/// `from_required` for a `new` that is written by hand.
 pub fn constructors(
     items: &[syn::Item],
     schemas: &Schemas,
@@ -386,9 +386,16 @@ pub fn constructors(
             pub fn new(#(#params),*) -> Self
         };
         if open.is_none() {
-            let by_hand = records.contains(name.as_str());
-            let new = (!by_hand).then(|| quote!(#new { Self { #(#fields),* } }));
-            constructors.push(quote!(impl #ident { #new #(#setters)* }));
+            // The `new` of a record is written by hand, and does not break when an optional property is added.
+            let new = match records.contains(name.as_str()) {
+                true => quote! {
+                    /// With what is required.
+                    #[allow(dead_code)]
+                    pub(crate) fn from_required(#(#params),*) -> Self
+                },
+                false => new,
+            };
+            constructors.push(quote!(impl #ident { #new { Self { #(#fields),* } } #(#setters)* }));
             continue;
         }
         constructors.push(quote! {

@@ -7,7 +7,6 @@ impl NewConversation {
     /// identify it within that channel.
     #[must_use]
     pub fn new(channel: impl Into<String>) -> Self {
-        let (tags, integration_name, discriminate_by_tags) = Default::default();
-        Self { channel: channel.into(), tags, integration_name, discriminate_by_tags }
+        Self::from_required(channel, Default::default())
     }
 }

@@ -56,17 +56,7 @@ impl NewMessage {
         type_: String,
         payload: Map<String, Value>,
     ) -> Self {
-        let (tags, schedule, origin, discriminate_by_tags) = Default::default();
-        Self {
-            conversation_id,
-            user_id,
-            type_,
-            payload,
-            tags,
-            schedule,
-            origin,
-            discriminate_by_tags,
-        }
+        Self::from_required(conversation_id, user_id, type_, payload, Default::default())
     }
 
     /// What the message says, by type. `None` if the type is one of the bot's own, or the payload does not

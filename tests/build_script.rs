@@ -958,6 +958,14 @@ fn records_that_cannot_be_read_are_rejected() {
             words: "has to be false",
         },
         Rejected {
+            edit: replaced(
+                "          $ref: \"#/components/schemas/IntegrationName\"\n",
+                "          description: A number.\n          type: number\n",
+            ),
+            place: "components.schemas.NewUser.properties.integrationName",
+            words: "refer to a number",
+        },
+        Rejected {
             edit: replaced("A user as Botpress stored it.", "A \u{202e} user."),
             place: "components.schemas.User.description",
             words: "cannot show",
@@ -1239,6 +1247,13 @@ fn edits_change_what_is_generated() {
             generated: "max: Some(10usize)",
         },
         Followed { edit: replaced("minimum: 0", "minimum: 5"), generated: "min: Some(5f64)" },
+        Followed {
+            edit: replaced(
+                "          $ref: \"#/components/schemas/IntegrationName\"\n",
+                "          $ref: \"#/components/schemas/IntegrationName\"\n        note: { description: A word., type: string }\n",
+            ),
+            generated: "pub fn note(",
+        },
         Followed {
             edit: replaced("latitude: 45.5", "latitude: 45"),
             generated: "Location::new(45.0, -73.25)",

@@ -1882,6 +1882,22 @@ assert_eq!(to_value(content).unwrap(), json!({"markdown":"**Hello**"}));
         }
     }
     impl NewConversation {
+        /// With what is required.
+        #[allow(dead_code)]
+        pub(crate) fn from_required(
+            channel: impl ::std::convert::Into<::std::string::String>,
+            tags: ::std::collections::BTreeMap<
+                ::std::string::String,
+                ::std::string::String,
+            >,
+        ) -> Self {
+            Self {
+                channel: channel.into(),
+                tags: tags,
+                integration_name: ::std::default::Default::default(),
+                discriminate_by_tags: ::std::default::Default::default(),
+            }
+        }
         ///Deprecated by Botpress: call an action of the integration instead. It has at most 200 characters.
         #[must_use]
         pub fn integration_name(
@@ -1907,6 +1923,29 @@ assert_eq!(to_value(content).unwrap(), json!({"markdown":"**Hello**"}));
         }
     }
     impl NewMessage {
+        /// With what is required.
+        #[allow(dead_code)]
+        pub(crate) fn from_required(
+            conversation_id: impl ::std::convert::Into<::std::string::String>,
+            user_id: impl ::std::convert::Into<::std::string::String>,
+            type_: impl ::std::convert::Into<::std::string::String>,
+            payload: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
+            tags: ::std::collections::BTreeMap<
+                ::std::string::String,
+                ::std::string::String,
+            >,
+        ) -> Self {
+            Self {
+                conversation_id: conversation_id.into(),
+                user_id: user_id.into(),
+                type_: type_.into(),
+                payload: payload,
+                tags: tags,
+                schedule: ::std::default::Default::default(),
+                origin: ::std::default::Default::default(),
+                discriminate_by_tags: ::std::default::Default::default(),
+            }
+        }
         ///When to deliver the message: after a delay or at a date, never both.
         #[must_use]
         pub fn schedule(
@@ -1941,6 +1980,22 @@ assert_eq!(to_value(content).unwrap(), json!({"markdown":"**Hello**"}));
         }
     }
     impl NewUser {
+        /// With what is required.
+        #[allow(dead_code)]
+        pub(crate) fn from_required(
+            tags: ::std::collections::BTreeMap<
+                ::std::string::String,
+                ::std::string::String,
+            >,
+        ) -> Self {
+            Self {
+                tags: tags,
+                name: ::std::default::Default::default(),
+                picture_url: ::std::default::Default::default(),
+                integration_name: ::std::default::Default::default(),
+                discriminate_by_tags: ::std::default::Default::default(),
+            }
+        }
         ///The name, for people to read. It identifies nothing; a user who is found is given it, from version 1.80 on. It has at most 200 characters.
         #[must_use]
         pub fn name(

@@ -524,6 +524,21 @@ pub mod types {
         }
     }
     impl Body {
+        /// With what is required.
+        #[allow(dead_code)]
+        pub(crate) fn from_required(
+            tags: ::std::collections::BTreeMap<
+                ::std::string::String,
+                ::std::string::String,
+            >,
+        ) -> Self {
+            Self {
+                tags: tags,
+                due: ::std::default::Default::default(),
+                names: ::std::default::Default::default(),
+                amount: ::std::default::Default::default(),
+            }
+        }
         ///By when.
         #[must_use]
         pub fn due(mut self, due: ::chrono::DateTime<::chrono::offset::Utc>) -> Self {
