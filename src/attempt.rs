@@ -172,7 +172,7 @@ impl Caller {
                 let sent = !watch.body_left.give_up() && !was_refused(&error);
                 // A server's last words over HTTP/2 may repeat the request.
                 let text = innermost(&error).to_string();
-                let hidden = self.secrets(record).hide(&text, true);
+                let hidden = self.secrets(record, headers).hide(&text, true);
                 return Err(ErrorKind::Transport(match hidden == text {
                     true => TransportError::new(error, sent),
                     false => TransportError::new(hidden, sent),
@@ -184,13 +184,14 @@ impl Caller {
                 return Err(ErrorKind::Config(ConfigError::new(text)));
             }
         };
-        Err(ErrorKind::from_response(response, undecodable, &self.secrets(record)))
+        Err(ErrorKind::from_response(response, undecodable, &self.secrets(record, headers)))
     }
 
     /// What a response may repeat, and an error must not: secret headers, and what people wrote.
-    fn secrets<R: GetOrCreate>(&self, record: &R) -> Secrets {
+    fn secrets<R: GetOrCreate>(&self, record: &R, headers: &HeaderMap) -> Secrets {
         let mut texts = Vec::new();
-        for value in self.headers.values().filter(|value| value.is_sensitive()) {
+        let values = self.headers.values().chain(headers.values());
+        for value in values.filter(|value| value.is_sensitive()) {
             let text = value.to_str().unwrap_or_default();
             texts.push(text.strip_prefix(BEARER).unwrap_or(text).to_owned());
         }

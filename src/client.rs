@@ -102,14 +102,15 @@ impl Client {
         Self { retry, ..self.clone() }
     }
 
-    /// The same client with one more header in every request, such as the `traceparent` of a webhook. They
-    /// share everything else.
+    /// The same client with one more header in every request, such as the `traceparent` of a webhook. Its value is
+    /// treated as a secret, and takes the place of one in the [builder](Builder::header). They share everything else.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the client sets this header itself.
-    pub fn with_header(&self, name: HeaderName, value: HeaderValue) -> Result<Self, Error> {
+    pub fn with_header(&self, name: HeaderName, mut value: HeaderValue) -> Result<Self, Error> {
         check_header(&name)?;
+        value.set_sensitive(true);
         let mut headers = self.headers.clone();
         headers.append(name, value);
         Ok(Self { headers, ..self.clone() })
@@ -178,10 +179,9 @@ impl Client {
         &self.settings.calls.target.bot_id
     }
 
-    /// Ends the waits of this client, its clones, and all clients that were made from it, for a program
-    /// that has to stop. Attempts under way go on to their end, and none starts any more: calls that
-    /// would wait for another one end with the error of the last, calls without one with
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed).
+    /// Ends the waits of this client and of all clients that share its origin, for a program that has to stop.
+    /// Attempts that have started run to their end. No new attempt starts: a call that has made one returns its
+    /// last error, and a call that has made none returns [`ErrorKind::Closed`](crate::ErrorKind::Closed).
     pub fn close(&self) {
         self.settings.calls.shared.closed.cancel();
     }
@@ -207,7 +207,7 @@ impl Builder {
     }
 }
 
-/// What delivers messages: a [`Client`], or a stand-in in tests.
+/// What delivers messages: a [`Client`], or a mock in tests.
 ///
 /// ```
 /// use botpress_messages::{Deliver, Delivery, Error, ErrorKind, Message, Stored};

@@ -105,7 +105,11 @@ impl Progress<'_> {
             self.message.conversation_id.clone_from(id);
             trace::conversation(id);
         }
-        let has_new_id = self.has_id_from(Source::Api) && !self.has_id_from(Source::Memory);
+        // An id that the caller gave may be the unknown one, and that does not change by itself.
+        let has_new_id = self.user.is_some()
+            && self.conversation.is_some()
+            && self.has_id_from(Source::Api)
+            && !self.has_id_from(Source::Memory);
         let turn_of_message = self.call.turn(self.identity).await?;
         // If the call is dropped from here on, the message may be stored after the next one.
         set_in_flight(turn, true);
@@ -183,7 +187,7 @@ async fn resolve<R: GetOrCreate + Hash>(
     if id.id.is_some() || id.recall(memory) {
         return (0, Ok(()));
     }
-    // A delivery that finds the id in memory does without the space for the call.
+    // Boxed, so that a delivery that finds the id in memory stays small.
     Box::pin(id.request(call, memory)).await
 }
 

@@ -212,8 +212,6 @@ impl Delivery {
     /// rejects.
     pub fn ordering_key(&self) -> Option<u64> {
         let mut hasher = DefaultHasher::new();
-        // Not the identity of the conversation itself: the delivery waits for that too.
-        "deliveries".hash(&mut hasher);
         match &self.conversation {
             Some(conversation) => hash_identity(conversation, &mut hasher)?,
             None if self.message.conversation_id.is_empty() => return None,

@@ -255,8 +255,8 @@ impl Error {
     ///
     /// It is `false` in two cases: the request is wrong and stays wrong (it breaks the contract, or the API
     /// rejected it for good), or the message may be stored and no tag identifies it. It is `true` for everything
-    /// else, also for a rejected token, bot or account (401, 402, 403) and for wrong settings: correct them before
-    /// the channel gives up. For a response that did not come from the API, it is `true` unless the status blames
+    /// else, also for a rejected token, bot, quota or account, for an unknown path and for wrong settings: correct them
+    /// before the channel gives up. For a response that did not come from the API, it is `true` unless the status blames
     /// the request (400, 413, 415, 422). A program that takes webhooks responds by it:
     ///
     /// ```

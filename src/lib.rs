@@ -57,7 +57,7 @@ pub use record::GetOrCreate;
 pub use retry::Retry;
 pub use violation::{Rule, Violation};
 
-// Their types stand in this API, so that users need these very versions.
+// Their types are part of this API, so users need these very versions.
 pub use {chrono, http, reqwest, serde_json};
 
 /// The examples of the README, so that they are compiled.

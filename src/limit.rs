@@ -106,6 +106,8 @@ struct Wait {
 struct Report {
     /// The status is 429.
     refused: bool,
+    /// The status is 2xx, so the API sent it.
+    accepted: bool,
     rate_limit: RateLimit,
     /// Until the next window, from any of the headers that report it.
     reset: Option<Duration>,
@@ -145,8 +147,11 @@ impl Limit {
         };
         loop {
             let changed = self.changed.notified();
+            if Instant::now() > latest {
+                return Err(ErrorKind::Deadline);
+            }
             let opens = match self.start() {
-                Ok(permit) if permit.slot.start <= latest => return Ok(permit),
+                Ok(permit) => return Ok(permit),
                 Err(Wait { until, used_up: true, .. }) if too_late(until) => {
                     return Err(used_up(until));
                 }
@@ -198,6 +203,7 @@ impl Report {
         let refused = status == StatusCode::TOO_MANY_REQUESTS;
         Self {
             refused,
+            accepted: status.is_success(),
             rate_limit,
             reset: reset.or_else(|| window_reset(headers)),
             retry_after: refused.then(|| retry_after(headers)).flatten(),
@@ -260,7 +266,7 @@ impl Window {
 
     /// Learns from the response to a request.
     fn learn(&mut self, slot: Slot, report: Report, now: Instant) {
-        let Report { refused, rate_limit, reset, retry_after } = report;
+        let Report { refused, accepted, rate_limit, reset, retry_after } = report;
         self.give_back(slot);
         if let Some(pause) = retry_after {
             self.closed = self.closed.max(Some(now + pause.min(LONGEST_PAUSE)));
@@ -273,7 +279,9 @@ impl Window {
         let remaining = if refused { Some(0) } else { rate_limit.remaining };
         // A limit of zero would leave no request to report another one.
         self.limit = rate_limit.limit.filter(|limit| *limit > 0).or(self.limit);
-        self.unlimited = remaining.is_none() && self.limit.is_none();
+        // A gateway's page has no numbers, whatever the API has.
+        self.unlimited =
+            remaining.is_none() && self.limit.is_none() && (accepted || self.unlimited);
         let (Some(remaining), true) = (remaining, slot.window == self.number) else { return };
 
         // Responses overtake each other, but only those in flight at the same time. A number that is
@@ -314,6 +322,7 @@ mod tests {
 
     const TOO_MANY: Report = Report {
         refused: true,
+        accepted: false,
         rate_limit: RateLimit { limit: None, remaining: None, reset: None },
         reset: Some(WINDOW),
         retry_after: None,
@@ -325,7 +334,7 @@ mod tests {
 
     fn left(remaining: u64) -> Report {
         let rate_limit = RateLimit { remaining: Some(remaining), ..RateLimit::default() };
-        Report { rate_limit, ..Report::default() }
+        Report { rate_limit, accepted: true, ..Report::default() }
     }
 
     /// Starts as many requests as are allowed now.
@@ -379,6 +388,7 @@ mod tests {
             allowed: u64,
         }
         let gateway = Report { reset: None, ..TOO_MANY };
+        let no_numbers = Report { accepted: true, ..Report::default() };
         let cases = [
             Case { name: "no response", responses: vec![], allowed: 8 },
             Case {
@@ -408,10 +418,11 @@ mod tests {
                 responses: vec![(0, left(99)), (1, gateway)],
                 allowed: 99,
             },
-            Case { name: "no numbers", responses: vec![(0, Report::default())], allowed: u64::MAX },
+            Case { name: "no numbers", responses: vec![(0, no_numbers)], allowed: u64::MAX },
+            Case { name: "a page", responses: vec![(0, Report::default())], allowed: 8 },
             Case {
                 name: "numbers after none",
-                responses: vec![(0, Report::default()), (1, left(98))],
+                responses: vec![(0, no_numbers), (1, left(98))],
                 allowed: 98,
             },
         ];
