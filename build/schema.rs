@@ -251,9 +251,7 @@ impl<'a> Schemas<'a> {
                             format!("{at}: `{key}` belongs to `type: {of}`; remove it")
                         }
                         None if key == "allOf" || key == "oneOf" => {
-                            format!(
-                                "{at}: `{key}` stands in the place of `type`; remove one of them"
-                            )
+                            format!("{at}: `{key}` replaces `type`; remove one of them")
                         }
                         None => node.unknown(key, keywords.map(|keyword| keyword.0)),
                     });

@@ -24,7 +24,7 @@ use crate::headers::RateLimit;
 use crate::record::GetOrCreate;
 use crate::redaction::Secrets;
 
-/// What stands before the token in its header.
+/// The prefix of the token in its header.
 pub(crate) const BEARER: &str = "Bearer ";
 
 /// No response of the API comes near this: a message's payload may have 128 KB.
@@ -82,7 +82,7 @@ struct Handover(AtomicU8);
 /// Gives up when it is dropped, as a future is that nobody waits for any more.
 struct Guard<'a>(&'a Handover);
 
-/// A body that tells when it is asked for, which takes a connection. It cannot be sent twice, so an
+/// A body that records when it is read, which takes a connection. It cannot be sent twice, so an
 /// attempt is one request.
 struct Watched {
     body: reqwest::Body,

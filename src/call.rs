@@ -53,11 +53,11 @@ struct CallDeadline {
     is_zero: bool,
 }
 
-/// What the attempts of a call came to.
+/// The result of all attempts of a call.
 pub(crate) struct Outcome<T> {
     /// The attempts that failed.
     pub(crate) attempts: u32,
-    /// By any of them.
+    /// Whether any of them may have stored the record.
     pub(crate) maybe_stored: bool,
     pub(crate) result: Result<Stored<T>, ErrorKind>,
 }

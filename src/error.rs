@@ -16,7 +16,7 @@ use crate::headers::requested_wait;
 use crate::redaction::{OneLine, Secrets, without_values};
 use crate::violation::Violation;
 
-/// Statuses that by definition mean "not processed", whoever sent them.
+/// Statuses that by definition mean "not processed", also from a gateway.
 const UNPROCESSED: [StatusCode; 3] =
     [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
 /// Errors that are about the settings or the account, not about the record.
@@ -87,8 +87,8 @@ pub enum ErrorKind {
     Config(ConfigError),
     /// The request breaks the contract and was not sent; correct what each violation names.
     Invalid(Vec<Violation>),
-    /// The rate limit is used up, as another call learned, for longer than this one may take: it was not sent.
-    /// This is how long.
+    /// The rate limit is used up for longer than this call can wait. It was not sent. The value is the time until
+    /// it opens.
     RateLimit(Duration),
     /// The call had too little time left for a first attempt: its deadline is too short, or other calls for the
     /// same record or conversation were in flight for as long. It was not sent.
@@ -190,31 +190,31 @@ impl Error {
         }
     }
 
-    /// The same after this number of attempts.
+    /// Sets the number of attempts that failed.
     #[must_use]
     pub fn with_attempts(self, attempts: u32) -> Self {
         Self { attempts, ..self }
     }
 
-    /// The same of a record that may be stored, or is not.
+    /// Sets whether the record may be stored.
     #[must_use]
     pub fn with_maybe_stored(self, maybe_stored: bool) -> Self {
         Self { maybe_stored, ..self }
     }
 
-    /// The same of a record that tags identify, or do not.
+    /// Sets whether tags identify the record.
     #[must_use]
     pub fn with_identified(self, identified: bool) -> Self {
         Self { identified, ..self }
     }
 
-    /// The same of this [step](Self::step).
+    /// Sets the [step](Self::step).
     #[must_use]
     pub fn with_step(self, step: &'static str) -> Self {
         Self { step: Some(step), ..self }
     }
 
-    /// The same of a delivery whose user and conversation have these ids, as far as they are known.
+    /// Sets the ids of the user and the conversation, as far as they are known.
     #[must_use]
     pub fn with_ids(self, user_id: Option<String>, conversation_id: Option<String>) -> Self {
         Self { user_id, conversation_id, ..self }
@@ -273,18 +273,18 @@ impl Error {
         may_succeed && (self.identified || !self.maybe_stored)
     }
 
-    /// Which call of a delivery failed or could not start, that for the `user`, the `conversation` or the
-    /// `message`; `None` if it came to none.
+    /// Which call failed or could not start: that for the `user`, the `conversation` or the `message`. `None` if no
+    /// call started.
     pub fn step(&self) -> Option<&'static str> {
         self.step
     }
 
-    /// The user of a delivery that failed, if its id was known by then: it is stored.
+    /// The user of a delivery that failed, if its id is known: it is stored.
     pub fn user_id(&self) -> Option<&str> {
         self.user_id.as_deref()
     }
 
-    /// The conversation of a delivery that failed, if its id was known by then: it is stored.
+    /// The conversation of a delivery that failed, if its id is known: it is stored.
     pub fn conversation_id(&self) -> Option<&str> {
         self.conversation_id.as_deref()
     }

@@ -46,7 +46,7 @@ pub(crate) struct Permit<'a> {
     slot: Slot,
 }
 
-/// The window in which requests start now. It has no clock: whoever asks passes the time.
+/// The window in which requests start now. It has no clock: the caller passes the time.
 #[derive(Debug, Default)]
 struct Window {
     /// Distinguishes its requests from those of earlier windows.

@@ -138,7 +138,7 @@ fn content(type_: &str, payload: &Map<String, Value>) -> Option<Content> {
     serde_json::from_value(json!({ "type": type_, "payload": payload })).ok()
 }
 
-/// JSON has no infinity and no NaN: of a place that has one of these, null is left.
+/// JSON has no infinity and no NaN: serde_json writes null for them.
 pub(crate) fn check_content(
     type_: &str,
     payload: &Map<String, Value>,

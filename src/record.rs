@@ -207,7 +207,7 @@ pub(crate) fn is_identified<R: GetOrCreate>(record: &R) -> bool {
     }
 }
 
-/// A number that is the same for two requests that the endpoint takes for one record, if tags identify it.
+/// A number that is the same for two requests for one record, if tags identify it.
 /// Others with the same number only wait for each other.
 pub(crate) fn identity<R: GetOrCreate>(record: &R) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
@@ -215,7 +215,7 @@ pub(crate) fn identity<R: GetOrCreate>(record: &R) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// Hashes what identifies a record, if tags do: which they are, and not whether they are listed.
+/// Hashes what identifies a record, if tags do. It does not matter whether the tags are listed.
 pub(crate) fn hash_identity<R: GetOrCreate>(record: &R, hasher: &mut impl Hasher) -> Option<()> {
     if !is_identified(record) {
         return None;

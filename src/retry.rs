@@ -61,7 +61,7 @@ pub(crate) type Waits = ExponentialBackoff;
 pub(crate) struct Budget(Mutex<Recent>);
 
 /// How many requests were made recently, and how many of them were accepted. It has no clock and no
-/// dice: whoever asks passes the time and the draw.
+/// dice: the caller passes the time and the draw.
 #[derive(Clone, Copy, Debug, Default)]
 struct Recent {
     requests: f64,

@@ -136,7 +136,7 @@ fn unknown_keywords_are_rejected() {
         Rejected {
             edit: after(TEXT, "          oneOf: [{}]\n"),
             place: "components.schemas.Text.properties.text.oneOf",
-            words: "in the place of `type`",
+            words: "replaces `type`",
         },
         Rejected {
             edit: after(TEXT, "          default: Hello\n"),

@@ -126,7 +126,7 @@ pub mod types {
         ///Keys that the contract does not name.
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
-    ///Several cards side by side.
+    ///Several cards in a row.
     #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     pub struct Carousel {
@@ -189,7 +189,7 @@ pub mod types {
         ///A card with buttons.
         #[serde(rename = "card")]
         Card(Card),
-        ///Several cards side by side.
+        ///Several cards in a row.
         #[serde(rename = "carousel")]
         Carousel(Carousel),
         ///A question with a few answers, as buttons.
@@ -1469,7 +1469,7 @@ assert_eq!(to_value(content).unwrap(), json!({"actions":[{"action":"postback","l
         }
     }
     impl Carousel {
-        /**Several cards side by side.
+        /**Several cards in a row.
 
 ```
 use botpress_messages::content::*;
