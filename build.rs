@@ -77,7 +77,7 @@ fn generate(yaml: &str) -> Result<[(&'static str, String); 4]> {
     documentation::prepare(&mut document);
     let schemas = schemas(&parse(&document)?)?;
     let sent = input::sent(&document);
-    input::prepare(&mut document);
+    input::prepare(&mut document, &sent);
     let mut spec = parse(&document)?;
     let base_url = spec.servers.first().map(|server| server.url.clone());
     let base_url = base_url.ok_or("servers: at least one is needed, the default base URL")?;

@@ -1,13 +1,11 @@
 //! The example of a content: a call of its constructor, as documentation that is compiled and run.
 
-use openapiv3::{
-    AdditionalProperties, ObjectType, ReferenceOr, Schema, SchemaKind, Type,
-    VariantOrUnknownOrEmpty,
-};
+use openapiv3::{ObjectType, ReferenceOr, Schema, SchemaKind, Type};
 use serde_json::Value;
 
 use crate::names;
-use crate::spec::{Result, Schemas, name};
+use crate::spec::{Result, Schemas, is_any_string, name, resolved};
+use crate::types::open_object;
 
 /// The documentation of an example of a schema.
 pub fn doc(schemas: &Schemas, schema: &str, example: &Value) -> Result<String> {
@@ -21,10 +19,8 @@ pub fn doc(schemas: &Schemas, schema: &str, example: &Value) -> Result<String> {
 
 /// The call of a constructor that makes this value.
 fn call(schemas: &Schemas, schema: &str, example: &Value) -> Result<String> {
-    let object = match schemas.get(schema).map(|schema| &schema.schema_kind) {
-        Some(SchemaKind::Type(Type::Object(object))) if is_open(object) => object,
-        _ => return Err(format!("{schema} has no constructor")),
-    };
+    let object = schemas.get(schema).and_then(open_object);
+    let object = object.ok_or(format!("{schema} has no constructor"))?;
     let values = example.as_object().ok_or(format!("{example} is no object"))?;
     let mut code = format!("{schema}::new(");
     for (index, required) in object.required.iter().enumerate() {
@@ -40,21 +36,12 @@ fn call(schemas: &Schemas, schema: &str, example: &Value) -> Result<String> {
     Ok(code)
 }
 
-fn is_open(object: &ObjectType) -> bool {
-    matches!(object.additional_properties, Some(AdditionalProperties::Schema(_)))
-}
-
 fn argument(schemas: &Schemas, object: &ObjectType, key: &str, value: &Value) -> Result<String> {
     let property = object.properties.get(key).ok_or(format!("no property is `{key}`"))?;
     let property = property.clone().unbox();
     match value {
         Value::String(text) => match kind(schemas, &property) {
-            Some(Type::String(string))
-                if string.format == VariantOrUnknownOrEmpty::Empty
-                    && string.enumeration.is_empty() =>
-            {
-                Ok(format!("{text:?}"))
-            }
+            Some(kind) if is_any_string(&kind) => Ok(format!("{text:?}")),
             _ => Err(format!("`{key}` is no plain string, but {value} is one")),
         },
         Value::Number(number) => match kind(schemas, &property) {
@@ -81,16 +68,10 @@ fn argument(schemas: &Schemas, object: &ObjectType, key: &str, value: &Value) ->
 
 /// The type of a property, also if it is referred to with a description.
 fn kind(schemas: &Schemas, property: &ReferenceOr<Schema>) -> Option<Type> {
-    match property.clone() {
-        ReferenceOr::Reference { reference } => {
-            let schema = schemas.get(name(&reference, "").ok()?)?;
-            kind(schemas, &ReferenceOr::Item(schema.clone()))
-        }
-        ReferenceOr::Item(schema) => match schema.schema_kind {
-            SchemaKind::Type(kind) => Some(kind),
-            SchemaKind::AllOf { all_of } => kind(schemas, &all_of.into_iter().next()?),
-            _ => None,
-        },
+    match resolved(schemas, property, "").ok()?.schema_kind {
+        SchemaKind::Type(kind) => Some(kind),
+        SchemaKind::AllOf { all_of } => kind(schemas, all_of.first()?),
+        _ => None,
     }
 }
 

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_yaml::Value;
 
 use crate::document::references;
+use crate::spec::SCHEMAS;
 
 /// Keywords that are rules, and none of a type.
 const RULES: [&str; 3] = ["minLength", "maxLength", "pattern"];
-const SCHEMAS: &str = "#/components/schemas/";
 
-/// Changes a checked document into one that progenitor understands as it is meant.
-pub fn prepare(document: &mut Value) {
-    write_out_plain(document);
+/// Changes a checked document into one that progenitor understands as it is meant. Requests consist of the `sent`
+/// schemas.
+pub fn prepare(document: &mut Value, sent: &BTreeSet<String>) {
+    write_out_plain(document, sent);
     let schemas =
         document.get_mut("components").and_then(|components| components.get_mut("schemas"));
     for (_, schema) in schemas.and_then(Value::as_mapping_mut).into_iter().flatten() {
@@ -72,10 +73,10 @@ fn reached<'a>(document: &'a Value, mut parts: Vec<&'a Value>) -> BTreeSet<Strin
 
 /// Writes out, where it is used, each schema of a request that needs no type of its own: of a string with a
 /// name, progenitor would make a type that only some strings can become.
-fn write_out_plain(document: &mut Value) {
-    let plain = sent(document).into_iter().filter_map(|name| {
-        let schema = named(document, &name).filter(|schema| is_plain(schema))?;
-        Some((name, schema.clone()))
+fn write_out_plain(document: &mut Value, sent: &BTreeSet<String>) {
+    let plain = sent.iter().filter_map(|name| {
+        let schema = named(document, name).filter(|schema| is_plain(schema))?;
+        Some((name.clone(), schema.clone()))
     });
     let plain: BTreeMap<_, _> = plain.collect();
     write_out(document, &plain, &mut Vec::new());

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use heck::ToShoutySnakeCase;
 use openapiv3::{
     AdditionalProperties, ObjectType, OpenAPI, Operation, Parameter, PathItem, ReferenceOr, Schema,
-    SchemaKind, StatusCode, Type, VariantOrUnknownOrEmpty,
+    SchemaKind, StatusCode, Type,
 };
 use proc_macro2::TokenStream;
 use quote::quote;
 
 use crate::names;
 use crate::rules::rules;
-use crate::spec::{Result, Schemas, name, resolve, rust_name};
+use crate::spec::{Result, SCHEMAS, Schemas, is_any_string, name, resolved, rust_name};
 
 const JSON: &str = "application/json";
 
@@ -32,8 +32,6 @@ pub struct GetOrCreate {
     within: Vec<String>,
     properties: Vec<String>,
     required: Vec<String>,
-    /// Whether the body can list the tags by which alone the record is looked up.
-    discriminates: bool,
 }
 
 /// Methods that every body of such an operation has.
@@ -48,6 +46,9 @@ const METHODS: [&str; 9] = [
     "validate",
     "with_tags",
 ];
+
+/// The property of a body that lists the tags by which alone the record is looked up.
+const DISCRIMINATORS: &str = "discriminateByTags";
 
 /// What makes an operation one that gets or creates a record.
 const EXTENSION: &str = "x-get-or-create";
@@ -121,6 +122,23 @@ fn get_or_create(
     let within: Vec<String> = within.filter_map(|name| name.as_str().map(str::to_owned)).collect();
     let at = format!("components.schemas.{body}");
     let object = object(&schemas[body], &at)?;
+    check_body(object, schemas, &within, &at)?;
+    Ok(GetOrCreate {
+        id,
+        path: path.to_owned(),
+        body: body.to_owned(),
+        answer: answer.to_owned(),
+        property: property.to_owned(),
+        record,
+        says_created,
+        within,
+        properties: object.properties.keys().cloned().collect(),
+        required: object.required.clone(),
+    })
+}
+
+/// Has a body consist of what `src/record.rs` can look up, compare and check.
+fn check_body(object: &ObjectType, schemas: &Schemas, within: &[String], at: &str) -> Result<()> {
     let tags = object.properties.get("tags");
     let tags = tags.ok_or(format!("{at}: has no property `tags`, by which the record is found"))?;
     let place = format!("{at}.properties.tags");
@@ -134,9 +152,8 @@ fn get_or_create(
         Some(AdditionalProperties::Schema(values)) if is_text(schemas, &values, &place)? => {}
         _ => return Err(format!("{place}: has to be an object whose values are strings")),
     }
-    let discriminators = object.properties.get("discriminateByTags");
-    if let Some(discriminators) = discriminators {
-        let place = format!("{at}.properties.discriminateByTags");
+    if let Some(discriminators) = object.properties.get(DISCRIMINATORS) {
+        let place = format!("{at}.properties.{DISCRIMINATORS}");
         let items = match resolved(schemas, &discriminators.clone().unbox(), &place)?.schema_kind {
             SchemaKind::Type(Type::Array(array)) => array.items.map(ReferenceOr::unbox),
             _ => None,
@@ -152,7 +169,7 @@ fn get_or_create(
         ));
     }
     let is_plain = |name: &str| match object.properties.get(name) {
-        Some(schema) => is_text(schemas, &schema.clone().unbox(), &at),
+        Some(schema) => is_text(schemas, &schema.clone().unbox(), at),
         None => Ok(true),
     };
     for name in within.iter().map(String::as_str).chain(["conversationId"]) {
@@ -190,39 +207,14 @@ fn get_or_create(
             ));
         }
     }
-    Ok(GetOrCreate {
-        id,
-        path: path.to_owned(),
-        body: body.to_owned(),
-        answer: answer.to_owned(),
-        property: property.to_owned(),
-        record,
-        says_created,
-        within,
-        properties: object.properties.keys().cloned().collect(),
-        required: object.required.clone(),
-        discriminates: discriminators.is_some(),
-    })
-}
-
-/// A schema, also where it is only referred to.
-fn resolved(schemas: &Schemas, schema: &ReferenceOr<Schema>, at: &str) -> Result<Schema> {
-    match schema {
-        ReferenceOr::Item(schema) => Ok(schema.clone()),
-        ReferenceOr::Reference { reference } => resolve(schemas, reference, at).cloned(),
-    }
+    Ok(())
 }
 
 /// Whether a schema is that of any string.
 fn is_text(schemas: &Schemas, schema: &ReferenceOr<Schema>, at: &str) -> Result<bool> {
     let schema = resolved(schemas, schema, at)?;
     let is_open = !schema.schema_data.extensions.contains_key("x-extensible-enum");
-    Ok(is_open && matches!(&schema.schema_kind, SchemaKind::Type(kind) if is_string(kind)))
-}
-
-fn is_string(kind: &Type) -> bool {
-    matches!(kind, Type::String(string)
-        if string.enumeration.is_empty() && string.format == VariantOrUnknownOrEmpty::Empty)
+    Ok(is_open && matches!(&schema.schema_kind, SchemaKind::Type(kind) if is_any_string(kind)))
 }
 
 /// The name of a schema for JSON.
@@ -280,7 +272,7 @@ fn record(schemas: &Schemas, answer: &str, record: &str) -> Result<(String, bool
             "a boolean, not null",
         )?;
     }
-    has(schemas, &record, "id", is_string, "a string, not null")?;
+    has(schemas, &record, "id", is_any_string, "a string, not null")?;
     Ok((record, meta.is_some()))
 }
 
@@ -351,7 +343,7 @@ pub fn table(operations: &[GetOrCreate], schemas: &Schemas) -> Result<TokenStrea
     let entries = operations.iter().enumerate().map(|(index, operation)| {
         let GetOrCreate { id, path, body, property, within, .. } = operation;
         let name = names::snake(id);
-        let reference = format!("#/components/schemas/{body}");
+        let reference = format!("{SCHEMAS}{body}");
         let body = ReferenceOr::Reference { reference };
         // A body refers to records of other operations by their ids: `userId` is that of a `user`.
         let refers = operations.iter().enumerate().filter_map(|(index, other)| {
@@ -389,7 +381,7 @@ pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
         let record_name = &operation.property;
         let within = operation.within.iter().map(|name| rust_name(&names::snake(name), at));
         let within = within.collect::<Result<Vec<_>>>()?;
-        let discriminators = match operation.discriminates {
+        let discriminators = match operation.properties.iter().any(|name| name == DISCRIMINATORS) {
             true => quote!(&self.discriminate_by_tags),
             false => quote!(&[]),
         };

@@ -9,7 +9,7 @@ use serde_yaml::{Mapping as Map, Value};
 
 use crate::names;
 use crate::rules::ISO_8601;
-use crate::spec::Result;
+use crate::spec::{Result, SCHEMAS};
 use crate::strict::Kind::{Any, Count, List, Mapping, Number, String as Str, Strings, Text, True};
 use crate::strict::{Keyword, Node, nearest, shown};
 
@@ -42,8 +42,6 @@ enum Position<'a> {
     /// Anywhere below one of these.
     Below,
 }
-
-const SECTION: &str = "#/components/schemas/";
 
 const ANY: [Keyword; 4] = [
     Keyword("description", Text),
@@ -154,7 +152,7 @@ impl<'a> Schemas<'a> {
         match part {
             Value::Mapping(map) => {
                 let name = map.get("$ref").and_then(Value::as_str);
-                let name = name.and_then(|reference| reference.strip_prefix(SECTION));
+                let name = name.and_then(|reference| reference.strip_prefix(SCHEMAS));
                 if let Some((&name, &schema)) = name.and_then(|name| self.named.get_key_value(name))
                 {
                     let uses = self.uses.entry(name).or_default();
@@ -530,11 +528,11 @@ impl<'a> Schemas<'a> {
             ));
         }
         let Some(reference) = node.text("$ref") else {
-            return Err(format!("{at}: has to be a string that begins with {SECTION}"));
+            return Err(format!("{at}: has to be a string that begins with {SCHEMAS}"));
         };
-        let Some(name) = reference.strip_prefix(SECTION) else {
+        let Some(name) = reference.strip_prefix(SCHEMAS) else {
             return Err(format!(
-                "{at}: {reference} is not one of components.schemas; begin with {SECTION}"
+                "{at}: {reference} is not one of components.schemas; begin with {SCHEMAS}"
             ));
         };
         match self.named.get_key_value(name) {
@@ -750,7 +748,7 @@ fn check_enum(node: &Node<'_>) -> Result<()> {
 /// Whether a value of this schema can be finite, if those of the `finite` ones can.
 fn ends(schema: &Value, finite: &BTreeSet<&str>) -> bool {
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-        return reference.strip_prefix(SECTION).is_none_or(|name| finite.contains(name));
+        return reference.strip_prefix(SCHEMAS).is_none_or(|name| finite.contains(name));
     }
     let list = |key| schema.get(key).and_then(Value::as_sequence).into_iter().flatten();
     if schema.get("nullable").is_some() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use openapiv3::{OpenAPI, ReferenceOr, Schema};
+use openapiv3::{OpenAPI, ReferenceOr, Schema, Type, VariantOrUnknownOrEmpty};
 use serde_yaml::{Mapping, Value};
 
 use crate::strict::shown;
@@ -118,15 +118,32 @@ pub fn schemas(spec: &OpenAPI) -> Result<Schemas> {
         .collect()
 }
 
+/// What a reference to a named schema begins with.
+pub const SCHEMAS: &str = "#/components/schemas/";
+
 /// The name of the schema that is referred to.
 pub fn name<'a>(reference: &'a str, at: &str) -> Result<&'a str> {
-    let name = reference.strip_prefix("#/components/schemas/");
+    let name = reference.strip_prefix(SCHEMAS);
     name.ok_or(format!("{at}: {reference} is not one of components.schemas"))
 }
 
 pub fn resolve<'a>(schemas: &'a Schemas, reference: &str, at: &str) -> Result<&'a Schema> {
     let schema = schemas.get(name(reference, at)?);
     schema.ok_or(format!("{at}: {reference} does not exist"))
+}
+
+/// A schema, also where it is only referred to.
+pub fn resolved(schemas: &Schemas, schema: &ReferenceOr<Schema>, at: &str) -> Result<Schema> {
+    match schema {
+        ReferenceOr::Item(schema) => Ok(schema.clone()),
+        ReferenceOr::Reference { reference } => resolve(schemas, reference, at).cloned(),
+    }
+}
+
+/// Whether any string is of this type.
+pub fn is_any_string(kind: &Type) -> bool {
+    matches!(kind, Type::String(string)
+        if string.enumeration.is_empty() && string.format == VariantOrUnknownOrEmpty::Empty)
 }
 
 pub fn rust_name(name: &str, at: &str) -> Result<syn::Ident> {

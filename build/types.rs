@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openapiv3::{AdditionalProperties, ObjectType, ReferenceOr, Schema, SchemaKind, Type};
+use openapiv3::{AdditionalProperties, ObjectType, Schema, SchemaKind, Type};
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::punctuated::Punctuated;
 
-use crate::spec::{Result, Schemas, description, is_private, resolve, rust_name};
+use crate::spec::{Result, Schemas, description, is_private, resolved, rust_name};
 use crate::{example, input, names};
 
 /// Puts the generated items right for those who use them: they may grow, have every trait that is true of
@@ -174,7 +174,7 @@ fn debug(
 }
 
 /// The properties of an object that may have others too.
-fn open_object(schema: &Schema) -> Option<&ObjectType> {
+pub fn open_object(schema: &Schema) -> Option<&ObjectType> {
     let SchemaKind::Type(Type::Object(object)) = &schema.schema_kind else { return None };
     let open = matches!(object.additional_properties, Some(AdditionalProperties::Schema(_)));
     (open && !object.properties.is_empty()).then_some(object)
@@ -336,12 +336,8 @@ pub fn constructors(
         }
         for property in object.properties.keys().filter(|name| !object.required.contains(name)) {
             let (at, field, kind) = look_up(property)?;
-            let doc = match &object.properties[property] {
-                ReferenceOr::Item(schema) => description(schema, &at)?,
-                ReferenceOr::Reference { reference } => {
-                    description(resolve(schemas, reference, &at)?, &at)?
-                }
-            };
+            let schema = resolved(schemas, &object.properties[property].clone().unbox(), &at)?;
+            let doc = description(&schema, &at)?;
             // A list or a map that may be missing is empty then.
             let inner = generic(kind, "Option");
             let (argument, value) = argument(schemas, inner.unwrap_or(kind), &field);
