@@ -153,12 +153,8 @@ impl Caller {
                 (read(response).await, None)
             }
             Err(api::Error::InvalidResponsePayload(body, error)) => {
-                let mut rate_limit = RateLimit::default();
-                let observe = |status, headers: &_| {
-                    rate_limit = on_response(status, headers);
-                    rate_limit
-                };
-                let response = watch.response(body, None, observe);
+                let response = watch.response(body, None);
+                let rate_limit = on_response(response.status, &response.headers);
                 if let Some(read) = lenient(&response.body) {
                     let (record, created) = R::read(read);
                     return Ok(Stored { record, created, rate_limit });
@@ -166,7 +162,9 @@ impl Caller {
                 (response, Some(error))
             }
             Err(api::Error::ResponseBodyError(error)) => {
-                (watch.response(Bytes::new(), Some(reason(error)), on_response), None)
+                let response = watch.response(Bytes::new(), Some(reason(error)));
+                on_response(response.status, &response.headers);
+                (response, None)
             }
             Err(api::Error::CommunicationError(error)) => {
                 let sent = !watch.body_left.give_up() && !was_refused(&error);
@@ -209,7 +207,7 @@ impl Caller {
     }
 }
 
-/// Adds the strings of a value that are long enough to tell something.
+/// Adds the strings of a value that are long enough to be recognised.
 fn add_texts(value: &Value, texts: &mut Vec<String>) {
     const LEAST: usize = 4;
     match value {
@@ -229,14 +227,8 @@ impl fmt::Debug for Caller {
 
 impl Watch {
     /// A response whose body came only in part or cannot be understood.
-    fn response(
-        &self,
-        body: Bytes,
-        broken: Option<BoxError>,
-        on_response: impl FnOnce(StatusCode, &HeaderMap) -> RateLimit,
-    ) -> RawResponse {
+    fn response(&self, body: Bytes, broken: Option<BoxError>) -> RawResponse {
         let (status, headers) = self.head.get().cloned().unwrap_or_default();
-        on_response(status, &headers);
         RawResponse { status, headers, body, broken }
     }
 }

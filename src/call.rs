@@ -124,18 +124,16 @@ impl<'a> Call<'a> {
             return Err(ErrorKind::Deadline);
         }
         let Some(key) = key else { return Ok(None) };
-        let (since, turn) =
-            (Instant::now(), self.context.shared.turns.take((self.context.bot, key)));
-        let turn = self.unless_closed(timeout_at(self.deadline.latest, turn)).await;
-        trace::waited("another call for the same record or conversation", since);
-        match turn {
+        let turn = self.context.shared.turns.take((self.context.bot, key));
+        let turn = self.unless_closed(timeout_at(self.deadline.latest, turn));
+        match trace::wait("another call for the same record or conversation", turn).await {
             Some(Ok(turn)) => Ok(Some(turn)),
             Some(Err(_)) => Err(ErrorKind::Deadline),
             None => Err(ErrorKind::Closed),
         }
     }
 
-    /// Makes attempts until one succeeds, or none may follow. With a turn, tags identify the record.
+    /// Makes attempts until one succeeds, or none can follow. With a turn, tags identify the record.
     pub(crate) async fn attempts<R: GetOrCreate>(
         &self,
         record: &R,
@@ -167,7 +165,10 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
                 Err(reason) => return Err(last.unwrap_or(reason)),
             };
             let error = match self.attempt(permit).await {
-                Ok(stored) => return Ok(stored.following(self.maybe_stored)),
+                Ok(stored) => {
+                    trace::attempt(R::OPERATION.name, self.count, None, None);
+                    return Ok(stored.following(self.maybe_stored));
+                }
                 Err(error) => error,
             };
             let wait = self.classify(&error);
@@ -182,11 +183,9 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
     /// Waits for the rate limit.
     async fn admit(&self) -> Result<Permit<'a>, ErrorKind> {
         let Call { context, retry, deadline, .. } = *self.call;
-        let since = Instant::now();
         let permit = context.limit.admit(deadline.latest, retry.waits_for_limit);
-        let permit = self.call.unless_closed(permit).await.unwrap_or(Err(ErrorKind::Closed));
-        trace::waited("the rate limit", since);
-        permit
+        let permit = trace::wait("the rate limit", self.call.unless_closed(permit)).await;
+        permit.unwrap_or(Err(ErrorKind::Closed))
     }
 
     /// Makes one request.
@@ -206,21 +205,18 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
         let may_run = result.as_ref().is_err_and(ErrorKind::maybe_stored);
         self.set_in_flight(may_run);
         self.maybe_stored |= may_run;
-        if result.is_ok() {
-            trace::attempt(R::OPERATION.name, self.count, None, None);
-        }
         result
     }
 
-    /// How long to wait for another attempt; `None` if none may follow.
+    /// How long to wait for another attempt; `None` if none can follow.
     fn classify(&mut self, error: &ErrorKind) -> Option<Duration> {
         let retry = self.call.retry;
         let is_new = self.has_new_id && error.is_unknown_id();
         let is_limited = error.status() == Some(StatusCode::TOO_MANY_REQUESTS);
-        let may_follow = (is_new || is_safe(error, self.turn.is_some()))
+        let can_follow = (is_new || is_safe(error, self.turn.is_some()))
             && (self.count as usize) < retry.max_attempts
             && (retry.waits_for_limit || !is_limited);
-        if !may_follow {
+        if !can_follow {
             return None;
         }
         let settles = match error.maybe_stored() {

@@ -13,7 +13,7 @@ use crate::deliver::deliver;
 use crate::delivery::Delivery;
 use crate::error::Error;
 use crate::memory::Memory;
-use crate::record::{GetOrCreate, valid, violations};
+use crate::record::{GetOrCreate, validate};
 use crate::retry::Retry;
 use crate::trace;
 
@@ -136,7 +136,7 @@ impl Client {
         record: &R,
     ) -> Result<Stored<R::Record>, Error> {
         let call = async {
-            valid(violations(record))?;
+            validate(record)?;
             self.start().get_or_create(record).await
         };
         trace::call(R::OPERATION.name, self.bot_id(), record.conversation(), R::id, call).await

@@ -280,15 +280,18 @@ fn read_reference<R: GetOrCreate>(
         found.push(Violation::of(&Path::Root, Rule::OneOf(vec![id, name])));
     }
     let at = Path::Root.key(name);
-    let record = read_at::<R>(&at, record, &[], found);
-    if record.as_ref().is_some_and(|record| !is_identified(record)) {
-        found.push(Violation::of(&at, Rule::Identified));
-    }
+    let record = read_at(&at, record, &[], found);
+    record.iter().for_each(|record| check_identity(&at, record, found));
     Some(record)
 }
 
 fn check_reference<R: GetOrCreate>(path: &Path<'_>, record: &R, found: &mut Vec<Violation>) {
     check_record(path, record, &[], found);
+    check_identity(path, record, found);
+}
+
+/// Without identifying tags, every delivery would create another record.
+fn check_identity<R: GetOrCreate>(path: &Path<'_>, record: &R, found: &mut Vec<Violation>) {
     if !is_identified(record) {
         found.push(Violation::of(path, Rule::Identified));
     }

@@ -10,7 +10,7 @@ const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const OLD_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 /// A longer reset is no window of the rate limit, but a wrong value.
-pub(crate) const LONGEST_RESET: Duration = Duration::from_secs(120);
+const LONGEST_RESET: Duration = Duration::from_secs(120);
 
 /// The rate limit as a response reports it; a number that it lacks is `None`.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]

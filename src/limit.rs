@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::ErrorKind;
-use crate::headers::{LONGEST_RESET, RateLimit, retry_after, window_reset};
+use crate::headers::{RateLimit, retry_after, window_reset};
 
 /// Requests that a window lets start before its first response.
 const FEW: u64 = 8;
@@ -198,14 +198,12 @@ impl Drop for Permit<'_> {
 
 impl Report {
     fn read(status: StatusCode, headers: &HeaderMap) -> Self {
-        let rate_limit = RateLimit::read(headers);
-        let reset = rate_limit.reset.filter(|reset| *reset <= LONGEST_RESET);
         let refused = status == StatusCode::TOO_MANY_REQUESTS;
         Self {
             refused,
             accepted: status.is_success(),
-            rate_limit,
-            reset: reset.or_else(|| window_reset(headers)),
+            rate_limit: RateLimit::read(headers),
+            reset: window_reset(headers),
             retry_after: refused.then(|| retry_after(headers)).flatten(),
         }
     }

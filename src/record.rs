@@ -116,7 +116,7 @@ macro_rules! record_methods {
             ///
             /// [`ErrorKind::Invalid`] with every violation.
             pub fn validate(&self) -> Result<(), Error> {
-                valid(violations(self))
+                validate(self)
             }
         }
     };
@@ -163,11 +163,11 @@ pub(crate) fn read_at<R: GetOrCreate>(
     }
 }
 
-/// Every violation of a record.
-pub(crate) fn violations<R: GetOrCreate>(record: &R) -> Vec<Violation> {
+/// Checks a record on its own.
+pub(crate) fn validate<R: GetOrCreate>(record: &R) -> Result<(), Error> {
     let mut found = Vec::new();
     check_record(&Path::Root, record, &[], &mut found);
-    found
+    valid(found)
 }
 
 /// Adds the violations of a record that is at `path`.

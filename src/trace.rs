@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::attempt::Stored;
 use crate::error::{Error, ErrorKind};
 
@@ -102,15 +100,24 @@ pub(crate) fn attempt(
     );
 }
 
-/// Reports that a call waited, and for what, if it was not only a moment.
-pub(crate) fn waited(what: &'static str, since: Instant) {
-    #[cfg(feature = "tracing")]
-    {
-        let wait_ms = since.elapsed().as_millis() as u64;
-        if wait_ms > 0 {
-            tracing::debug!(wait_ms, "waited for {what}");
-        }
+/// Waits, and reports for what and for how long, if it was not only a moment.
+#[cfg(feature = "tracing")]
+pub(crate) async fn wait<T>(what: &'static str, wait: impl Future<Output = T>) -> T {
+    let since = tokio::time::Instant::now();
+    let result = wait.await;
+    let wait_ms = since.elapsed().as_millis() as u64;
+    if wait_ms > 0 {
+        tracing::debug!(wait_ms, "waited for {what}");
     }
+    result
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) fn wait<T>(
+    what: &'static str,
+    wait: impl Future<Output = T>,
+) -> impl Future<Output = T> {
+    wait
 }
 
 /// An error without the values of the request, which a violation shows.
