@@ -86,15 +86,8 @@ async fn main() {
         concurrency: args.concurrency.into(),
         shorten_names: args.shorten_names,
         endless: input.size.is_none(),
-        queue: Queue::default(),
-        summary: Summary::default(),
-        streak: None,
-        stop: None,
-        told: None,
-        client,
         failed,
-        progress,
-        signals,
+        ..Import::new(client, progress, signals)
     };
     let mut lines = pin!(input.lines());
     import.deliver(lines.as_mut(), results).await;
@@ -151,7 +144,7 @@ struct Import {
     /// What the newest lines failed of, or what ended the import.
     streak: Option<Streak>,
     stop: Option<Stop>,
-    told: Option<JoinHandle<()>>,
+    notice: Option<JoinHandle<()>>,
 }
 
 /// Why no more lines are sent.
@@ -173,6 +166,28 @@ struct Streak {
 }
 
 impl Import {
+    /// An import that sends one line at a time, from a file.
+    fn new(
+        client: Client,
+        progress: Progress,
+        signals: watch::Receiver<Option<&'static str>>,
+    ) -> Self {
+        Self {
+            client,
+            concurrency: 1,
+            shorten_names: false,
+            endless: false,
+            queue: Queue::default(),
+            failed: None,
+            progress,
+            signals,
+            summary: Summary::default(),
+            streak: None,
+            stop: None,
+            notice: None,
+        }
+    }
+
     /// Sends the lines and passes their results on, until all are sent or something stops it.
     async fn deliver(
         &mut self,
@@ -260,7 +275,7 @@ impl Import {
             self.client.close();
             let (progress, cause) = (self.progress.clone(), cause.to_owned());
             // In another thread, for who reads this may be slow as well.
-            self.told = Some(spawn_blocking(move || {
+            self.notice = Some(spawn_blocking(move || {
                 progress.suspend(|| eprintln!("{cause}: waiting for the messages in flight"));
             }));
         }
@@ -322,8 +337,8 @@ impl Import {
     /// Reports the outcome, and returns the exit code.
     async fn conclude(self, untried: usize, written: io::Result<()>) -> i32 {
         self.progress.finish();
-        if let Some(told) = self.told {
-            let _ = told.await;
+        if let Some(notice) = self.notice {
+            let _ = notice.await;
         }
         self.summary.print();
         if self.stop.is_some() {
@@ -390,20 +405,8 @@ mod tests {
     use super::*;
 
     fn import(client: Client) -> Import {
-        Import {
-            concurrency: 4,
-            shorten_names: false,
-            endless: false,
-            queue: Queue::default(),
-            summary: Summary::default(),
-            streak: None,
-            stop: None,
-            told: None,
-            client,
-            failed: None,
-            progress: Progress::start(None),
-            signals: watch::channel(None).1,
-        }
+        let signals = watch::channel(None).1;
+        Import { concurrency: 4, ..Import::new(client, Progress::start(None), signals) }
     }
 
     fn line(number: usize, text: &str) -> Line {
