@@ -328,7 +328,7 @@ async fn a_name_that_changes_back_arrives() {
     assert_eq!(asked(&sandbox).iter().filter(|record| **record == "user").count(), 3);
 }
 
-/// Messages are looked up across the bot, whoever sends them.
+/// Messages are looked up across the bot, also for another integration.
 #[tokio::test(start_paused = true)]
 async fn clients_of_one_bot_take_turns_for_a_message() {
     let sandbox = Sandbox::builder().lookup_gap(Duration::from_millis(50)).start().await.unwrap();

@@ -141,7 +141,7 @@ impl Channel {
             {
                 return;
             }
-            // What an earlier delivery left at the server is done by then.
+            // The server finishes what an earlier delivery left there.
             sleep(Duration::from_secs(2)).await;
             let before = self.stored();
             let start = Instant::now();
