@@ -25,6 +25,8 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// Where no request is allowed, one starts all the same after this time without any: a wrong number must not
 /// prevent the response that would correct it.
 const PROBE: Duration = Duration::from_secs(10);
+/// A waiting call asks again after this time, whatever wakes it.
+const MISSED: Duration = Duration::from_secs(1);
 /// Bounds of `Window::margin`.
 const MARGINS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(200)];
 /// A longer `Retry-After` is cut to this: a wrong value must not stop a client for long.
@@ -33,8 +35,7 @@ pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// The rate limit as the clones of a client share it.
 #[derive(Debug, Default)]
 pub(crate) struct Limit {
-    /// Calls wait in the order in which they came: only the first of them watches the window.
-    queue: tokio::sync::Mutex<()>,
+    /// Wakes the waiting call that came first.
     changed: Notify,
     window: Mutex<Window>,
 }
@@ -116,8 +117,8 @@ struct Report {
 }
 
 impl Limit {
-    /// Waits for the right to make a request, first come first served, but not beyond `latest`, and not
-    /// for the next window unless `waits`.
+    /// Waits for the right to make a request, but not beyond `latest`, and not for the next window unless
+    /// `waits`. Calls that are polled make progress, whatever other calls do.
     ///
     /// # Errors
     ///
@@ -127,44 +128,32 @@ impl Limit {
         latest: Instant,
         waits: bool,
     ) -> Result<Permit<'_>, ErrorKind> {
-        let used_up =
-            |opens: Instant| ErrorKind::RateLimit(opens.saturating_duration_since(Instant::now()));
-        let too_late = |opens: Instant| opens > latest || !waits;
-        if let Some(closed) = self.window().closed
-            && closed > Instant::now()
-            && too_late(closed)
-        {
-            return Err(used_up(closed));
-        }
-        let _first = match self.queue.try_lock() {
-            Ok(first) => first,
-            Err(_) if !waits && self.window().used_up => return Err(ErrorKind::RateLimit(WINDOW)),
-            Err(_) => match timeout_at(latest, self.queue.lock()).await {
-                Ok(first) => first,
-                Err(_) if self.window().used_up => return Err(ErrorKind::RateLimit(WINDOW)),
-                Err(_) => return Err(ErrorKind::Deadline),
-            },
-        };
         loop {
             let changed = self.changed.notified();
-            if Instant::now() > latest {
+            let now = Instant::now();
+            let wait = match self.start(now) {
+                _ if now > latest => return Err(ErrorKind::Deadline),
+                Ok(permit) => {
+                    // There may be more for the next.
+                    self.changed.notify_one();
+                    return Ok(permit);
+                }
+                Err(wait) => wait,
+            };
+            if wait.used_up && (wait.until > latest || !waits) {
+                return Err(ErrorKind::RateLimit(wait.until.saturating_duration_since(now)));
+            }
+            if now == latest {
                 return Err(ErrorKind::Deadline);
             }
-            let opens = match self.start() {
-                Ok(permit) => return Ok(permit),
-                Err(Wait { until, used_up: true, .. }) if too_late(until) => {
-                    return Err(used_up(until));
-                }
-                Err(Wait { ask_again, .. }) if Instant::now() < latest => ask_again,
-                _ => return Err(ErrorKind::Deadline),
-            };
+            // Another call may have taken the notification and not be polled any more.
+            let ask_again = wait.ask_again.min(now + MISSED).min(latest);
             // Either way, the window is asked again.
-            let _ = timeout_at(opens.min(latest), changed).await;
+            let _ = timeout_at(ask_again, changed).await;
         }
     }
 
-    fn start(&self) -> Result<Permit<'_>, Wait> {
-        let now = Instant::now();
+    fn start(&self, now: Instant) -> Result<Permit<'_>, Wait> {
         let slot = self.window().start(now)?;
         Ok(Permit { limit: self, slot })
     }

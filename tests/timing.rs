@@ -336,6 +336,21 @@ async fn the_window_is_counted_down_here() {
     }
 }
 
+/// The results of a stream are awaited one by one, so its other calls are not polled meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_nobody_polls_holds_up_no_other() {
+    for per_second in [1, 3, 100] {
+        let sandbox = Sandbox::builder().requests_per_second(per_second).start().await.unwrap();
+        let in_time = Retry::default().deadline(Duration::from_secs(20));
+        let client = quick(sandbox.client()).retry(in_time).build().unwrap();
+        let call = async |number: usize| client.get_or_create(&tagged(number)).await;
+        let first = stream::iter(0..12).map(call).buffer_unordered(16);
+        let second = first.enumerate().then(async |(number, _)| call(100 + number).await);
+        let failed: Vec<_> = second.filter_map(async |result| result.err()).collect().await;
+        assert!(failed.is_empty(), "{} of 12 at {per_second}: {:?}", failed.len(), failed[0]);
+    }
+}
+
 /// Two processes share the limit without knowing of each other.
 #[tokio::test(start_paused = true)]
 async fn others_use_the_window_too() {
