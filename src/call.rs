@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
@@ -37,12 +38,13 @@ pub(crate) struct CallContext {
 }
 
 /// One call, or the calls of one delivery, which share a deadline.
-#[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     pub(crate) context: &'a CallContext,
     retry: &'a Retry,
     headers: &'a HeaderMap,
     deadline: CallDeadline,
+    /// The attempts that failed.
+    failed: AtomicU32,
 }
 
 #[derive(Clone, Copy)]
@@ -55,9 +57,7 @@ struct CallDeadline {
 
 /// The result of all attempts of a call.
 pub(crate) struct Outcome<T> {
-    /// The attempts that failed.
-    pub(crate) attempts: u32,
-    /// Whether any of them may have stored the record.
+    /// Whether any of them may have stored the record, although it failed.
     pub(crate) maybe_stored: bool,
     pub(crate) result: Result<Stored<T>, ErrorKind>,
 }
@@ -96,7 +96,13 @@ impl<'a> Call<'a> {
         retry: &'a Retry,
         headers: &'a HeaderMap,
     ) -> Self {
-        Self { context, retry, headers, deadline: CallDeadline::new(retry) }
+        let (deadline, failed) = (CallDeadline::new(retry), AtomicU32::new(0));
+        Self { context, retry, headers, deadline, failed }
+    }
+
+    /// The attempts that failed so far.
+    pub(crate) fn failed(&self) -> u32 {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Gets or creates one record.
@@ -107,11 +113,11 @@ impl<'a> Call<'a> {
         let identity = identity(record);
         let outcome = match self.turn(identity).await {
             Ok(turn) => self.attempts(record, turn, false).await,
-            Err(reason) => Outcome { attempts: 0, maybe_stored: false, result: Err(reason) },
+            Err(reason) => Outcome { maybe_stored: false, result: Err(reason) },
         };
         outcome.result.map_err(|kind| {
             Error::new(kind)
-                .with_attempts(outcome.attempts)
+                .with_attempts(self.failed())
                 .with_maybe_stored(outcome.maybe_stored)
                 .with_identified(identity.is_some())
                 .of(R::OPERATION.record)
@@ -144,8 +150,7 @@ impl<'a> Call<'a> {
         let mut attempts =
             Attempts { call: self, record, turn, has_new_id, waits, count, maybe_stored };
         let result = attempts.run().await;
-        let failed = attempts.count - u32::from(result.is_ok());
-        Outcome { attempts: failed, maybe_stored: attempts.maybe_stored, result }
+        Outcome { maybe_stored: attempts.maybe_stored, result }
     }
 
     /// Waits, unless the client is closed before that.
@@ -190,7 +195,7 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
 
     /// Makes one request.
     async fn attempt(&mut self, permit: Permit<'_>) -> Result<Stored<R::Record>, ErrorKind> {
-        let Call { context, retry, headers, deadline } = *self.call;
+        let Call { context, retry, headers, deadline, ref failed } = *self.call;
         self.count += 1;
         // If the call is dropped from here on, the request may still run at the server.
         self.set_in_flight(true);
@@ -202,6 +207,7 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
         }
         drop(permit);
         context.budget.count(result.as_ref().map(drop));
+        failed.fetch_add(u32::from(result.is_err()), Ordering::Relaxed);
         let may_run = result.as_ref().is_err_and(ErrorKind::maybe_stored);
         self.set_in_flight(may_run);
         self.maybe_stored |= may_run;

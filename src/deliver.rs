@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hash};
 
-use futures_util::future::join;
+use futures_util::future::try_join;
 
 use crate::api::types::{Message, NewConversation, NewMessage, NewUser};
 use crate::attempt::Stored;
@@ -23,8 +23,6 @@ struct Progress<'a> {
     identity: Option<u64>,
     user: Option<ResolvedId<'a, NewUser>>,
     conversation: Option<ResolvedId<'a, NewConversation>>,
-    /// The attempts of all steps that failed.
-    attempts: u32,
     /// Whether the message may be stored.
     maybe_stored: bool,
 }
@@ -54,14 +52,13 @@ pub(crate) async fn deliver(
     delivery: &Delivery,
 ) -> Result<Stored<Message>, Error> {
     let mut progress = Progress {
-        call,
         memory,
         message: delivery.message.clone(),
         identity: identity(&delivery.message),
         user: delivery.user.as_ref().map(|user| ResolvedId::new(&call, user)),
         conversation: delivery.conversation.as_ref().map(|c| ResolvedId::new(&call, c)),
-        attempts: 0,
         maybe_stored: false,
+        call,
     };
     let result = progress.run().await;
     result.map_err(|(step, kind)| progress.error(step, kind))
@@ -84,16 +81,12 @@ impl Progress<'_> {
         }
     }
 
-    /// Gets the ids of user and conversation, in parallel.
+    /// Gets the ids of user and conversation, in parallel. If one fails, nothing waits for the other.
     async fn resolve(&mut self) -> Result<(), Failed> {
-        let (user, conversation) = join(
-            resolve(&self.call, self.memory, &mut self.user),
-            resolve(&self.call, self.memory, &mut self.conversation),
-        )
-        .await;
-        self.attempts += user.0 + conversation.0;
-        user.1.map_err(|kind| ("user", kind))?;
-        conversation.1.map_err(|kind| ("conversation", kind))
+        let user = resolve(&self.call, self.memory, &mut self.user);
+        let conversation = resolve(&self.call, self.memory, &mut self.conversation);
+        try_join(user, conversation).await?;
+        Ok(())
     }
 
     /// Sends the message with its ids.
@@ -113,9 +106,8 @@ impl Progress<'_> {
         let turn_of_message = self.call.turn(self.identity).await?;
         // If the call is dropped from here on, the message may be stored after the next one.
         set_in_flight(turn, true);
-        let Outcome { attempts, maybe_stored, result } =
+        let Outcome { maybe_stored, result } =
             self.call.attempts(&self.message, turn_of_message, has_new_id).await;
-        self.attempts += attempts;
         let result = result.map(|stored| stored.following(self.maybe_stored));
         self.maybe_stored |= maybe_stored;
         set_in_flight(turn, result.is_err() && self.maybe_stored);
@@ -138,7 +130,7 @@ impl Progress<'_> {
         Error::new(kind)
             .with_transient(is_stale)
             .with_step(step)
-            .with_attempts(self.attempts)
+            .with_attempts(self.call.failed())
             .with_maybe_stored(self.maybe_stored)
             .with_identified(self.identity.is_some())
             .with_ids(id(&self.user).cloned(), id(&self.conversation).cloned())
@@ -157,38 +149,34 @@ impl<'a, R: GetOrCreate + Hash> ResolvedId<'a, R> {
         self.id.is_some()
     }
 
-    /// Asks the API. Counts the attempts that failed.
-    async fn request(&mut self, call: &Call<'_>, memory: &Memory) -> (u32, Result<(), ErrorKind>) {
-        let turn = match call.turn(identity(self.record)).await {
-            Ok(turn) => turn,
-            Err(reason) => return (0, Err(reason)),
-        };
+    /// Asks the API.
+    async fn request(&mut self, call: &Call<'_>, memory: &Memory) -> Result<(), ErrorKind> {
+        let turn = call.turn(identity(self.record)).await?;
         // Another delivery may have resolved it meanwhile.
         if self.recall(memory) {
-            return (0, Ok(()));
+            return Ok(());
         }
-        let outcome = call.attempts(self.record, turn, false).await;
-        let result = outcome.result.map(|stored| {
-            let id = R::id(&stored.record);
-            memory.remember(&self.key, id);
-            (self.id, self.source) = (Some(id.to_owned()), Source::Api);
-        });
-        (outcome.attempts, result)
+        let stored = call.attempts(self.record, turn, false).await.result?;
+        let id = R::id(&stored.record);
+        memory.remember(&self.key, id);
+        (self.id, self.source) = (Some(id.to_owned()), Source::Api);
+        Ok(())
     }
 }
 
-/// Takes an id from memory or from the API. Counts the attempts that failed.
+/// Takes an id from memory or from the API.
 async fn resolve<R: GetOrCreate + Hash>(
     call: &Call<'_>,
     memory: &Memory,
     id: &mut Option<ResolvedId<'_, R>>,
-) -> (u32, Result<(), ErrorKind>) {
-    let Some(id) = id else { return (0, Ok(())) };
+) -> Result<(), Failed> {
+    let Some(id) = id else { return Ok(()) };
     if id.id.is_some() || id.recall(memory) {
-        return (0, Ok(()));
+        return Ok(());
     }
     // Boxed, so that a delivery that finds the id in memory stays small.
-    Box::pin(id.request(call, memory)).await
+    let requested = Box::pin(id.request(call, memory)).await;
+    requested.map_err(|kind| (R::OPERATION.record, kind))
 }
 
 fn id<'a, R>(resolved: &'a Option<ResolvedId<'_, R>>) -> Option<&'a String> {
