@@ -1,4 +1,21 @@
-//! What identifies a record, for how long, what two calls at once do, and what nobody promises.
+//! What is promised, what identifies a record and for how long, and what nobody promises.
+//!
+//! # What is promised
+//!
+//! A model plays thousands of random servers, clients and channels and checks each of these. It takes the server to
+//! find a record by its tags, and to finish a request within a second after the client has lost sight of it.
+//!
+//! - A message that tags identify is stored once, however often it is sent: again, twice at once, by two integrations
+//!   of the bot, or after a call that was dropped. So are the user and the conversation of an integration.
+//! - It is stored in the end if the channel sends it again as [`should_repeat`](crate::Error::should_repeat) says. If
+//!   that is `false`, the message is stored already, or the API rejects it for good.
+//! - Results are true, as the table below has them. Of several calls for one record, one reports that it created it.
+//! - Deliveries into one conversation that succeed are stored in the order in which they started.
+//! - A call ends within its deadline. After [`close`](crate::Client::close), it ends with its attempt.
+//! - Requests stay within the window of the rate limit, except for a few where windows meet. Dropped calls count.
+//! - Whatever happened before, a client works once its server does.
+//!
+//! All this is about the clients of one process that were made from one another.
 //!
 //! # What identifies a record
 //!
