@@ -20,6 +20,7 @@ const UTF_16: &str = "the input is UTF-16, and must be UTF-8: iconv -f UTF-16 -t
 
 /// A line that is not blank.
 pub struct Line {
+    /// In the file that was imported first.
     pub number: usize,
     /// How much of the input it is, with the blank lines before it.
     pub size: u64,
@@ -105,10 +106,14 @@ impl Input {
                         (Err(Failure::invalid(failure, None)), None)
                     }
                 };
+                let kept = text.as_ref().ok().and_then(|text| kept_number(text));
+                let (original, start) = kept.unwrap_or((number, 0));
+                let text = text.map(|text| text[start..].to_vec());
                 // The text is kept, not the delivery: that would take several times the memory.
                 let delivery = text.as_ref().ok().and_then(|text| parse(text, shorten_names).ok());
                 let conversation = delivery.and_then(|delivery| delivery.ordering_key());
-                return Some((Line { number, size, text, conversation }, (rest, number)));
+                let line = Line { number: original, size, text, conversation };
+                return Some((line, (rest, number)));
             }
         });
         lines.fuse()
@@ -133,6 +138,18 @@ impl Input {
         }
         Ok(Some(line))
     }
+}
+
+/// A line of the file that `--failed` writes.
+pub fn kept_line(number: usize, text: &[u8]) -> Vec<u8> {
+    [format!("{number}\t").as_bytes(), text, b"\n"].concat()
+}
+
+/// The number of such a line, and where its text begins. No message begins with a number.
+fn kept_number(line: &[u8]) -> Option<(usize, usize)> {
+    let tab = line.iter().position(|byte| *byte == b'\t')?;
+    let number = str::from_utf8(&line[..tab]).ok()?.parse().ok()?;
+    Some((number, tab + 1))
 }
 
 /// Whether a text begins like UTF-16: with its byte order mark, or with an ASCII character of two bytes.

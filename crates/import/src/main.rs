@@ -241,7 +241,7 @@ impl Import {
             Ok(_) => self.streak = None,
             Err(failure) => {
                 if let Some(line) = &failure.again {
-                    self.keep(line);
+                    self.keep(done.number, line);
                 }
                 self.note(failure);
             }
@@ -282,8 +282,8 @@ impl Import {
     }
 
     /// Writes a line to the file of those that failed, if there is one.
-    fn keep(&mut self, line: &[u8]) {
-        if let Some(Err(error)) = self.failed.as_mut().map(|failed| failed.write(line)) {
+    fn keep(&mut self, number: usize, line: &[u8]) {
+        if let Some(Err(error)) = self.failed.as_mut().map(|failed| failed.write(number, line)) {
             self.failed = None;
             self.stop(Stop::Unwritable, &format!("what failed cannot be written: {error}"));
         }
@@ -329,7 +329,7 @@ impl Import {
 
     fn keep_line(&mut self, line: Line) {
         match line.text {
-            Ok(text) => self.keep(&text),
+            Ok(text) => self.keep(line.number, &text),
             Err(failure) => eprintln!("line {} is not kept: {}", line.number, failure.message),
         }
     }

@@ -10,7 +10,7 @@ use botpress_messages::{Error, ErrorKind, ErrorType, Message, Stored, Violation}
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::input::longest_name;
+use crate::input::{kept_line, longest_name};
 use crate::progress::Progress;
 
 /// How many results can wait for a slow reader. A line is not sent without a place for its result.
@@ -202,8 +202,9 @@ impl Failed {
         }
     }
 
-    pub fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        self.file.write_all(&[line, b"\n"].concat())
+    /// Writes a line with its number, so that another import reports the same one.
+    pub fn write(&mut self, number: usize, line: &[u8]) -> io::Result<()> {
+        self.file.write_all(&kept_line(number, line))
     }
 
     pub fn path(&self) -> &Path {

@@ -1,6 +1,6 @@
 //! The import example as a program: lines in, lines out, exit code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -121,30 +121,19 @@ async fn a_bad_line_is_an_error_of_its_own() {
 /// then is not its message.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_failure_is_told() {
-    let sandbox = Sandbox::start().await.unwrap();
     let identified = serde_json::to_string(&hello()).unwrap();
     let unidentified = serde_json::to_string(&hello().tag("id", "")).unwrap();
     let mut foreign: Value = serde_json::from_str(&foreign_line(1, 1)).unwrap();
     foreign["tags"] = json!({});
     let foreign = foreign.to_string();
-    let url = sandbox.url();
     let bad = "{\"type\":";
     let page = |status, stored| Some(Fault::Page { status, stored });
     let cases = [
-        (&url, "wrong", &identified[..], vec![], "api", false, true),
-        (&url, "wrong", &foreign, vec![], "api", false, true),
-        (&url, Sandbox::TOKEN, &unidentified, vec![page(502, true)], "response", true, false),
+        ("wrong", &identified[..], vec![], "api", false, true),
+        ("wrong", &foreign, vec![], "api", false, true),
+        (Sandbox::TOKEN, &unidentified, vec![page(502, true)], "response", true, false),
+        (Sandbox::TOKEN, &unidentified, vec![Some(Fault::Truncated)], "response", true, false),
         (
-            &url,
-            Sandbox::TOKEN,
-            &unidentified,
-            vec![Some(Fault::Truncated)],
-            "response",
-            true,
-            false,
-        ),
-        (
-            &url,
             Sandbox::TOKEN,
             &unidentified,
             vec![Some(Fault::Reset { stored: false })],
@@ -152,30 +141,23 @@ async fn each_kind_of_failure_is_told() {
             true,
             false,
         ),
-        (&url, Sandbox::TOKEN, &identified, vec![page(403, false)], "response", true, true),
-        (&url, Sandbox::TOKEN, &unidentified, vec![Some(Fault::Limited(1000))], "api", false, true),
-        (&url, Sandbox::TOKEN, &foreign, vec![page(403, true); 2], "response", false, true),
-        (
-            &url,
-            Sandbox::TOKEN,
-            &foreign,
-            vec![None, None, page(502, true)],
-            "response",
-            true,
-            false,
-        ),
-        (&url, Sandbox::TOKEN, "{}", vec![], "invalid", false, true),
-        (&url, Sandbox::TOKEN, bad, vec![], "invalid", false, true),
+        (Sandbox::TOKEN, &identified, vec![page(403, false)], "response", true, true),
+        (Sandbox::TOKEN, &unidentified, vec![Some(Fault::Limited(1000))], "api", false, true),
+        (Sandbox::TOKEN, &foreign, vec![page(403, true); 2], "response", false, true),
+        (Sandbox::TOKEN, &foreign, vec![None, None, page(502, true)], "response", true, false),
+        (Sandbox::TOKEN, "{}", vec![], "invalid", false, true),
+        (Sandbox::TOKEN, bad, vec![], "invalid", false, true),
     ];
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    for (index, (url, token, line, faults, kind, maybe_stored, again)) in
-        cases.into_iter().enumerate()
-    {
+    for (index, (token, line, faults, kind, maybe_stored, again)) in cases.into_iter().enumerate() {
+        // Each has its own: a call that is not waited for could take the fault of the next case.
+        let sandbox = Sandbox::start().await.unwrap();
         let (input, failed) = (path("input"), path(&format!("failed-{index}")));
         std::fs::write(&input, line).unwrap();
         sandbox.fail_next(faults);
-        let output = import(url, token, &["--failed", &failed, &input]).output().unwrap();
+        let output =
+            import(&sandbox.url(), token, &["--failed", &failed, &input]).output().unwrap();
         let code = if token == "wrong" { 2 } else { 1 };
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         let error = &results(&output)[0]["error"];
@@ -185,7 +167,7 @@ async fn each_kind_of_failure_is_told() {
             "{error}"
         );
         let written = std::fs::read_to_string(&failed).ok();
-        assert_eq!(written, again.then(|| format!("{line}\n")));
+        assert_eq!(written, again.then(|| format!("1\t{line}\n")));
     }
 }
 
@@ -205,8 +187,14 @@ async fn what_failed_can_be_imported_again() {
     };
     assert_eq!(run("input", "failed").status.code(), Some(1));
     assert_eq!((lines("failed").lines().count(), sandbox.messages().len()), (7, 13));
-    assert_eq!(run("failed", "left").status.code(), Some(0));
+    let again = run("failed", "left");
+    assert_eq!(again.status.code(), Some(0));
     assert!(!std::path::Path::new(&path("left")).exists(), "nothing failed");
+    let number = |line: &str| line.split_once('\t').unwrap().0.parse::<u64>().unwrap();
+    let kept: BTreeSet<_> = lines("failed").lines().map(number).collect();
+    let reported: BTreeSet<_> =
+        results(&again).iter().map(|result| result["line"].as_u64().unwrap()).collect();
+    assert_eq!(reported, kept, "the numbers of the first file");
     assert_eq!(sandbox.messages().len(), 20);
     let output = run("input", "failed");
     assert_eq!(output.status.code(), Some(2), "a file that exists is not overwritten: {output:?}");
@@ -282,7 +270,7 @@ async fn a_signal_leaves_the_rest_of_the_file() {
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let results = results(&output);
         assert_eq!((results.len(), &results[0]["created"]), (1, &json!(true)));
-        assert_eq!(std::fs::read_to_string(path("failed")).unwrap(), rest);
+        assert_eq!(lines_of(&path("failed")), numbered(2, &rest));
     }
 }
 
@@ -313,7 +301,10 @@ async fn an_interrupt_ends_the_wait_for_another_attempt() {
     let results = results(&output);
     assert_eq!((results.len(), &results[0]["error"]["kind"]), (1, &json!("api")));
     assert_eq!(results[0]["error"]["maybe_stored"], false);
-    assert_eq!(lines_of(&path("failed")), lines_of(&path("input")));
+    assert_eq!(
+        lines_of(&path("failed")),
+        numbered(1, &std::fs::read_to_string(path("input")).unwrap())
+    );
 }
 
 /// The input is open and may bring more; an interrupt ends the import all the same.
@@ -463,8 +454,8 @@ async fn what_is_read_ahead_is_bounded() {
     answer(connection).await;
     let output = import.wait_with_output().await.unwrap();
     assert_eq!((output.status.code(), results(&output).len()), (Some(1), 1), "{output:?}");
-    let kept = std::fs::read_to_string(path).unwrap();
-    assert!(input.starts_with(&(line_1(&input) + &kept)) && kept.lines().count() > 300);
+    let (kept, lines) = (lines_of(&path), numbered(1, &input));
+    assert!(kept.len() > 300 && lines[1..].starts_with(&kept), "{} lines", kept.len());
 }
 
 /// Nobody reads the results for as long as it takes to get many more messages through than a pipe
@@ -514,8 +505,11 @@ async fn refused_credentials_end_the_import() {
             assert!(report.contains("credentials: correct BP_TOKEN, BP_BOT_ID"), "{report}");
             assert!(results(&output).len() < 40, "{report}");
 
-            let (mut kept, mut lines) = (lines_of(&path("failed")), lines_of(&path("input")));
-            let conversation = |line: &String| place(&serde_json::from_str(line).unwrap()).0;
+            let (mut kept, mut lines) = (lines_of(&path("failed")), numbered(1, &input));
+            let conversation = |line: &String| {
+                let (_, text) = line.split_once('\t').unwrap();
+                place(&serde_json::from_str(text).unwrap()).0
+            };
             kept.sort_by_key(conversation);
             lines.sort_by_key(conversation);
             assert_eq!(kept, lines, "each conversation in its order");
@@ -549,7 +543,10 @@ async fn a_refusal_at_any_step_ends_the_import() {
         let report = String::from_utf8(output.stderr.clone()).unwrap();
         assert!(report.contains(&format!("error: {step}the API responded 403")), "{report}");
         assert_eq!((results(&output).len(), sandbox.messages().len()), (3, 0));
-        assert_eq!(lines_of(&path("failed")), lines_of(&path("input")));
+        assert_eq!(
+            lines_of(&path("failed")),
+            numbered(1, &std::fs::read_to_string(path("input")).unwrap())
+        );
     }
 }
 
@@ -809,8 +806,9 @@ fn place(body: &Value) -> (u32, u32) {
     (number(conversation), number(&body["tags"]["id"]))
 }
 
-fn line_1(input: &str) -> String {
-    input.split_inclusive('\n').next().unwrap().to_owned()
+/// The lines of a text as `--failed` keeps them, numbered from `first`.
+fn numbered(first: usize, text: &str) -> Vec<String> {
+    (first..).zip(text.lines()).map(|(number, line)| format!("{number}\t{line}")).collect()
 }
 
 fn lines_of(path: &str) -> Vec<String> {
