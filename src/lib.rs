@@ -40,6 +40,9 @@ pub mod contract {
     pub use crate::generated::{OPERATIONS, Operation, Schema};
     pub use crate::validate::check;
     pub use crate::violation::Path;
+
+    /// The contract itself.
+    pub const SPEC: &str = include_str!("../spec/botpress.yaml");
 }
 
 #[doc(inline)]

@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
+use botpress_messages::contract::SPEC;
 use serde_json::{Map, Value, json};
 
 const CONTROL: &str = include_str!("../openapi.yaml");
-const ENDPOINTS: &str = include_str!("../../../spec/botpress.yaml");
 /// How the control's contract refers to the other file, and how a contract refers to itself.
 const OTHER_FILE: &str = "../../spec/botpress.yaml#/components/schemas/";
 const SAME_FILE: &str = "#/components/schemas/";
@@ -36,7 +36,7 @@ pub(super) fn index() -> Value {
 /// Both files are compiled in, and tests read the result.
 fn bundle() -> Value {
     let [mut control, endpoints] =
-        [CONTROL, ENDPOINTS].map(|text| serde_yaml::from_str::<Value>(text).unwrap_or_default());
+        [CONTROL, SPEC].map(|text| serde_yaml::from_str::<Value>(text).unwrap_or_default());
     let mut wanted = Vec::new();
     localize(&mut control, OTHER_FILE, &mut wanted);
     let mut schemas = Map::new();
