@@ -180,6 +180,36 @@ async fn a_stream_above_the_last_one_was_not_processed() {
     }
 }
 
+/// A server's last words can repeat what it received.
+#[tokio::test(start_paused = true)]
+async fn the_debug_data_of_a_goaway_shows_no_secret() {
+    let (token, text) = ("bp_pat_secret", "Dear diary");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        connection.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains(text) {
+            tokio::io::AsyncReadExt::read_buf(&mut connection, &mut seen).await.unwrap();
+        }
+        // GOAWAY with ENHANCE_YOUR_CALM, and the stream is above its last one.
+        let words = format!("too much of {token}: {text}");
+        let length = 8 + words.len() as u8;
+        let goaway = [0, 0, length, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
+        connection.write_all(&[&goaway[..], words.as_bytes()].concat()).await.unwrap();
+        connection.shutdown().await.unwrap();
+    });
+    let client = builder(&format!("http://{address}")).token(token).retry(Retry::off());
+    let client = client.http(|http| http.http2_prior_knowledge()).build().unwrap();
+    let message = NewMessage::new(CONVERSATION, USER, Text::new(text)).tag("id", "1");
+    let error = client.get_or_create(&message).await.unwrap_err();
+    server.await.unwrap();
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("too much of"), "the words arrived: {shown}");
+    assert!(!shown.contains(token) && !shown.contains(text), "{shown}");
+}
+
 /// Connections of which the server reads one request each, and later no more.
 #[tokio::test(start_paused = true)]
 async fn a_dead_http2_connection_fails_one_attempt() {
