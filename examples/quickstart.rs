@@ -3,14 +3,14 @@
 //!     cargo run --example quickstart --no-default-features
 //!
 //! needs no account: it talks to a sandbox that it starts itself, without TLS. With `BP_TOKEN`, `BP_BOT_ID`
-//! and `BP_INTEGRATION_ID` set, and with the default features, it talks to the real API; the channel and the
-//! names of the tags below have to be some that your integration defines.
+//! and `BP_INTEGRATION_ID` set, and with the default features, it talks to the real API. FIRST_MESSAGE.md has the
+//! steps to these.
 
 use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 
-use botpress_messages::{Client, Delivery, NewConversation, NewUser, content::Text};
+use botpress_messages::{Client, Delivery, ErrorKind, NewConversation, NewUser, content::Text};
 use botpress_sandbox::Sandbox;
 use chrono::Utc;
 
@@ -20,8 +20,27 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
+            if let Some(advice) = error.downcast_ref().and_then(advice) {
+                eprintln!("{advice}; see FIRST_MESSAGE.md");
+            }
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What to check at the real API.
+fn advice(error: &botpress_messages::Error) -> Option<&'static str> {
+    match (error.kind(), error.status().map(|status| status.as_u16())?) {
+        (ErrorKind::Api(_), 401) => Some("check BP_TOKEN"),
+        (ErrorKind::Api(_), 402) => Some("check the plan and the quotas of the workspace"),
+        (ErrorKind::Api(_), 403) => Some(
+            "check BP_BOT_ID and BP_INTEGRATION_ID, and whether the integration is installed in the bot",
+        ),
+        (ErrorKind::Api(_), 400) => {
+            Some("check whether the integration declares the channel `channel` and the tag `id`")
+        }
+        (ErrorKind::Response(_), _) => Some("check BP_API_URL: something else responds there"),
+        _ => None,
     }
 }
 
