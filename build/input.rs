@@ -21,14 +21,14 @@ pub fn prepare(document: &mut Value, sent: &BTreeSet<String>) {
         if let Some(map) = schema.as_mapping_mut() {
             map.remove("pattern");
         }
-        tell_deprecated(schema);
+        describe_deprecated(schema);
         below(schema);
     }
     let responses = document.get("components").and_then(|components| components.get("responses"));
     let responses = responses.cloned().unwrap_or_default();
     let paths = document.get_mut("paths").and_then(Value::as_mapping_mut).into_iter().flatten();
     for (_, operation) in paths.filter_map(|(_, item)| item.as_mapping_mut()).flatten() {
-        tell_deprecated(operation);
+        describe_deprecated(operation);
         let all = operation.get_mut("responses").and_then(Value::as_mapping_mut);
         for (_, response) in all.into_iter().flatten() {
             let name = response.get("$ref").and_then(Value::as_str);
@@ -165,12 +165,12 @@ fn unnamed(schema: &mut Value) {
     if let Some(map) = schema.as_mapping_mut() {
         map.retain(|key, _| key.as_str().is_none_or(|key| !RULES.contains(&key)));
     }
-    tell_deprecated(schema);
+    describe_deprecated(schema);
     below(schema);
 }
 
 /// Rust users read of it in the documentation.
-fn tell_deprecated(described: &mut Value) {
+fn describe_deprecated(described: &mut Value) {
     let Value::Mapping(map) = described else { return };
     if map.get("deprecated").is_none() {
         return;

@@ -88,10 +88,10 @@ async fn quickstart() -> Result<(), Box<dyn Error>> {
     let invalid = Delivery::new("conv_1", nobody, Text::new("Dark mode"))
         .tag("id", "x".repeat(501))
         .discriminate_by_tags(["id", "channelId"]);
-    let Err(refused) = client.deliver(&invalid).await else {
+    let Err(rejected) = client.deliver(&invalid).await else {
         return Err("the invalid message was accepted".into());
     };
-    for violation in refused.violations() {
+    for violation in rejected.violations() {
         println!("   {violation}");
     }
 

@@ -635,7 +635,10 @@ fn references_that_lead_nowhere_are_rejected() {
             words: "begin with #/components/schemas/",
         },
         Rejected {
-            edit: replaced("\"#/components/responses/Refused\"", "\"#/components/responses/Nope\""),
+            edit: replaced(
+                "\"#/components/responses/Rejected\"",
+                "\"#/components/responses/Nope\"",
+            ),
             place: "paths./v1/chat/messages/get-or-create.post.responses.4XX.$ref",
             words: "does not exist",
         },

@@ -1,6 +1,6 @@
 //! The whole way of a webhook: its user, its conversation, its message.
 //!
-//! Time is paused: waits pass as soon as nothing else happens, and can be told exactly.
+//! Time is paused: waits pass as soon as nothing else happens, and can be checked exactly.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -42,7 +42,7 @@ async fn a_webhook_becomes_a_stored_message() {
     let message = inbound(user, place("C05"), 1);
     let start = Instant::now();
     let stored = client.deliver(&message).await.unwrap();
-    assert_eq!(start.elapsed().as_secs(), 2, "user and conversation are asked for side by side");
+    assert_eq!(start.elapsed().as_secs(), 2, "user and conversation are requested in parallel");
 
     let (users, conversations) = (sandbox.users(), sandbox.conversations());
     assert_eq!((users.len(), conversations.len()), (1, 1));

@@ -1,4 +1,4 @@
-//! Every way a call can fail: how it is told apart, and whether the message may be stored.
+//! Every way a call can fail: how it is recognised, and whether the message may be stored.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -327,7 +327,7 @@ async fn a_server_that_is_not_there_stored_nothing() {
     );
 }
 
-/// A proxy that refuses is no fault of the API's.
+/// A proxy that rejects is not the API.
 #[tokio::test]
 async fn a_proxy_that_refuses_is_called_one() {
     let (url, _) = script(vec![http("403 Forbidden", "", "")]).await;

@@ -1,6 +1,6 @@
 //! Exactly once: when a call is repeated, how long it waits, and what is true afterwards.
 //!
-//! Time is paused: waits pass as soon as nothing else happens, and can be told exactly.
+//! Time is paused: waits pass as soon as nothing else happens, and can be checked exactly.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -271,7 +271,7 @@ async fn hints_are_honoured() {
     }
 }
 
-/// Whoever does not want to wait hears at once that the window is used up, and goes on with the next one.
+/// A call that does not wait learns at once that the window is used up; the next window takes calls again.
 #[tokio::test(start_paused = true)]
 async fn a_call_may_fail_fast_at_the_limit() {
     let sandbox = Sandbox::builder().requests_per_second(3).start().await.unwrap();

@@ -269,7 +269,7 @@ async fn no_connection_is_used_that_the_server_may_have_given_up() {
 }
 
 /// A server that stores after it broke the connection, or looks up and stores in two steps: neither
-/// repetitions nor clones overlap with what is under way.
+/// repetitions nor clones overlap with a call in flight.
 #[tokio::test(start_paused = true)]
 async fn no_call_overlaps_with_itself_or_its_like() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -392,7 +392,7 @@ async fn others_use_the_window_too() {
     assert!(sandbox.refused() < 400, "{} refused", sandbox.refused());
 }
 
-/// The figures of two answers to requests that are under way together: the later one counts.
+/// The numbers of two responses to requests in flight together: the later one counts.
 #[tokio::test(start_paused = true)]
 async fn an_answer_with_requests_left_opens_the_gate() {
     let figures = |remaining: u64| {

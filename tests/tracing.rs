@@ -128,7 +128,7 @@ async fn a_delivery_names_its_conversation_and_a_failure_is_a_warning() {
     nothing_private(&ours);
 }
 
-/// Whoever does not want the spans of this crate keeps their own as they are.
+/// A subscriber that filters out the spans of this crate keeps its own unchanged.
 #[tokio::test]
 async fn no_other_span_is_written_to() {
     let (ours, log) = events_at(Level::WARN, async {

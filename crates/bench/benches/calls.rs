@@ -1,7 +1,7 @@
 //! What a call costs.
 //!
 //!     cargo bench -p bench                            CPU time and allocations, as ratios of one run
-//!     cargo bench -p bench -- many                    what calls cost while thousands are under way
+//!     cargo bench -p bench -- many                    what calls cost while thousands are in flight
 //!     cargo bench -p bench -- instructions            instructions a call, by valgrind
 //!     cargo bench -p bench -- instructions accept     makes these the figures that calls are held to
 //!
@@ -49,7 +49,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
 
-/// A program that answers lines with lines, until it is dropped.
+/// A program that responds to lines with lines, until it is dropped.
 struct Program {
     process: Child,
     input: ChildStdin,
@@ -64,11 +64,11 @@ impl Program {
         Ok(Self { process, input, output })
     }
 
-    fn tell(&mut self, line: impl ToString) -> Result<()> {
+    fn send(&mut self, line: impl ToString) -> Result<()> {
         Ok(writeln!(self.input, "{}", line.to_string())?)
     }
 
-    fn hear(&mut self) -> Result<String> {
+    fn receive(&mut self) -> Result<String> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         Ok(line.trim().to_owned())
@@ -85,7 +85,7 @@ impl Drop for Program {
 /// The server, and where it is.
 fn server() -> Result<(Program, String)> {
     let mut server = Program::start(Command::new(env::current_exe()?).arg("serve"))?;
-    let url = server.hear()?;
+    let url = server.receive()?;
     Ok((server, url))
 }
 
@@ -100,8 +100,8 @@ fn vendor(url: &str) -> Result<Option<Program>> {
     }
     let script = bench.join("vendor.mjs");
     let mut vendor = Program::start(Command::new("node").arg(script).arg(url).current_dir(folder))?;
-    vendor.tell(COMPILED)?;
-    vendor.hear()?;
+    vendor.send(COMPILED)?;
+    vendor.receive()?;
     Ok(Some(vendor))
 }
 
@@ -125,8 +125,8 @@ fn compare() -> Result<()> {
         });
         let mut figures: Vec<_> = own.collect();
         if let Some(vendor) = &mut vendor {
-            vendor.tell(CALLS)?;
-            figures.push((vendor.hear()?.parse()?, None));
+            vendor.send(CALLS)?;
+            figures.push((vendor.receive()?.parse()?, None));
         }
         Ok(figures)
     };
@@ -147,7 +147,7 @@ fn compare() -> Result<()> {
     Ok(())
 }
 
-/// What a delivery costs while so many are under way, most of them waiting for the rate limit.
+/// What a delivery costs beside this number of others, most of which wait for the rate limit.
 fn many() -> Result<()> {
     const ROUNDS: usize = 11;
     const COUNTS: [usize; 3] = [100, 1_000, 10_000];
@@ -201,7 +201,7 @@ fn instructions() -> Result<Figures> {
         let text = fs::read_to_string(&file)?;
         fs::remove_file(&file)?;
         let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
-        Ok(total.ok_or("valgrind told no total")?.trim().parse()?)
+        Ok(total.ok_or("valgrind printed no total")?.trim().parse()?)
     };
     let figures = Call::ALL.into_iter().map(|call| {
         let each = (count(call, MANY)? - count(call, FEW)?) / (MANY - FEW) as u64;

@@ -130,7 +130,7 @@ impl Caller {
     }
 }
 
-/// So many calls are under way at once.
+/// This number of calls in parallel.
 const AT_ONCE: usize = 32;
 
 async fn at_once<F: Future<Output = ()>>(count: usize, call: impl Fn(usize) -> F) {

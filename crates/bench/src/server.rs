@@ -10,10 +10,10 @@ const MESSAGE: &str = r#"{"message":{"id":"msg_01KDF2QM9Z2CK5XYT0RD4E7J5K","crea
 const USER: &str = r#"{"user":{"id":"user_010NFASW4XK2YJ5RVY7B6JMC28","createdAt":"2026-08-19T10:00:00.250Z","updatedAt":"2026-08-19T10:00:01.500Z","tags":{"id":"U05BPU9V1KQ"}},"meta":{"created":true}}"#;
 const CONVERSATION: &str = r#"{"conversation":{"id":"conv_01KDF2QM9Z2CK5XYT0RD4E7J5K","createdAt":"2026-08-19T10:00:00.250Z","updatedAt":"2026-08-19T10:00:01.500Z","channel":"channel","integration":"slack","tags":{"id":"C05C6ACTLPQ"}},"meta":{"created":true}}"#;
 
-/// Listens on a free port of the loopback address, tells where, and serves for ever.
-pub async fn serve(told: impl FnOnce(SocketAddr)) -> io::Result<()> {
+/// Listens on a free port of the loopback address, reports the address, and serves until the process ends.
+pub async fn serve(listening: impl FnOnce(SocketAddr)) -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    told(listener.local_addr()?);
+    listening(listener.local_addr()?);
     loop {
         let (connection, _) = listener.accept().await?;
         // A client that leaves ends its own connection alone.

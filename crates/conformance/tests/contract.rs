@@ -56,7 +56,7 @@ type Read<R> = fn(String) -> Result<R, Error>;
 async fn recorded<R: GetOrCreate<Record: Serialize>>(kind: &str, from_json: Read<R>) {
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().build().unwrap();
-    let (mut sent, mut refused) = (Vec::new(), 0);
+    let (mut sent, mut rejected) = (Vec::new(), 0);
     for (name, accept, body) in cases(kind) {
         let result = match from_json(body.to_string()) {
             Ok(record) => client.get_or_create(&record).await,
@@ -77,13 +77,13 @@ async fn recorded<R: GetOrCreate<Record: Serialize>>(kind: &str, from_json: Read
             false => {
                 let error = result.err().unwrap_or_else(|| panic!("{kind} {name} was accepted"));
                 assert!(is_invalid(&error) && !error.maybe_stored(), "{kind} {name}: {error}");
-                refused += 1;
+                rejected += 1;
             }
         }
     }
     let arrived: Vec<_> = sandbox.requests().into_iter().map(|request| request.body).collect();
     assert_eq!(arrived, sent.into_iter().map(without_empty_list).collect::<Vec<_>>());
-    assert!(arrived.len() > 7 && refused > 0, "the cases are there");
+    assert!(arrived.len() > 7 && rejected > 0, "the cases are there");
 }
 
 #[test]

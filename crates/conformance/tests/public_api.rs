@@ -2,7 +2,7 @@
 //!
 //!     cargo test -p conformance --test public_api -- --ignored
 //!
-//! It reads rustdoc's JSON, which a stable compiler writes when it is told to be a nightly one.
+//! It reads rustdoc's JSON, which a stable compiler writes if it is set to behave like a nightly one.
 
 use std::collections::BTreeSet;
 use std::path::Path;

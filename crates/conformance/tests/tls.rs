@@ -45,7 +45,7 @@ async fn serve(authority: &Authority, versions: &[&[u8]]) -> String {
     tokio::spawn(async move {
         loop {
             let (connection, _) = listener.accept().await.unwrap();
-            // Whoever does not trust the server leaves.
+            // A client that does not trust the server disconnects.
             if let Ok(connection) = acceptor.accept(connection).await {
                 tokio::spawn(answer(connection));
             }
@@ -54,7 +54,7 @@ async fn serve(authority: &Authority, versions: &[&[u8]]) -> String {
     url
 }
 
-/// Tells in the answer's tags which HTTP was agreed on.
+/// Shows in the tags of the response which HTTP version was agreed on.
 async fn answer(mut connection: TlsStream<TcpStream>) {
     let version = connection.get_ref().1.alpn_protocol().unwrap_or_default().to_vec();
     let mut body = stored();

@@ -209,7 +209,7 @@ impl Import {
                 Some((done, place)) = under_way.next() => {
                     mpsc::Permit::send(place, self.finish(done));
                 }
-                // With the place of its result: what is under way never waits for one.
+                // With the place of its result: a line in flight never waits for one.
                 place = results.reserve(), if starts => match place {
                     Ok(place) => {
                         let line = self.queue.pop().map(|line| deliver(&client, line, shorten_names));

@@ -1,4 +1,4 @@
-//! What is told of each line, and of all of them.
+//! The report of each line, and the summary of all.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -15,7 +15,7 @@ use crate::progress::Progress;
 
 /// How many results can wait for a slow reader. A line is not sent without a place for its result.
 const RESULTS: usize = 256;
-/// How many reasons the summary tells apart.
+/// How many reasons the summary lists.
 const REASONS: usize = 20;
 /// Errors that are about the account.
 const ACCOUNT: [ErrorType; 2] = [ErrorType::PaymentRequired, ErrorType::QuotaExceeded];

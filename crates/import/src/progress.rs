@@ -109,7 +109,7 @@ async fn report(figures: Arc<Figures>, size: Option<u64>, write: impl Fn(String)
     }
 }
 
-/// Keeps the newest reason to wait that the client tells, until a call gets through.
+/// Keeps the newest reason to wait that the client reports, until a call succeeds.
 struct Causes(Arc<Figures>);
 
 impl<S: Subscriber> Layer<S> for Causes {
@@ -128,7 +128,7 @@ impl<S: Subscriber> Layer<S> for Causes {
     }
 }
 
-/// What the client tells of an attempt.
+/// What the client reports about an attempt.
 #[derive(Default)]
 struct Attempt {
     waits: bool,

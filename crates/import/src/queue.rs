@@ -9,7 +9,7 @@ use crate::input::Line;
 pub struct Queue {
     /// The lines that may be sent now.
     ready: VecDeque<Line>,
-    /// The lines behind the one of their conversation that is ready or under way. A conversation
+    /// The lines behind the one of their conversation that is ready or in flight. A conversation
     /// that has neither has no entry.
     behind: HashMap<u64, VecDeque<Line>>,
     /// The memory that all of them take, about.

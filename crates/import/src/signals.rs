@@ -10,7 +10,7 @@ pub fn watch(
     cleanup: impl FnOnce() + Send + 'static,
 ) -> io::Result<watch::Receiver<Option<&'static str>>> {
     let mut signals = Signals::new()?;
-    let (sender, told) = watch::channel(None);
+    let (sender, ends) = watch::channel(None);
     tokio::spawn(async move {
         let (name, _) = signals.next().await;
         sender.send_replace(Some(name));
@@ -18,7 +18,7 @@ pub fn watch(
         cleanup();
         exit(code)
     });
-    Ok(told)
+    Ok(ends)
 }
 
 #[cfg(unix)]

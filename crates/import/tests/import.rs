@@ -116,11 +116,11 @@ async fn a_bad_line_is_an_error_of_its_own() {
     assert_eq!((&results[6]["line"], &results[6]["created"]), (&json!(9), &json!(true)));
 }
 
-/// The faults of the only attempt, or of the first of them; what is told, and whether the line can be sent
+/// The faults of the only attempt, or of the first of them; the report, and whether the line can be sent
 /// again. Of a line without ids, the first two requests are for user and conversation: what may be stored
 /// then is not its message.
 #[tokio::test(flavor = "multi_thread")]
-async fn each_kind_of_failure_is_told() {
+async fn each_kind_of_failure_is_reported() {
     let identified = serde_json::to_string(&hello()).unwrap();
     let unidentified = serde_json::to_string(&hello().tag("id", "")).unwrap();
     let mut foreign: Value = serde_json::from_str(&foreign_line(1, 1)).unwrap();
@@ -222,7 +222,7 @@ fn what_cannot_start_says_why() {
     }
 }
 
-/// The first signal lets what is under way finish, the second leaves it.
+/// The first signal lets messages in flight finish, the second does not.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_are_heard_while_the_server_is_silent() {
@@ -240,16 +240,16 @@ async fn signals_are_heard_while_the_server_is_silent() {
 
         kill(&import, signal);
         let mut report = import.stderr.take().unwrap();
-        let mut told = vec![0; word.len()];
-        report.read_exact(&mut told).await.unwrap();
-        assert_eq!(String::from_utf8(told).unwrap(), word);
+        let mut start = vec![0; word.len()];
+        report.read_exact(&mut start).await.unwrap();
+        assert_eq!(String::from_utf8(start).unwrap(), word);
         kill(&import, signal);
         assert_eq!(import.wait().await.unwrap().code(), Some(code));
         assert!(!failed.exists(), "an empty file would be in the way");
     }
 }
 
-/// What is under way is reported, and the rest of the file can be imported.
+/// Messages in flight are reported, and the rest of the file can be imported.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_leaves_the_rest_of_the_file() {
@@ -287,8 +287,8 @@ async fn an_interrupt_ends_the_wait_for_another_attempt() {
     let (_, mut connection) = requests.recv().await.unwrap();
     let error = json!({ "code": 429, "type": "RateLimited", "message": "later", "id": "err_1" });
     let headers = "content-type: application/json\r\nretry-after: 50\r\nconnection: close\r\n";
-    let refusal = http("429 Too Many Requests", headers, &error.to_string());
-    connection.write_all(&refusal).await.unwrap();
+    let rejection = http("429 Too Many Requests", headers, &error.to_string());
+    connection.write_all(&rejection).await.unwrap();
     drop(connection);
 
     kill(&import, "-INT");
@@ -446,7 +446,7 @@ async fn what_is_read_ahead_is_bounded() {
     let mut stdin = import.stdin.take().unwrap();
     let input: String = (1..=1000).map(|id| long_line(1, id, 50_000)).collect();
     let write = timeout(Duration::from_secs(2), stdin.write_all(input.as_bytes()));
-    assert!(write.await.is_err(), "50 MB were read while one message is under way");
+    assert!(write.await.is_err(), "50 MB were read while one message is in flight");
 
     let (_, connection) = requests.recv().await.unwrap();
     kill(&import, "-INT");
@@ -483,7 +483,7 @@ async fn a_slow_reader_costs_nothing() {
 
 /// The token or the bot is wrong: a few requests show it, and the rest can be imported later.
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_credentials_end_the_import() {
+async fn rejected_credentials_end_the_import() {
     let sandbox = Sandbox::start().await.unwrap();
     let input: String = (1..=500).map(|n| line(n % 20, n)).collect();
     for (name, wrong, cause) in [
@@ -518,14 +518,14 @@ async fn refused_credentials_end_the_import() {
     assert!(sandbox.messages().is_empty());
 }
 
-/// A token that may do less than all three calls is refused at one of them.
+/// A token without the permission for all three calls is rejected at one of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_at_any_step_ends_the_import() {
-    let refused = Some(Fault::Error { status: 403, stored: false });
+async fn a_rejection_at_any_step_ends_the_import() {
+    let rejected = Some(Fault::Error { status: 403, stored: false });
     for (step, faults) in [
-        ("user: ", vec![refused]),
-        ("conversation: ", vec![refused]),
-        ("", vec![None, None, refused]),
+        ("user: ", vec![rejected]),
+        ("conversation: ", vec![rejected]),
+        ("", vec![None, None, rejected]),
     ] {
         let line = |number| match step {
             "user: " => with_id(&foreign_line(number, number), "conversation", CONVERSATION),
@@ -550,7 +550,7 @@ async fn a_refusal_at_any_step_ends_the_import() {
     }
 }
 
-/// It is not the credentials that are refused: some line is, or a gateway does not let through.
+/// The credentials are not at fault: a single line is rejected, or a gateway blocks.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_refusals_end_nothing() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -773,7 +773,7 @@ fn long_line(conversation: u32, id: u32, length: usize) -> String {
         + "\n"
 }
 
-/// The same without ids. The person and the conversation are told in two ways.
+/// The same without ids. The person and the conversation are given in two ways.
 fn foreign_line(conversation: u32, id: u32) -> String {
     let mut body: Value = serde_json::from_str(&line(conversation, id)).unwrap();
     body.as_object_mut().unwrap().retain(|name, _| !name.ends_with("Id"));
