@@ -24,8 +24,7 @@ use std::{env, error::Error, io};
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Router, body::Bytes, extract::State, routing::post};
-use botpress_channels::SigningSecret;
-use botpress_channels::slack::{self, Event};
+use botpress_channels::{Event, SigningSecret, slack};
 use botpress_messages::{Client, Delivery, Retry};
 use tokio::{net::TcpListener, time::sleep};
 use tracing::{debug, error, warn};
@@ -80,24 +79,24 @@ async fn receive(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Ans
         return Err((StatusCode::UNAUTHORIZED, "Slack did not sign this in the last five minutes"));
     }
     match slack::parse(&body) {
-        Event::Message { channel, ts, delivery, .. } => {
-            return deliver(&app.client, &channel, &ts, &delivery).await;
+        Event::Message { chat, message_id, delivery, .. } => {
+            return deliver(&app.client, &chat, &message_id, &delivery).await;
         }
         Event::Challenge(text) => return Ok(text),
         Event::Ignored { why } => debug!(why, "ignored"),
-        Event::Unsupported { channel, ts, why } => warn!(channel, ts, why, "not stored"),
+        Event::Unsupported { chat, message_id, why } => warn!(chat, message_id, why, "not stored"),
         Event::Unreadable { why } => warn!(why, "cannot be read"),
     }
     Ok(String::new())
 }
 
-async fn deliver(client: &Client, channel: &str, ts: &str, delivery: &Delivery) -> Answer {
+async fn deliver(client: &Client, chat: &str, message_id: &str, delivery: &Delivery) -> Answer {
     let Err(error) = client.deliver(delivery).await else { return Ok(String::new()) };
     if error.should_repeat() {
-        warn!(channel, ts, %error, "not known to be stored, so Slack is to repeat it");
+        warn!(chat, message_id, %error, "not known to be stored, so Slack is to repeat it");
         return Err((StatusCode::SERVICE_UNAVAILABLE, "send it again"));
     }
-    error!(channel, ts, %error, "given up: nobody sends it again");
+    error!(chat, message_id, %error, "given up: nobody sends it again");
     Ok(String::new())
 }
 

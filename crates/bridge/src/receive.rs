@@ -12,8 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use botpress_channels::slack::{self, Event};
-use botpress_channels::{Rejected, SigningSecret};
+use botpress_channels::{Event, Rejected, SigningSecret, slack};
 use botpress_messages::Delivery;
 use http_body_util::LengthLimitError;
 use serde_json::json;
@@ -228,7 +227,7 @@ impl Receiver {
                 self.store(bot, &format!("slack {id}"), &delivery, message).await
             }
             Event::Ignored { why } => Ok(answer("ignored", 200, why)),
-            Event::Unsupported { channel, ts, why } => unsupported(&channel, &ts, why),
+            Event::Unsupported { chat, message_id, why } => unsupported(&chat, &message_id, why),
             Event::Unreadable { why } => {
                 tracing::warn!(bot, why, "a webhook of Slack cannot be read");
                 Ok(answer("unreadable", 200, why))

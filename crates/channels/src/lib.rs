@@ -6,8 +6,8 @@
 //! ```
 //! use std::time::{Duration, SystemTime};
 //!
-//! use botpress_channels::SigningSecret;
-//! use botpress_channels::slack::{Event, parse, sign, verify};
+//! use botpress_channels::slack::{parse, sign, verify};
+//! use botpress_channels::{Event, SigningSecret};
 //! use http::HeaderMap;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,8 +36,50 @@ pub mod slack;
 use std::error::Error;
 use std::fmt;
 
+use botpress_messages::Delivery;
 use hmac::{Hmac, KeyInit};
+use http::HeaderMap;
+use serde_json::Value;
 use sha2::Sha256;
+
+/// What a webhook contains. A channel sends a webhook again unless the status is 200, so answer 200 to all
+/// but a message that was not stored.
+#[derive(Debug, PartialEq)]
+pub enum Event {
+    /// Slack checks the URL. Answer with this text.
+    Challenge(String),
+    /// A person wrote a message, or edited one.
+    Message {
+        /// What identifies the webhook, for a queue that stores each webhook once: the channel repeats it
+        /// with the same id, and an edit has another one.
+        id: Option<String>,
+        /// The id of the channel, chat or group, for the log.
+        chat: String,
+        /// What identifies the message there, for the log.
+        message_id: String,
+        /// What to deliver.
+        delivery: Box<Delivery>,
+    },
+    /// Nothing that a person wrote, or nothing new.
+    Ignored {
+        /// The cause, for the log.
+        why: String,
+    },
+    /// A person wrote something that no message can represent. Nobody sends it again, so log it.
+    Unsupported {
+        /// The id of the channel, chat or group.
+        chat: String,
+        /// What identifies the message there.
+        message_id: String,
+        /// What is missing.
+        why: String,
+    },
+    /// Not the JSON that the channel documents. Sent again, it would be no better, so log it.
+    Unreadable {
+        /// The cause. It names what is wrong, and quotes nothing that a person wrote.
+        why: String,
+    },
+}
 
 /// The secret with which a channel signs its webhooks. It is in no output.
 #[derive(Clone)]
@@ -123,6 +165,38 @@ impl fmt::Display for Rejected {
 }
 
 impl Error for Rejected {}
+
+fn header<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Rejected> {
+    let value = headers.get(name).ok_or(Rejected::MissingHeader(name))?;
+    value.to_str().map_err(|_| Rejected::MalformedHeader(name))
+}
+
+// Fields are read one by one. A decoder of whole structs would quote what people wrote in its errors.
+fn json(body: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))
+}
+
+/// A string that has to be there; `path` is where `value` is, for the error.
+fn string<'a>(value: &'a Value, path: &str, key: &str) -> Result<&'a str, String> {
+    non_empty(&value[key]).ok_or_else(|| format!("{path}{key} is missing or not a string"))
+}
+
+fn non_empty(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| !text.is_empty())
+}
+
+/// A text that people can see.
+fn written(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| !text.trim().is_empty())
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn ignored(why: impl Into<String>) -> Event {
+    Event::Ignored { why: why.into() }
+}
 
 #[cfg(test)]
 mod tests {
