@@ -23,7 +23,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use botpress_messages::content::{Audio, Bloc, BlocItem, Content, File, Image, Text, Video};
+use botpress_messages::content::{Bloc, BlocItem, Content, File, Text};
 use botpress_messages::{Delivery, NewConversation, NewUser};
 use hmac::{Hmac, Mac};
 use http::HeaderMap;
@@ -31,7 +31,7 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use crate::{
-    Event, Rejected, SigningSecret, header, ignored, json, list, non_empty, string, written,
+    Event, Rejected, SigningSecret, header, ignored, json, list, media, non_empty, string, written,
 };
 
 const TIMESTAMP: &str = "x-slack-request-timestamp";
@@ -203,12 +203,8 @@ fn item(file: &Value, team: Option<&str>) -> Option<BlocItem> {
         return Some(File::new(format!("slack://file?{team}id={}", id?)).title(title).into());
     };
     let mimetype = file["mimetype"].as_str().unwrap_or_default();
-    Some(match mimetype.split('/').next() {
-        Some("image") => Image::new(url).title(title).into(),
-        Some("audio") => Audio::new(url).title(title).into(),
-        Some("video") => Video::new(url).title(title).into(),
-        _ => File::new(url).title(title).into(),
-    })
+    let kind = mimetype.split('/').next().unwrap_or_default();
+    Some(media(kind, url, Some(title)))
 }
 
 #[cfg(test)]
@@ -220,7 +216,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::tests::stored;
 
+    const IDENTITY: [&str; 2] = ["ts", "channelId"];
     const SECRET: &str = "5lack_5igning_5ecret";
     const NOW: i64 = 1_722_441_123;
     const BODY: &[u8] = b"{}";
@@ -356,7 +354,7 @@ mod tests {
                     let place = (&json!(chat), &json!(message_id));
                     assert_eq!((&event["channel"], &message["ts"]), place, "{name}");
                     let expected = case.get("stored").or(case.get("updated"));
-                    assert_eq!(expected, Some(&stored(parsed)), "{name}");
+                    assert_eq!(expected, Some(&stored(&parsed, IDENTITY)), "{name}");
                 }
                 Event::Unsupported { chat, message_id, why: cause } => {
                     let place = (&json!(chat), &json!(message_id));
@@ -367,21 +365,6 @@ mod tests {
                 event => panic!("{name}: {event:?}"),
             }
         }
-    }
-
-    /// A message as the recorded events have it.
-    fn stored(delivery: Box<Delivery>) -> Value {
-        assert!(delivery.validate().is_ok() && delivery.is_identified());
-        assert_eq!(delivery.message().discriminate_by_tags, ["ts", "channelId"]);
-        let message = json!(delivery);
-        json!({
-            "channel": message["conversation"]["channel"],
-            "conversation": message["conversation"]["tags"],
-            "user": message["user"]["tags"],
-            "type": message["type"],
-            "payload": message["payload"],
-            "tags": message["tags"],
-        })
     }
 
     #[test]
@@ -495,7 +478,7 @@ mod tests {
                     let Event::Message { id: None, delivery, .. } = parsed else {
                         panic!("{name}: {parsed:?}")
                     };
-                    assert_eq!(stored(delivery)["payload"], payload, "{name}");
+                    assert_eq!(stored(&delivery, IDENTITY)["payload"], payload, "{name}");
                 }
                 None => assert!(matches!(parsed, Event::Unsupported { .. }), "{name}: {parsed:?}"),
             }
