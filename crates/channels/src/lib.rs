@@ -33,6 +33,7 @@
 
 pub mod slack;
 pub mod telegram;
+pub mod whatsapp;
 
 use std::error::Error;
 use std::fmt;
@@ -56,7 +57,7 @@ pub enum Event {
         /// What identifies the webhook, for a queue that stores each webhook once: the channel repeats it
         /// with the same id, and an edit has another one.
         id: Option<String>,
-        /// The id of the channel, chat or group, for the log.
+        /// The id of the channel or chat, for the log; on WhatsApp, of the number of the business.
         chat: String,
         /// What identifies the message there, for the log.
         message_id: String,
@@ -70,7 +71,7 @@ pub enum Event {
     },
     /// A person wrote something that no message can represent. Nobody sends it again, so log it.
     Unsupported {
-        /// The id of the channel, chat or group.
+        /// The id of the channel or chat; on WhatsApp, of the number of the business.
         chat: String,
         /// What identifies the message there.
         message_id: String,
@@ -176,6 +177,8 @@ pub enum Rejected {
     MissingHeader(&'static str),
     /// This header does not have the form that the channel gives it.
     MalformedHeader(&'static str),
+    /// The webhook's URL lacks this parameter, or it does not have the value that the channel gives it.
+    InvalidParameter(&'static str),
     /// The channel signed the webhook, but with another secret or another body.
     SignatureMismatch,
     /// The channel was given another secret token.
@@ -193,6 +196,9 @@ impl fmt::Display for Rejected {
         match self {
             Self::MissingHeader(name) => write!(f, "the header {name} is missing"),
             Self::MalformedHeader(name) => write!(f, "the header {name} is malformed"),
+            Self::InvalidParameter(name) => {
+                write!(f, "the parameter {name} is missing or invalid")
+            }
             Self::SignatureMismatch => {
                 f.write_str("signature mismatch: it is not of this body, or not by this secret")
             }

@@ -325,6 +325,14 @@ mod tests {
                 text: "signature mismatch: it is not of this body, or not by this secret",
             },
             Case {
+                rejected: Rejected::TokenMismatch,
+                text: "token mismatch: the channel was given another secret token",
+            },
+            Case {
+                rejected: Rejected::InvalidParameter("hub.mode"),
+                text: "the parameter hub.mode is missing or invalid",
+            },
+            Case {
                 rejected: Rejected::MissingHeader(SIGNATURE),
                 text: "the header x-slack-signature is missing",
             },
