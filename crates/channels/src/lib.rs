@@ -1,7 +1,12 @@
 //! Verifies and parses the webhooks of channels, so that `botpress-messages` can deliver them.
 //!
 //! Each channel is a module with two functions: `verify` says whether the channel sent a webhook, and
-//! `parse` says what it contains. Neither reads the clock, the environment or the network.
+//! `parse` says what it contains. Neither reads the clock, the environment or the network. [`Channel`] is one
+//! of them with its secrets, for a program that serves several.
+//!
+//! Users, conversations and messages have other tags for each channel, so that one integration can serve
+//! several without taking two people for one. The page of each module lists them: the integration has to declare
+//! them, and the channels of conversations too.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -37,6 +42,7 @@ pub mod whatsapp;
 
 use std::error::Error;
 use std::fmt;
+use std::time::SystemTime;
 
 use botpress_messages::Delivery;
 use botpress_messages::content::{Audio, Bloc, BlocItem, Content, File, Image, Text, Video};
@@ -45,6 +51,61 @@ use hmac::{Hmac, KeyInit};
 use http::HeaderMap;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+
+/// A channel, with its secrets.
+#[derive(Debug)]
+pub enum Channel {
+    /// Slack, with the signing secret of its app.
+    Slack(SigningSecret),
+    /// Telegram, with the `secret_token` that `setWebhook` was given.
+    Telegram(SecretToken),
+    /// WhatsApp.
+    WhatsApp {
+        /// The secret of the Meta app.
+        app_secret: SigningSecret,
+        /// What the app was given to check the URL: see [`whatsapp::challenge`].
+        verify_token: SecretToken,
+    },
+}
+
+impl Channel {
+    /// Its name in lower case, for paths and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Slack(_) => "slack",
+            Self::Telegram(_) => "telegram",
+            Self::WhatsApp { .. } => "whatsapp",
+        }
+    }
+
+    /// Checks that the channel sent a webhook.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`] with the cause.
+    pub fn verify(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Result<(), Rejected> {
+        match self {
+            Self::Slack(secret) => slack::verify(secret, headers, body, now),
+            Self::Telegram(token) => telegram::verify(token, headers),
+            Self::WhatsApp { app_secret, .. } => whatsapp::verify(app_secret, headers, body),
+        }
+    }
+
+    /// Parses the body of a webhook that [`verify`](Self::verify) accepted. The events are in their order; there
+    /// is at least one.
+    pub fn parse(&self, body: &[u8]) -> Vec<Event> {
+        match self {
+            Self::Slack(_) => vec![slack::parse(body)],
+            Self::Telegram(_) => vec![telegram::parse(body)],
+            Self::WhatsApp { .. } => whatsapp::parse(body),
+        }
+    }
+}
 
 /// What a webhook contains. A channel sends a webhook again unless the status is 200, so answer 200 to all
 /// but a message that was not stored.
