@@ -115,8 +115,8 @@ pub enum Event {
     Challenge(String),
     /// A person wrote a message, or edited one.
     Message {
-        /// What identifies the webhook, for a queue that stores each webhook once: the channel repeats it
-        /// with the same id, and an edit has another one.
+        /// What identifies the event, for a queue that stores each event once: the channel repeats it with the
+        /// same id, and an edit has another one.
         id: Option<String>,
         /// The id of the channel or chat, for the log; on WhatsApp, of the number of the business.
         chat: String,

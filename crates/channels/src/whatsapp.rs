@@ -156,7 +156,8 @@ fn read_message(value: &Value, message: &Value) -> Result<Event, String> {
         .tag("wamid", wamid)
         .tag("phoneNumberId", number)
         .discriminate_by_tags(["wamid", "phoneNumberId"]);
-    let (id, delivery) = (Some(id.to_owned()), Box::new(delivery));
+    // Two numbers of the business can be in one group, and get the same message.
+    let (id, delivery) = (Some(format!("{number} {id}")), Box::new(delivery));
     Ok(Event::Message { id, chat, message_id, delivery })
 }
 
