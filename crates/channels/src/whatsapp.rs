@@ -306,7 +306,10 @@ mod tests {
 
     #[test]
     fn people_have_the_names_of_their_own_contacts() {
-        let contact = |name: &str, number: &str, id: &str| json!({ "profile": { "name": name }, "wa_id": number, "user_id": id });
+        let contact = |name: &str, number: &str, id: &str| {
+            let profile = json!({ "name": name });
+            json!({ "profile": profile, "wa_id": number, "user_id": id })
+        };
         let message = |from: Value, id: Value| {
             let mut message =
                 json!({ "id": "wamid.1", "type": "text", "text": { "body": "Hello" } });
