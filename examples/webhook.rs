@@ -1,43 +1,47 @@
-//! Takes Slack's events and hands what people write to a bot: each message once, however often Slack
-//! repeats it.
+//! Takes the webhooks of Slack, Telegram and WhatsApp, and hands what people write to a bot, each message once.
 //!
-//!     export SLACK_SIGNING_SECRET=... BP_TOKEN=... BP_BOT_ID=... BP_INTEGRATION_ID=...
+//!     export TELEGRAM_SECRET_TOKEN=... BP_TOKEN=... BP_BOT_ID=... BP_INTEGRATION_ID=...
 //!     cargo run --example webhook
 //!
-//! It listens on `127.0.0.1:3000`, or on the address and port in `LISTEN`.
+//! It listens on `127.0.0.1:3000`, or on the address and port in `LISTEN`. Each channel whose secrets are set
+//! has a path, which needs an https URL that leads to it:
 //!
-//! The Slack app needs an https URL that leads to `/slack`, and subscriptions to `message.*` events. Slack
-//! repeats an event three times within about six minutes. To survive a longer outage, use a durable queue:
-//! `crates/bridge` is one.
+//! | path | secrets | in the channel |
+//! | --- | --- | --- |
+//! | `/slack` | `SLACK_SIGNING_SECRET` | subscribe to `message.*` events |
+//! | `/telegram` | `TELEGRAM_SECRET_TOKEN` | call `setWebhook` with any token as `secret_token` |
+//! | `/whatsapp` | `WHATSAPP_APP_SECRET`, `WHATSAPP_VERIFY_TOKEN` | subscribe to `messages`, with any verify token |
 //!
-//! To try it without Slack and Botpress, start `cargo run -p botpress-sandbox`, export what it prints and
-//! any signing secret, start this, and send an event that you sign yourself, twice:
+//! Channels repeat an event for a limited time; Slack only for about six minutes. To survive a longer outage,
+//! use a durable queue: `crates/bridge` is one.
 //!
-//!     body='{"type":"event_callback","event":{"type":"message","channel":"C1","user":"U1","text":"Hello","ts":"1722441123.004619"}}'
-//!     time=$(date +%s)
-//!     signature=$(printf %s "v0:$time:$body" | openssl dgst -sha256 -hmac "$SLACK_SIGNING_SECRET" -r | cut -d ' ' -f 1)
-//!     curl -i localhost:3000/slack -H "X-Slack-Request-Timestamp: $time" -H "X-Slack-Signature: v0=$signature" -d "$body"
+//! To try it without a channel and Botpress, start `cargo run -p botpress-sandbox`, export what it prints and
+//! any secret token, start this, and send a message twice:
+//!
+//!     curl -i localhost:3000/telegram -H "X-Telegram-Bot-Api-Secret-Token: $TELEGRAM_SECRET_TOKEN" -d '{"update_id":1,
+//!       "message":{"message_id":2,"chat":{"id":3,"type":"private"},"from":{"id":3},"text":"Hello"}}'
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
-use std::{env, error::Error, io};
+use std::{env, error::Error, io, sync::Arc};
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::{Router, body::Bytes, extract::State, routing::post};
-use botpress_channels::SigningSecret;
-use botpress_channels::slack::{self, Event};
+use botpress_channels::{Channel, Event, InvalidSecret, Rejected, SecretToken, SigningSecret};
 use botpress_messages::{Client, Delivery, Retry};
 use tokio::{net::TcpListener, time::sleep};
 use tracing::{debug, error, warn};
 
-/// Slack repeats what is not answered within three seconds.
+/// Slack repeats what is not answered within three seconds; the others wait longer.
 const DEADLINE: Duration = Duration::from_millis(2_500);
 
-/// What every request needs.
-#[derive(Clone)]
+const NO_CHANNEL: &str =
+    "no channel: set SLACK_SIGNING_SECRET, TELEGRAM_SECRET_TOKEN or WHATSAPP_APP_SECRET";
+
+/// What every request on a path needs.
 struct App {
     client: Client,
-    secret: SigningSecret,
+    channel: Channel,
 }
 
 type Answer = Result<String, (StatusCode, &'static str)>;
@@ -51,21 +55,45 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), Box<dyn Error>> {
-    let secret = variable("SLACK_SIGNING_SECRET")
-        .ok_or("SLACK_SIGNING_SECRET is missing: Slack shows it with the app")?;
-    let secret = SigningSecret::new(secret).map_err(|e| format!("SLACK_SIGNING_SECRET: {e}"))?;
+    let channels = channels()?;
+    channels.first().ok_or(NO_CHANNEL)?;
     let client = Client::from_env()?.with_retry(Retry::default().deadline(DEADLINE));
 
     let address = variable("LISTEN").unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(&address).await;
     let listener = listener.map_err(|e| format!("cannot listen on {address}: {e}"))?;
-    println!("Listening on http://{}/slack", listener.local_addr()?);
-    let router = Router::new().route("/slack", post(receive)).with_state(App { client, secret });
+    let mut router = Router::new();
+    for channel in channels {
+        let path = format!("/{}", channel.name());
+        println!("Listening on http://{}{path}", listener.local_addr()?);
+        let app = Arc::new(App { client: client.clone(), channel });
+        router = router.route(&path, post(receive).get(check).with_state(app));
+    }
     tokio::select! {
         result = axum::serve(listener, router).with_graceful_shutdown(stopped()) => Ok(result?),
-        // Every delivery in flight has ended before that.
+        // Before that, the delivery in flight of each request has ended.
         () = async { stopped().await; sleep(2 * DEADLINE).await } => Ok(()),
     }
+}
+
+/// The channels whose secrets are set.
+fn channels() -> Result<Vec<Channel>, String> {
+    let slack = secret("SLACK_SIGNING_SECRET", SigningSecret::new)?.map(Channel::Slack);
+    let telegram = secret("TELEGRAM_SECRET_TOKEN", SecretToken::new)?.map(Channel::Telegram);
+    let app_secret = secret("WHATSAPP_APP_SECRET", SigningSecret::new)?;
+    let verify_token = secret("WHATSAPP_VERIFY_TOKEN", SecretToken::new)?;
+    let whatsapp = match (app_secret, verify_token) {
+        (Some(app_secret), Some(verify_token)) => {
+            Some(Channel::WhatsApp { app_secret, verify_token })
+        }
+        (None, None) => None,
+        _ => return Err("set WHATSAPP_APP_SECRET and WHATSAPP_VERIFY_TOKEN, or neither".to_owned()),
+    };
+    Ok([slack, telegram, whatsapp].into_iter().flatten().collect())
+}
+
+fn secret<S>(name: &str, new: fn(String) -> Result<S, InvalidSecret>) -> Result<Option<S>, String> {
+    variable(name).map(new).transpose().map_err(|e| format!("{name}: {e}"))
 }
 
 /// A variable that is set, and not empty.
@@ -73,31 +101,46 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Answers Slack: 200 if it is done with an event, 503 if it is to send it again.
-async fn receive(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Answer {
-    if let Err(cause) = slack::verify(&app.secret, &headers, &body, SystemTime::now()) {
-        warn!(%cause, "rejected");
-        return Err((StatusCode::UNAUTHORIZED, "Slack did not sign this in the last five minutes"));
-    }
-    match slack::parse(&body) {
-        Event::Message { channel, ts, delivery, .. } => {
-            return deliver(&app.client, &channel, &ts, &delivery).await;
+/// Answers a channel: 200 if it is done with a webhook, 503 if it is to send it again.
+async fn receive(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Answer {
+    app.channel.verify(&headers, &body, SystemTime::now()).map_err(rejected)?;
+    for event in app.channel.parse(&body) {
+        match event {
+            // If it has to come again, so have those after it: this keeps their order.
+            Event::Message { chat, message_id, delivery, .. } => {
+                deliver(&app.client, &chat, &message_id, &delivery).await?;
+            }
+            Event::Challenge(text) => return Ok(text),
+            Event::Ignored { why } => debug!(why, "ignored"),
+            Event::Unsupported { chat, message_id, why } => {
+                warn!(chat, message_id, why, "not stored")
+            }
+            Event::Unreadable { why } => warn!(why, "cannot be read"),
         }
-        Event::Challenge(text) => return Ok(text),
-        Event::Ignored { why } => debug!(why, "ignored"),
-        Event::Unsupported { channel, ts, why } => warn!(channel, ts, why, "not stored"),
-        Event::Unreadable { why } => warn!(why, "cannot be read"),
     }
     Ok(String::new())
 }
 
-async fn deliver(client: &Client, channel: &str, ts: &str, delivery: &Delivery) -> Answer {
+/// Answers WhatsApp when it checks the URL.
+async fn check(State(app): State<Arc<App>>, uri: Uri) -> Answer {
+    let Channel::WhatsApp { verify_token, .. } = &app.channel else {
+        return Err((StatusCode::METHOD_NOT_ALLOWED, "send a POST request"));
+    };
+    botpress_channels::whatsapp::challenge(verify_token, &uri).map_err(rejected)
+}
+
+fn rejected(cause: Rejected) -> (StatusCode, &'static str) {
+    warn!(%cause, "rejected");
+    (StatusCode::UNAUTHORIZED, "the signature or the secret token is missing, wrong or old")
+}
+
+async fn deliver(client: &Client, chat: &str, message_id: &str, delivery: &Delivery) -> Answer {
     let Err(error) = client.deliver(delivery).await else { return Ok(String::new()) };
     if error.should_repeat() {
-        warn!(channel, ts, %error, "not known to be stored, so Slack is to repeat it");
+        warn!(chat, message_id, %error, "not known to be stored, so the channel is to repeat it");
         return Err((StatusCode::SERVICE_UNAVAILABLE, "send it again"));
     }
-    error!(channel, ts, %error, "given up: nobody sends it again");
+    error!(chat, message_id, %error, "given up: nobody sends it again");
     Ok(String::new())
 }
 

@@ -1,10 +1,10 @@
-//! The webhook example as a program: what Slack sends, what it is answered, what is stored.
+//! The webhook example as a program: what channels send, what they are answered, what is stored.
 
 use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use botpress_channels::{SigningSecret, slack};
+use botpress_channels::{SigningSecret, slack, whatsapp};
 use botpress_messages::{Message, NewMessage};
 use botpress_sandbox::{Fault, Sandbox};
 use futures_util::future::join_all;
@@ -17,6 +17,83 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 const SECRET: &str = "5lack_5igning_5ecret";
+const TELEGRAM_TOKEN: &str = "7elegram_5ecret_token";
+const APP_SECRET: &str = "what5app_app_5ecret";
+const VERIFY_TOKEN: &str = "what5app_verify_token";
+
+#[derive(Clone, Copy, Debug)]
+enum Channel {
+    Slack,
+    Telegram,
+    WhatsApp,
+}
+
+impl Channel {
+    /// Its path, and the start of the name of its file.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Slack => "slack",
+            Self::Telegram => "telegram",
+            Self::WhatsApp => "whatsapp",
+        }
+    }
+
+    /// The tags that identify a message.
+    fn identity(self) -> [&'static str; 2] {
+        match self {
+            Self::Slack => ["ts", "channelId"],
+            Self::Telegram => ["messageId", "chatId"],
+            Self::WhatsApp => ["wamid", "phoneNumberId"],
+        }
+    }
+
+    /// The recorded events. Each has a name and what becomes of it: `stored`, `updated`, `ignored` or
+    /// `unsupported`, or a list of several such `outcomes`.
+    fn events(self) -> Vec<Value> {
+        let lines =
+            fs::read_to_string(format!("tests/cases/{}-events.ndjson", self.name())).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The headers with which the channel sends a body now.
+    fn headers(self, body: &str) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Slack => slack_headers(&ago(0), &sign(body, &ago(0))),
+            Self::Telegram => vec![("x-telegram-bot-api-secret-token", TELEGRAM_TOKEN.to_owned())],
+            Self::WhatsApp => {
+                let secret = SigningSecret::new(APP_SECRET).unwrap();
+                vec![("x-hub-signature-256", whatsapp::sign(&secret, body.as_bytes()))]
+            }
+        }
+    }
+
+    /// A message that differs from the others in its number. Users and conversations repeat. WhatsApp's body has
+    /// a second message, with a number that is greater by a thousand.
+    fn numbered(self, number: usize) -> Value {
+        let mut event = self.events()[0]["event"].take();
+        match self {
+            Self::Slack => {
+                event["event"]["ts"] = json!(format!("1722441123.{number:06}"));
+                event["event"]["channel"] = json!(format!("C{}", number % 7));
+                event["event"]["user"] = json!(format!("U{}", number % 5));
+            }
+            Self::Telegram => {
+                event["message"]["message_id"] = json!(number);
+                event["message"]["chat"]["id"] = json!(number % 7);
+                event["message"]["from"]["id"] = json!(number % 5);
+            }
+            Self::WhatsApp => {
+                let messages = &mut event["entry"][0]["changes"][0]["value"]["messages"];
+                messages[0]["id"] = json!(format!("wamid.{number}"));
+                messages[0]["from_user_id"] = json!(format!("AT.{}", number % 5));
+                let mut second = messages[0].clone();
+                second["id"] = json!(format!("wamid.{}", number + 1000));
+                messages.as_array_mut().unwrap().push(second);
+            }
+        }
+        event
+    }
+}
 
 /// The example, running. It ends with the test.
 struct Webhook {
@@ -36,12 +113,18 @@ impl Webhook {
     async fn start(sandbox: &Sandbox, token: &str) -> Self {
         let mut command = command();
         command.env("LISTEN", "127.0.0.1:0").env("SLACK_SIGNING_SECRET", SECRET);
+        command.env("TELEGRAM_SECRET_TOKEN", TELEGRAM_TOKEN);
+        command.env("WHATSAPP_APP_SECRET", APP_SECRET).env("WHATSAPP_VERIFY_TOKEN", VERIFY_TOKEN);
         command.env("BP_API_URL", sandbox.url()).env("BP_TOKEN", token);
         command.env("BP_BOT_ID", Sandbox::BOT_ID).env("BP_INTEGRATION_ID", "slack");
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let line = lines.next_line().await.unwrap().unwrap();
-        let url = line.strip_prefix("Listening on ").unwrap().to_owned();
+        let mut url = String::new();
+        for path in ["/slack", "/telegram", "/whatsapp"] {
+            let line = lines.next_line().await.unwrap().unwrap();
+            url =
+                line.strip_prefix("Listening on ").unwrap().strip_suffix(path).unwrap().to_owned();
+        }
         let mut stderr = process.stderr.take().unwrap();
         let log = tokio::spawn(async move {
             let mut log = String::new();
@@ -53,23 +136,29 @@ impl Webhook {
         Self { process, url, log, http }
     }
 
-    async fn post(&self, body: &str, signature: &str, time: &str) -> (u16, String) {
-        let request = self.http.post(&self.url).body(body.to_owned());
-        let request = request.header("x-slack-request-timestamp", time);
-        let answer = request.header("x-slack-signature", signature).send().await.unwrap();
+    async fn post(
+        &self,
+        channel: Channel,
+        body: &str,
+        headers: Vec<(&str, String)>,
+    ) -> (u16, String) {
+        let request = self.http.post(format!("{}/{}", self.url, channel.name()));
+        let request = request.body(body.to_owned());
+        let request = headers.into_iter().fold(request, |request, (k, v)| request.header(k, v));
+        let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
-    /// Sends what Slack would, and returns the status of the answer.
-    async fn send(&self, event: &Value) -> u16 {
-        let (body, time) = (event.to_string(), ago(0));
-        self.post(&body, &sign(&body, &time), &time).await.0
+    /// Sends what the channel would, and returns the status of the answer.
+    async fn send(&self, channel: Channel, event: &Value) -> u16 {
+        let body = event.to_string();
+        self.post(channel, &body, channel.headers(&body)).await.0
     }
 
     /// Sends it until the answer is 200.
-    async fn send_on(&self, event: &Value) {
+    async fn send_on(&self, channel: Channel, event: &Value) {
         for _ in 0..50 {
-            match self.send(event).await {
+            match self.send(channel, event).await {
                 200 => return,
                 status => assert_eq!(status, 503),
             }
@@ -100,19 +189,14 @@ fn sign(body: &str, time: &str) -> String {
     slack::sign(&SigningSecret::new(SECRET).unwrap(), time, body.as_bytes())
 }
 
-/// The recorded events. Each has a name, and says what is stored or updated, if anything is.
-fn events() -> Vec<Value> {
-    let lines = fs::read_to_string("tests/cases/slack-events.ndjson").unwrap();
-    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+fn slack_headers(time: &str, signature: &str) -> Vec<(&'static str, String)> {
+    let headers = [("x-slack-request-timestamp", time), ("x-slack-signature", signature)];
+    headers.map(|(name, value)| (name, value.to_owned())).into()
 }
 
-/// A message like the first that was recorded, but for its number.
+/// A message like the first that was recorded for Slack, but for its number.
 fn numbered(number: usize) -> Value {
-    let mut event = events()[0]["event"].take();
-    event["event"]["ts"] = json!(format!("1722441123.{number:06}"));
-    event["event"]["channel"] = json!(format!("C{}", number % 7));
-    event["event"]["user"] = json!(format!("U{}", number % 5));
-    event
+    Channel::Slack.numbered(number)
 }
 
 /// The messages that are stored, with their users and conversations.
@@ -133,53 +217,154 @@ fn stored(sandbox: &Sandbox) -> Vec<Value> {
     messages.collect()
 }
 
-/// Slack can repeat an event before it is answered, and when the bot has added a tag of its own.
+/// A channel can repeat an event before it is answered, and when the bot has added a tag of its own.
 #[tokio::test]
 async fn what_people_write_is_stored_once_and_nothing_else() {
+    struct Case {
+        channel: Channel,
+        users: usize,
+        conversations: usize,
+    }
+    let cases = [
+        // Two people, in three channels, a direct message, and a thread of each kind.
+        Case { channel: Channel::Slack, users: 2, conversations: 6 },
+        // Two people, a group and a channel, in a private chat, two groups, and a topic of one.
+        Case { channel: Channel::Telegram, users: 4, conversations: 4 },
+        // Four people, each with a chat; one writes to two numbers, both are in a group.
+        Case { channel: Channel::WhatsApp, users: 4, conversations: 8 },
+    ];
+    let runs = cases.map(async |Case { channel, users, conversations }| {
+        let sandbox = once(channel).await;
+        let counts = (sandbox.users().len(), sandbox.conversations().len());
+        assert_eq!(counts, (users, conversations), "{channel:?}");
+    });
+    join_all(runs).await;
+}
+
+/// Sends each recorded event of a channel several times.
+async fn once(channel: Channel) -> Sandbox {
     let gap = Duration::from_millis(5);
     let sandbox = Sandbox::builder().strict().lookup_gap(gap).start().await.unwrap();
     let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
     let bot = quick(sandbox.client()).build().unwrap();
     let mut before = 0;
-    for mut case in events() {
-        let answers = join_all([&case["event"]; 3].map(|event| webhook.send(event))).await;
-        assert_eq!(answers, [200; 3], "{}", case["name"]);
-        let expected = Vec::from_iter(case.get_mut("stored").map(Value::take));
-        assert_eq!(stored(&sandbox)[before..], expected, "{}", case["name"]);
-        if let Some(updated) = case.get_mut("updated") {
+    for mut case in channel.events() {
+        let answers = join_all([&case["event"]; 3].map(|event| webhook.send(channel, event))).await;
+        let name = case["name"].take();
+        assert_eq!(answers, [200; 3], "{name}");
+        let mut outcomes = match case.get_mut("outcomes") {
+            Some(outcomes) => outcomes.as_array().unwrap().clone(),
+            None => vec![case.clone()],
+        };
+        let stored_now = outcomes.iter().filter_map(|outcome| outcome.get("stored"));
+        assert_eq!(stored(&sandbox)[before..], stored_now.cloned().collect::<Vec<_>>(), "{name}");
+        for updated in outcomes.iter_mut().filter_map(|outcome| outcome.get_mut("updated")) {
             // The tag that the bot added stays.
             updated["tags"]["read"] = json!("true");
-            assert!(stored(&sandbox).contains(updated), "{}", case["name"]);
+            assert!(stored(&sandbox).contains(updated), "{name}");
         }
 
         for message in sandbox.messages().split_off(before) {
             let Message { conversation_id, user_id, type_, payload, tags, .. } = message;
             let message = NewMessage::custom(conversation_id, user_id, type_, payload).unwrap();
-            let message = message.with_tags(tags).discriminate_by_tags(["ts", "channelId"]);
+            let message = message.with_tags(tags).discriminate_by_tags(channel.identity());
             let tagged = bot.get_or_create(&message.tag("read", "true")).await.unwrap();
             assert_eq!(tagged.created, Some(false));
         }
-        before += expected.len();
-        assert_eq!(webhook.send(&case["event"]).await, 200);
-        assert_eq!(sandbox.messages().len(), before, "{}", case["name"]);
+        before = sandbox.messages().len();
+        assert_eq!(webhook.send(channel, &case["event"]).await, 200);
+        assert_eq!(sandbox.messages().len(), before, "{name}");
     }
-    // Two people, in three channels, a direct message, and a thread of each kind.
-    assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (2, 6));
+    sandbox
+}
+
+/// The same numbers on two channels are other people, other conversations and other messages.
+#[tokio::test]
+async fn channels_of_one_integration_do_not_mix() {
+    let sandbox = Sandbox::builder().strict().start().await.unwrap();
+    let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
+    let slack = json!({ "type": "event_callback", "event": {
+        "type": "message", "channel": "1", "channel_type": "im", "user": "1", "ts": "1", "text": "Hello",
+    } });
+    let telegram = json!({ "update_id": 1, "message": {
+        "message_id": 1, "chat": { "id": 1, "type": "private" }, "from": { "id": 1 }, "text": "Hello",
+    } });
+    let message = json!({ "id": "1", "from": "1", "type": "text", "text": { "body": "Hello" } });
+    let value = json!({ "metadata": { "phone_number_id": "1" }, "messages": [message] });
+    let changes = json!([{ "field": "messages", "value": value }]);
+    let whatsapp =
+        json!({ "object": "whatsapp_business_account", "entry": [{ "changes": changes }] });
+    for (channel, event) in
+        [(Channel::Slack, slack), (Channel::WhatsApp, whatsapp), (Channel::Telegram, telegram)]
+    {
+        assert_eq!(webhook.send(channel, &event).await, 200);
+    }
+    let counts = (sandbox.users().len(), sandbox.conversations().len(), sandbox.messages().len());
+    assert_eq!(counts, (3, 3, 3));
 }
 
 /// Each event comes twice at once, and again for every 5xx.
 #[tokio::test]
 async fn a_storm_leaves_each_message_once() {
-    let sandbox = Sandbox::builder().strict().storm(11, 0.3).start().await.unwrap();
+    struct Case {
+        channel: Channel,
+        expected: Vec<String>,
+        users: usize,
+        conversations: usize,
+    }
+    let cases = [
+        Case {
+            channel: Channel::Slack,
+            expected: (0..8).map(|number| format!("1722441123.{number:06}")).collect(),
+            users: 5,
+            conversations: 7,
+        },
+        Case {
+            channel: Channel::Telegram,
+            expected: (0..8).map(|number| number.to_string()).collect(),
+            users: 5,
+            conversations: 7,
+        },
+        Case {
+            channel: Channel::WhatsApp,
+            expected: [0, 1000]
+                .iter()
+                .flat_map(|start| (0..8).map(move |i| format!("wamid.{}", start + i)))
+                .collect(),
+            users: 5,
+            conversations: 5,
+        },
+    ];
+    let runs = cases.map(async |Case { channel, mut expected, users, conversations }| {
+        let sandbox = Sandbox::builder().strict().storm(11, 0.3).start().await.unwrap();
+        let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
+        let events: Vec<_> = (0..16).map(|number| channel.numbered(number / 2)).collect();
+        join_all(events.iter().map(|event| webhook.send_on(channel, event))).await;
+        let [id, _] = channel.identity();
+        let mut stored: Vec<_> = sandbox.messages().iter().map(|m| m.tags[id].clone()).collect();
+        stored.sort();
+        expected.sort();
+        assert_eq!(stored, expected, "{channel:?}");
+        let counts = (sandbox.users().len(), sandbox.conversations().len());
+        assert_eq!(counts, (users, conversations), "{channel:?}");
+    });
+    join_all(runs).await;
+}
+
+/// If a message of a body fails, the channel repeats the whole body, and those after it wait for it.
+#[tokio::test]
+async fn messages_of_one_body_keep_their_order() {
+    let sandbox = Sandbox::start().await.unwrap();
     let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
-    let events: Vec<_> = (0..16).map(|number| numbered(number / 2)).collect();
-    join_all(events.iter().map(|event| webhook.send_on(event))).await;
-    let mut stored: Vec<_> = sandbox.messages().iter().map(|m| m.tags["ts"].clone()).collect();
-    stored.sort();
-    let expected: Vec<_> =
-        events.iter().step_by(2).map(|event| event["event"]["ts"].as_str().unwrap()).collect();
-    assert_eq!(stored, expected);
-    assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (5, 7));
+    sandbox.fail_next(vec![Some(Fault::Silence { stored: false }); 20]);
+    let event = Channel::WhatsApp.numbered(1);
+    assert_eq!(webhook.send(Channel::WhatsApp, &event).await, 503);
+    assert!(sandbox.messages().is_empty());
+    webhook.send_on(Channel::WhatsApp, &event).await;
+    let ids: Vec<_> = sandbox.messages().iter().map(|m| m.tags["wamid"].clone()).collect();
+    assert_eq!(ids, ["wamid.1", "wamid.1001"]);
+    let log = webhook.end().await;
+    assert!(log.contains("wamid.1\"") && !log.contains("wamid.1001"), "{log}");
 }
 
 /// What fails is in the log, without what is secret or private.
@@ -231,10 +416,10 @@ async fn the_answer_says_whether_to_repeat() {
         let sandbox = Sandbox::start().await.unwrap();
         let webhook = Webhook::start(&sandbox, token).await;
         sandbox.fail_next(faults);
-        assert_eq!(webhook.send(&numbered(1)).await, status, "{name}");
+        assert_eq!(webhook.send(Channel::Slack, &numbered(1)).await, status, "{name}");
         if let Some(messages) = messages {
             if status == 503 {
-                webhook.send_on(&numbered(1)).await;
+                webhook.send_on(Channel::Slack, &numbered(1)).await;
             }
             assert_eq!(sandbox.messages().len(), messages, "{name}");
         }
@@ -284,22 +469,103 @@ async fn only_webhooks_of_slack_are_accepted_and_the_log_says_why() {
     ];
     let mut expected = Vec::new();
     for Case { body, signature, time, log } in cases {
-        let answer = webhook.post(&body, &signature, &time).await;
-        let text = "Slack did not sign this in the last five minutes";
+        let answer = webhook.post(Channel::Slack, &body, slack_headers(&time, &signature)).await;
+        let text = "the signature or the secret token is missing, wrong or old";
         assert_eq!(answer, (401, text.to_owned()), "{body} {signature} {time}");
         expected.push(log);
     }
     // One byte too many: the example reads them all before it rejects them.
     let large = " ".repeat((2 << 20) + 1);
-    assert_eq!(webhook.post(&large, &sign(&large, &now), &now).await.0, 413);
+    let headers = Channel::Slack.headers(&large);
+    assert_eq!(webhook.post(Channel::Slack, &large, headers).await.0, 413);
     assert!(sandbox.requests().is_empty());
-    assert_eq!(webhook.send(&numbered(1)).await, 200);
+    assert_eq!(webhook.send(Channel::Slack, &numbered(1)).await, 200);
 
     let log = webhook.end().await;
     let lines: Vec<_> = log.lines().filter(|line| line.contains("rejected")).collect();
     assert_eq!(lines.len(), expected.len(), "{log}");
     for (line, expected) in lines.iter().zip(expected) {
         assert!(line.contains("WARN") && line.contains(expected), "{expected} in {line}");
+    }
+}
+
+#[tokio::test]
+async fn only_webhooks_of_telegram_and_whatsapp_are_accepted() {
+    struct Case {
+        channel: Channel,
+        headers: Vec<(&'static str, String)>,
+        log: &'static str,
+    }
+    let sandbox = Sandbox::start().await.unwrap();
+    let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
+    let (telegram, whatsapp) = (Channel::Telegram, Channel::WhatsApp);
+    let cases = [
+        Case {
+            channel: telegram,
+            headers: vec![],
+            log: "the header x-telegram-bot-api-secret-token is missing",
+        },
+        Case {
+            channel: telegram,
+            headers: vec![("x-telegram-bot-api-secret-token", VERIFY_TOKEN.to_owned())],
+            log: "token mismatch",
+        },
+        Case {
+            channel: whatsapp,
+            headers: vec![],
+            log: "the header x-hub-signature-256 is missing",
+        },
+        Case {
+            channel: whatsapp,
+            headers: whatsapp.headers("another body"),
+            log: "signature mismatch",
+        },
+        Case {
+            channel: whatsapp,
+            headers: vec![("x-hub-signature-256", "sha256=signature".to_owned())],
+            log: "the header x-hub-signature-256 is malformed",
+        },
+    ];
+    let logs = cases.map(async |Case { channel, headers, log }| {
+        let body = channel.numbered(1).to_string();
+        let (status, text) = webhook.post(channel, &body, headers).await;
+        let expected = "the signature or the secret token is missing, wrong or old";
+        assert_eq!((status, &*text), (401, expected), "{log}");
+        log
+    });
+    let logs = join_all(logs).await;
+    assert!(sandbox.requests().is_empty());
+    let log = webhook.end().await;
+    for cause in logs {
+        assert!(log.contains(cause), "{cause} in {log}");
+    }
+    for hidden in [TELEGRAM_TOKEN, APP_SECRET, VERIFY_TOKEN, "staging"] {
+        assert!(!log.contains(hidden), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn whatsapp_gets_its_challenge_back() {
+    struct Case {
+        path: &'static str,
+        token: &'static str,
+        status: u16,
+        answer: &'static str,
+    }
+    let sandbox = Sandbox::start().await.unwrap();
+    let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
+    let rejected = "the signature or the secret token is missing, wrong or old";
+    let cases = [
+        Case { path: "whatsapp", token: VERIFY_TOKEN, status: 200, answer: "1158201444" },
+        Case { path: "whatsapp", token: "another", status: 401, answer: rejected },
+        Case { path: "telegram", token: VERIFY_TOKEN, status: 405, answer: "send a POST request" },
+    ];
+    for Case { path, token, status, answer } in cases {
+        let query = format!("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
+        let response = webhook.http.get(format!("{}/{path}?{query}", webhook.url)).send();
+        let response = response.await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{path} {token}");
+        assert_eq!(response.text().await.unwrap(), answer, "{path} {token}");
     }
 }
 
@@ -329,8 +595,7 @@ async fn what_cannot_be_stored_is_answered_with_200_and_logged() {
     ];
     let mut expected = Vec::new();
     for Case { body, answer, log } in cases {
-        let now = ago(0);
-        let answered = webhook.post(&body, &sign(&body, &now), &now).await;
+        let answered = webhook.post(Channel::Slack, &body, Channel::Slack.headers(&body)).await;
         assert_eq!(answered, (200, answer.to_owned()), "{body}");
         expected.extend(log);
     }
@@ -367,7 +632,7 @@ async fn it_ends_when_it_is_terminated() {
         }
         webhook.terminate().await;
     };
-    let (answer, ()) = tokio::join!(webhook.send(&event), terminated);
+    let (answer, ()) = tokio::join!(webhook.send(Channel::Slack, &event), terminated);
     assert_eq!((answer, sandbox.messages().len()), (200, 1));
     let end = timeout(Duration::from_secs(30), webhook.process.wait()).await;
     assert!(end.expect("it does not end").unwrap().success());
@@ -383,9 +648,16 @@ async fn what_keeps_it_from_starting_is_named() {
             let mut command = command();
             command.envs(given[..missing].iter().copied()).envs(empty.then_some((name, "")));
             let error = failure(&mut command).await;
-            let is_named = error.starts_with(&format!("error: {name}"));
-            assert!(is_named && error.contains("missing"), "{error}");
+            let start = if missing == 0 { "no channel: set " } else { "" };
+            assert!(error.starts_with(&format!("error: {start}{name}")), "{error}");
+            assert!(missing == 0 || error.contains("missing"), "{error}");
         }
+    }
+    for name in ["WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN"] {
+        let mut half = command();
+        half.envs(given).env("BP_INTEGRATION_ID", "slack").env(name, APP_SECRET);
+        let expected = "error: set WHATSAPP_APP_SECRET and WHATSAPP_VERIFY_TOKEN, or neither\n";
+        assert_eq!(failure(&mut half).await, expected);
     }
 
     let mut padded = command();

@@ -8,12 +8,13 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use botpress_channels::slack::{self, Event};
-use botpress_channels::{Rejected, SigningSecret};
+use botpress_channels::{
+    Channel, Event, InvalidSecret, Rejected, SecretToken, SigningSecret, slack, whatsapp,
+};
 use botpress_messages::Delivery;
 use http_body_util::LengthLimitError;
 use serde_json::json;
@@ -55,6 +56,18 @@ pub struct Settings {
     /// so set the variable
     #[arg(long, env = "SLACK_SIGNING_SECRET")]
     slack_signing_secret: Option<String>,
+    /// The secret token of the webhook of the Telegram bot, for /BOT/telegram, which is closed without it; a
+    /// command line is public, so set the variable
+    #[arg(long, env = "TELEGRAM_SECRET_TOKEN")]
+    telegram_secret_token: Option<String>,
+    /// The secret of the Meta app, for /BOT/whatsapp, which is closed without it; a command line is public, so
+    /// set the variable
+    #[arg(long, env = "WHATSAPP_APP_SECRET", requires = "whatsapp_verify_token")]
+    whatsapp_app_secret: Option<String>,
+    /// What the Meta app was given to check the URL of /BOT/whatsapp; a command line is public, so set the
+    /// variable
+    #[arg(long, env = "WHATSAPP_VERIFY_TOKEN", requires = "whatsapp_app_secret")]
+    whatsapp_verify_token: Option<String>,
     /// How many connections may be open at once; the next one waits
     #[arg(long, env = "BRIDGE_CONNECTIONS", default_value_t = 512,
         value_parser = clap::value_parser!(u16).range(1..))]
@@ -73,6 +86,8 @@ struct Receiver {
     metrics: Metrics,
     bots: Vec<String>,
     slack_secret: Option<SigningSecret>,
+    /// The other channels that are open.
+    channels: Vec<Channel>,
     key: Option<String>,
     /// A permit for each byte of a body that is in memory.
     buffer: Semaphore,
@@ -83,6 +98,7 @@ pub async fn run(
     queue: &queue::Settings,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
+    let channels = settings.channels()?;
     let Settings { listen: address, mut bots, bot_id, key, slack_signing_secret, .. } = settings;
     if bots.is_empty() {
         bots.extend(bot_id);
@@ -90,8 +106,8 @@ pub async fn run(
     let slack_secret = slack_signing_secret.map(SigningSecret::new).transpose();
     let slack_secret =
         slack_secret.map_err(|e| Failure::settings(format!("SLACK_SIGNING_SECRET: {e}")))?;
-    if slack_secret.is_none() && key.is_none() {
-        let text = "no authentication configured: set SLACK_SIGNING_SECRET or BRIDGE_KEY, or both";
+    if slack_secret.is_none() && channels.is_empty() && key.is_none() {
+        let text = "no authentication configured: set BRIDGE_KEY or the secrets of a channel";
         return Err(Failure::settings(text));
     }
     let fits_a_header = |key: &str| key.trim() == key && key.bytes().all(is_printable);
@@ -103,14 +119,39 @@ pub async fn run(
     metrics.serve(settings.metrics.as_deref(), &queue, &bots).await?;
     let listener = listen("BRIDGE_LISTEN", &address).await?;
     let buffer = Semaphore::new(settings.buffer as usize);
-    let receiver = Receiver { queue, metrics, bots, slack_secret, key, buffer };
+    let receiver = Receiver { queue, metrics, bots, slack_secret, channels, key, buffer };
     let router = Router::new()
         .route("/{bot}/slack", post(slack))
         .route("/{bot}/messages", post(messages))
+        .route("/{bot}/{channel}", post(webhook).get(check_url))
         .layer(from_fn(in_time))
         .with_state(Arc::new(receiver));
     connections::serve(listener, router, settings.connections.into(), REQUEST_LASTS, stop).await;
     Ok(())
+}
+
+impl Settings {
+    /// The channels other than Slack whose secrets are set.
+    fn channels(&self) -> Result<Vec<Channel>, Failure> {
+        fn secret<S>(
+            name: &str,
+            value: &Option<String>,
+            new: fn(String) -> Result<S, InvalidSecret>,
+        ) -> Result<Option<S>, Failure> {
+            let secret = value.clone().map(new).transpose();
+            secret.map_err(|e| Failure::settings(format!("{name}: {e}")))
+        }
+        let telegram =
+            secret("TELEGRAM_SECRET_TOKEN", &self.telegram_secret_token, SecretToken::new)?;
+        let app_secret =
+            secret("WHATSAPP_APP_SECRET", &self.whatsapp_app_secret, SigningSecret::new)?;
+        let verify_token =
+            secret("WHATSAPP_VERIFY_TOKEN", &self.whatsapp_verify_token, SecretToken::new)?;
+        let whatsapp = app_secret.zip(verify_token);
+        let whatsapp = whatsapp
+            .map(|(app_secret, verify_token)| Channel::WhatsApp { app_secret, verify_token });
+        Ok(telegram.map(Channel::Telegram).into_iter().chain(whatsapp).collect())
+    }
 }
 
 /// Answers in time, also a client that does not get to the end of a request.
@@ -156,6 +197,11 @@ fn unsigned(bot: &str, cause: &Rejected) -> Answer {
     refused(401, "the signature is missing, wrong or old")
 }
 
+fn unverified(bot: &str, channel: &str, cause: &Rejected) -> Answer {
+    tracing::warn!(bot, channel, %cause, "a webhook is rejected");
+    refused(401, "the signature or the secret token is missing or wrong")
+}
+
 fn digest(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))
 }
@@ -174,6 +220,22 @@ async fn messages(
     request: Request,
 ) -> Response {
     receiver.count(&bot, receiver.message(&bot, request).await)
+}
+
+async fn webhook(
+    State(receiver): State<Arc<Receiver>>,
+    Path((bot, channel)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    receiver.count(&bot, receiver.webhook(&bot, &channel, request).await)
+}
+
+async fn check_url(
+    State(receiver): State<Arc<Receiver>>,
+    Path((bot, channel)): Path<(String, String)>,
+    uri: Uri,
+) -> Response {
+    receiver.count(&bot, receiver.challenge(&bot, &channel, &uri))
 }
 
 impl Receiver {
@@ -213,11 +275,57 @@ impl Receiver {
             return Err(unsigned(bot, &cause));
         }
         self.check(bot)?;
-        let unsupported = |channel: &str, ts: &str, why: String| {
-            tracing::warn!(bot, channel, ts, why, "a Slack message cannot be represented");
-            Ok(answer("unsupported", 200, why))
+        self.take(bot, "slack", body, slack::parse(body)).await
+    }
+
+    /// A webhook of one of the other channels.
+    async fn webhook(&self, bot: &str, name: &str, request: Request) -> Result<Answer, Answer> {
+        let channel = self.channel(name)?;
+        let unverified = |cause| unverified(bot, name, &cause);
+        let (head, body) = request.into_parts();
+        // The body need not be read if it cannot be what is wrong.
+        match channel.verify(&head.headers, b"", SystemTime::now()) {
+            Ok(()) | Err(Rejected::SignatureMismatch) => {}
+            Err(cause) => return Err(unverified(cause)),
+        }
+        let (body, _permit) = self.read(&head.headers, body).await?;
+        channel.verify(&head.headers, &body, SystemTime::now()).map_err(unverified)?;
+        self.check(bot)?;
+        let mut events = channel.parse(&body);
+        let last = events.pop().ok_or_else(|| refused(400, "the webhook has no event"))?;
+        // If one is not stored, the channel repeats the whole webhook. So those after it keep their order.
+        for event in events {
+            let Answer { outcome, .. } = self.take(bot, name, &body, event).await?;
+            self.metrics.received(outcome);
+        }
+        self.take(bot, name, &body, last).await
+    }
+
+    /// A request by which WhatsApp checks the URL.
+    fn challenge(&self, bot: &str, name: &str, uri: &Uri) -> Result<Answer, Answer> {
+        let Channel::WhatsApp { verify_token, .. } = self.channel(name)? else {
+            return Err(refused(405, "send a POST request"));
         };
-        match slack::parse(body) {
+        let challenge = whatsapp::challenge(verify_token, uri);
+        let text = challenge.map_err(|cause| unverified(bot, name, &cause))?;
+        self.check(bot)?;
+        Ok(answer("challenge", 200, text))
+    }
+
+    fn channel(&self, name: &str) -> Result<&Channel, Answer> {
+        let channel = self.channels.iter().find(|channel| channel.name() == name);
+        channel.ok_or_else(|| refused(404, "the secrets of this channel are not set here"))
+    }
+
+    /// Stores what an event says, if it is a message.
+    async fn take(
+        &self,
+        bot: &str,
+        channel: &str,
+        body: &Bytes,
+        event: Event,
+    ) -> Result<Answer, Answer> {
+        match event {
             Event::Challenge(text) => Ok(answer("challenge", 200, text)),
             Event::Message { id, delivery, .. } => {
                 let id = match &id {
@@ -225,12 +333,22 @@ impl Receiver {
                     None => format!("body {}", digest(body)),
                 };
                 let message = json!(delivery).to_string().into();
-                self.store(bot, &format!("slack {id}"), &delivery, message).await
+                self.store(bot, &format!("{channel} {id}"), &delivery, message).await
             }
             Event::Ignored { why } => Ok(answer("ignored", 200, why)),
-            Event::Unsupported { channel, ts, why } => unsupported(&channel, &ts, why),
+            Event::Unsupported { chat, message_id, why } => {
+                tracing::warn!(
+                    bot,
+                    channel,
+                    chat,
+                    message_id,
+                    why,
+                    "a message cannot be represented"
+                );
+                Ok(answer("unsupported", 200, why))
+            }
             Event::Unreadable { why } => {
-                tracing::warn!(bot, why, "a webhook of Slack cannot be read");
+                tracing::warn!(bot, channel, why, "a webhook cannot be read");
                 Ok(answer("unreadable", 200, why))
             }
         }

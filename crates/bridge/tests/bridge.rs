@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{self, AckKind};
+use botpress_channels::{SigningSecret, whatsapp};
 use botpress_sandbox::{Fault, Sandbox};
 use futures_util::StreamExt;
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use support::{Nats, Setup, drained, eventually, figure, free_port, signed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -131,6 +132,109 @@ async fn slack_webhooks_arrive_once() {
     assert!(setup.dead().is_empty());
 }
 
+#[tokio::test]
+async fn telegram_and_whatsapp_webhooks_arrive_once() {
+    struct Case {
+        body: Value,
+        status: u16,
+        answer: &'static str,
+    }
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox)
+        .with("TELEGRAM_SECRET_TOKEN", "7elegram_5ecret")
+        .with("WHATSAPP_APP_SECRET", "what5app_5ecret")
+        .with("WHATSAPP_VERIFY_TOKEN", "what5app_token");
+    let (mut process, receiver) = setup.receiver().await;
+    let ok = |body, answer| Case { body, status: 200, answer };
+
+    let update = |id: u32, chat: u32, more: Value| {
+        let mut message = json!({ "message_id": 1, "chat": { "id": chat }, "from": { "id": 2 } });
+        message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "update_id": id, "message": message })
+    };
+    let header = |name: &'static str, value: &str| {
+        HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())])
+    };
+    for Case { body, status, answer } in [
+        ok(update(1, 3, json!({ "text": "one" })), "stored"),
+        ok(update(1, 3, json!({ "text": "one" })), "stored before"),
+        ok(update(2, 4, json!({ "text": "two" })), "stored"),
+        ok(
+            update(3, 4, json!({ "contact": {} })),
+            "it has no text, file or location, but: contact",
+        ),
+        ok(update(4, 4, json!({ "left_chat_member": {} })), "a service message: left_chat_member"),
+        ok(json!({}), "update_id is missing or not an integer"),
+    ] {
+        let headers = header("x-telegram-bot-api-secret-token", "7elegram_5ecret");
+        let answered = receiver.post("telegram", headers, body.to_string()).await;
+        assert_eq!(answered, (status, answer.to_owned()), "{body}");
+    }
+
+    let message = |id: &str| json!({ "id": id, "from": "5", "group_id": "6", "type": "text", "text": { "body": id } });
+    let webhook = |number: &str, messages: &[Value]| {
+        let value = json!({ "metadata": { "phone_number_id": number }, "messages": messages });
+        let changes = json!([{ "field": "messages", "value": value }]);
+        json!({ "object": "whatsapp_business_account", "entry": [{ "changes": changes }] })
+    };
+    let (a, b) = (message("a"), message("b"));
+    let unnamed = json!({ "type": "text", "from": "5" });
+    let broken = "entry.changes.value.messages.id is missing or not a string";
+    let secret = SigningSecret::new("what5app_5ecret").unwrap();
+    for Case { body, status, answer } in [
+        ok(webhook("7", &[a.clone(), b.clone()]), "stored"),
+        ok(webhook("7", &[a.clone(), b, a.clone()]), "stored before"),
+        ok(webhook("8", &[unnamed.clone(), a]), "stored"),
+        ok(webhook("8", &[unnamed]), broken),
+        ok(webhook("8", &[]), "no messages, but: messages"),
+        Case { status: 400, ..ok(webhook("8", &[message("\u{e9}")]), "") },
+    ] {
+        let body = body.to_string();
+        let headers = header("x-hub-signature-256", &whatsapp::sign(&secret, body.as_bytes()));
+        let answered = receiver.post("whatsapp", headers, body.clone()).await;
+        assert_eq!(answered.0, status, "{body}");
+        assert!(answered.1.starts_with(answer), "{answered:?}: {body}");
+    }
+
+    let rejected = "the signature or the secret token is missing or wrong";
+    for path in ["telegram", "whatsapp"] {
+        let answered = receiver.post(path, HeaderMap::new(), "{}".to_owned()).await;
+        assert_eq!(answered, (401, rejected.to_owned()), "{path}");
+    }
+    let headers = header("x-telegram-bot-api-secret-token", "7elegram_other");
+    assert_eq!(receiver.post("telegram", headers, "{}".to_owned()).await.0, 401);
+    let headers = header("x-hub-signature-256", &whatsapp::sign(&secret, b"{} "));
+    assert_eq!(receiver.post("whatsapp", headers, "{}".to_owned()).await.0, 401);
+    let challenge = async |path: &str, token: &str| {
+        let query = format!("hub.mode=subscribe&hub.challenge=1158&hub.verify_token={token}");
+        let answer = reqwest::get(format!("{}/{path}?{query}", receiver.url)).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(challenge("whatsapp", "what5app_token").await, (200, "1158".to_owned()));
+    assert_eq!(challenge("whatsapp", "what5app_other").await, (401, rejected.to_owned()));
+    assert_eq!(challenge("telegram", "what5app_token").await.0, 405);
+    let (_other, closed) = Setup::new(&nats, &sandbox).receiver().await;
+    assert_eq!(closed.post("telegram", HeaderMap::new(), "{}".to_owned()).await.0, 404);
+
+    let log = process.log();
+    for text in [
+        "the header x-hub-signature-256 is missing",
+        "token mismatch",
+        "chat=\"4\" message_id=\"1\"",
+    ] {
+        assert!(log.contains(text), "{text} in {log}");
+    }
+    assert!(!log.contains("5ecret"), "{log}");
+    let _worker = setup.worker();
+    eventually("all are stored", SOON, async || sandbox.messages().len() >= 5).await;
+    drained(&setup, SOON).await;
+    let mut stored = texts(&sandbox);
+    stored.sort();
+    assert_eq!(stored, ["a", "a", "b", "one", "two"]);
+    assert!(setup.dead().is_empty());
+}
+
 /// Slack repeats what is not answered with 200, and repeats nothing else: the log is what is left.
 #[tokio::test]
 async fn lost_slack_webhooks_are_logged() {
@@ -156,7 +260,7 @@ async fn lost_slack_webhooks_are_logged() {
         "clock off by ",
         "signature mismatch",
         "the header x-slack-request-timestamp is missing",
-        "channel=\"C05C6ACTLPQ\" ts=\"1722441123.004619\"",
+        "chat=\"C05C6ACTLPQ\" message_id=\"1722441123.004619\"",
         "type is missing or not a string",
     ] {
         assert!(log.contains(text), "{text} in {log}");
@@ -794,6 +898,18 @@ async fn invalid_settings_are_rejected_and_named() {
             name: "SLACK_SIGNING_SECRET",
             value: "hunter2\n",
             text: "SLACK_SIGNING_SECRET: the signing secret has white space around it",
+        },
+        Case {
+            command: "receive",
+            name: "TELEGRAM_SECRET_TOKEN",
+            value: " hunter2",
+            text: "TELEGRAM_SECRET_TOKEN: the secret token has white space around it",
+        },
+        Case {
+            command: "receive",
+            name: "WHATSAPP_APP_SECRET",
+            value: "hunter2",
+            text: "--whatsapp-verify-token <WHATSAPP_VERIFY_TOKEN>",
         },
         Case {
             command: "receive",

@@ -4,8 +4,18 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-const SECRETS: [&str; 5] =
-    ["BRIDGE_KEY", "SLACK_SIGNING_SECRET", "NATS_PASSWORD", "NATS_TOKEN", "BP_TOKEN"];
+const SECRETS: [&str; 8] = [
+    "BRIDGE_KEY",
+    "SLACK_SIGNING_SECRET",
+    "TELEGRAM_SECRET_TOKEN",
+    "WHATSAPP_APP_SECRET",
+    "WHATSAPP_VERIFY_TOKEN",
+    "NATS_PASSWORD",
+    "NATS_TOKEN",
+    "BP_TOKEN",
+];
+/// What the names of our settings start with.
+const PREFIXES: [&str; 6] = ["BRIDGE_", "NATS_", "SLACK_", "TELEGRAM_", "WHATSAPP_", "BP_"];
 
 fn output(arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_botpress-bridge"));
@@ -18,7 +28,7 @@ fn output(arguments: &[&str]) -> String {
 /// The names of settings in a text: capitals with a prefix of ours.
 fn settings(text: &str) -> BTreeSet<String> {
     text.split(|c: char| !c.is_ascii_uppercase() && c != '_')
-        .filter(|word| ["BRIDGE_", "NATS_", "SLACK_", "BP_"].iter().any(|p| word.starts_with(p)))
+        .filter(|word| PREFIXES.iter().any(|p| word.starts_with(p)))
         .map(str::to_owned)
         .collect()
 }

@@ -23,14 +23,16 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use botpress_messages::content::{Audio, Bloc, BlocItem, Content, File, Image, Text, Video};
+use botpress_messages::content::{Bloc, BlocItem, Content, File, Text};
 use botpress_messages::{Delivery, NewConversation, NewUser};
 use hmac::{Hmac, Mac};
 use http::HeaderMap;
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::{Rejected, SigningSecret};
+use crate::{
+    Event, Rejected, SigningSecret, header, ignored, json, list, media, non_empty, string, written,
+};
 
 const TIMESTAMP: &str = "x-slack-request-timestamp";
 const SIGNATURE: &str = "x-slack-signature";
@@ -41,45 +43,6 @@ const SIGNATURE_LASTS: u64 = 5 * 60;
 
 /// The kinds of messages that people write. Slack has many others, such as `channel_join`.
 const BY_PEOPLE: [&str; 3] = ["file_share", "me_message", "thread_broadcast"];
-
-/// What a webhook contains. Slack sends a webhook again unless the status is 200, so answer 200 to all
-/// but a message that was not stored.
-#[derive(Debug, PartialEq)]
-pub enum Event {
-    /// Slack checks the URL. Answer with this text.
-    Challenge(String),
-    /// A person wrote a message, or edited one.
-    Message {
-        /// What identifies the webhook, for a queue that stores each webhook once: Slack repeats it
-        /// with the same id, and an edit has another one. Slack always sends it.
-        id: Option<String>,
-        /// The channel's id, for the log.
-        channel: String,
-        /// What identifies the message within the channel, for the log.
-        ts: String,
-        /// What to deliver.
-        delivery: Box<Delivery>,
-    },
-    /// Nothing that a person wrote, or nothing new.
-    Ignored {
-        /// The cause, for the log.
-        why: String,
-    },
-    /// A person wrote something that no message can represent. Nobody sends it again, so log it.
-    Unsupported {
-        /// The channel's id.
-        channel: String,
-        /// What identifies the message within the channel.
-        ts: String,
-        /// What is missing.
-        why: String,
-    },
-    /// Not the JSON that Slack documents. Sent again, it would be no better, so log it.
-    Unreadable {
-        /// The cause. It names what is wrong, and quotes nothing that a person wrote.
-        why: String,
-    },
-}
 
 /// Checks that Slack sent a webhook, and within five minutes of `now`.
 ///
@@ -121,19 +84,12 @@ pub fn parse(body: &[u8]) -> Event {
     read(body).unwrap_or_else(|why| Event::Unreadable { why })
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Rejected> {
-    let value = headers.get(name).ok_or(Rejected::MissingHeader(name))?;
-    value.to_str().map_err(|_| Rejected::MalformedHeader(name))
-}
-
 fn mac(secret: &SigningSecret, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
     secret.0.clone().chain_update(format!("{VERSION}:{timestamp}:")).chain_update(body)
 }
 
-// Fields are read one by one. A decoder of whole structs would quote what people wrote in its errors.
 fn read(body: &[u8]) -> Result<Event, String> {
-    let webhook: Value =
-        serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+    let webhook = json(body)?;
     match string(&webhook, "", "type")? {
         "url_verification" => Ok(Event::Challenge(string(&webhook, "", "challenge")?.to_owned())),
         "event_callback" => read_event(&webhook),
@@ -168,8 +124,8 @@ fn read_event(webhook: &Value) -> Result<Event, String> {
         Ok(content) => content,
         Err(Lack::Change) => return Ok(ignored("an edit that leaves what is written as it was")),
         Err(Lack::Representation(why)) => {
-            let (channel, ts, why) = (channel.to_owned(), ts.to_owned(), why.to_owned());
-            return Ok(Event::Unsupported { channel, ts, why });
+            let (chat, message_id) = (channel.to_owned(), ts.to_owned());
+            return Ok(Event::Unsupported { chat, message_id, why: why.to_owned() });
         }
     };
 
@@ -187,8 +143,8 @@ fn read_event(webhook: &Value) -> Result<Event, String> {
     let id = non_empty(&webhook["event_id"]).map(str::to_owned);
     Ok(Event::Message {
         id,
-        channel: channel.to_owned(),
-        ts: ts.to_owned(),
+        chat: channel.to_owned(),
+        message_id: ts.to_owned(),
         delivery: Box::new(delivery),
     })
 }
@@ -247,34 +203,8 @@ fn item(file: &Value, team: Option<&str>) -> Option<BlocItem> {
         return Some(File::new(format!("slack://file?{team}id={}", id?)).title(title).into());
     };
     let mimetype = file["mimetype"].as_str().unwrap_or_default();
-    Some(match mimetype.split('/').next() {
-        Some("image") => Image::new(url).title(title).into(),
-        Some("audio") => Audio::new(url).title(title).into(),
-        Some("video") => Video::new(url).title(title).into(),
-        _ => File::new(url).title(title).into(),
-    })
-}
-
-fn ignored(why: impl Into<String>) -> Event {
-    Event::Ignored { why: why.into() }
-}
-
-/// A string that has to be there; `path` is where `value` is, for the error.
-fn string<'a>(value: &'a Value, path: &str, key: &str) -> Result<&'a str, String> {
-    non_empty(&value[key]).ok_or_else(|| format!("{path}{key} is missing or not a string"))
-}
-
-fn non_empty(value: &Value) -> Option<&str> {
-    value.as_str().filter(|text| !text.is_empty())
-}
-
-/// A text that people can see.
-fn written(value: &Value) -> Option<&str> {
-    value.as_str().filter(|text| !text.trim().is_empty())
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
+    let kind = mimetype.split('/').next().unwrap_or_default();
+    Some(media(kind, url, Some(title)))
 }
 
 #[cfg(test)]
@@ -286,7 +216,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::tests::stored;
 
+    const IDENTITY: [&str; 2] = ["ts", "channelId"];
     const SECRET: &str = "5lack_5igning_5ecret";
     const NOW: i64 = 1_722_441_123;
     const BODY: &[u8] = b"{}";
@@ -393,6 +325,14 @@ mod tests {
                 text: "signature mismatch: it is not of this body, or not by this secret",
             },
             Case {
+                rejected: Rejected::TokenMismatch,
+                text: "token mismatch: the channel was given another secret token",
+            },
+            Case {
+                rejected: Rejected::InvalidParameter("hub.mode"),
+                text: "the parameter hub.mode is missing or invalid",
+            },
+            Case {
                 rejected: Rejected::MissingHeader(SIGNATURE),
                 text: "the header x-slack-signature is missing",
             },
@@ -417,35 +357,22 @@ mod tests {
             let message = if event["message"].is_null() { event } else { &event["message"] };
             let (name, why) = (&case["name"], |key: &str| case[key].as_str().map(str::to_owned));
             match parse(case["event"].to_string().as_bytes()) {
-                Event::Message { id, channel, ts, delivery: parsed } => {
+                Event::Message { id, chat, message_id, delivery: parsed } => {
                     assert_eq!(id.as_deref(), case["event"]["event_id"].as_str(), "{name}");
-                    assert_eq!((&event["channel"], &message["ts"]), (&json!(channel), &json!(ts)));
+                    let place = (&json!(chat), &json!(message_id));
+                    assert_eq!((&event["channel"], &message["ts"]), place, "{name}");
                     let expected = case.get("stored").or(case.get("updated"));
-                    assert_eq!(expected, Some(&stored(parsed)), "{name}");
+                    assert_eq!(expected, Some(&stored(&parsed, IDENTITY)), "{name}");
                 }
-                Event::Unsupported { channel, ts, why: cause } => {
-                    assert_eq!((&event["channel"], &message["ts"]), (&json!(channel), &json!(ts)));
+                Event::Unsupported { chat, message_id, why: cause } => {
+                    let place = (&json!(chat), &json!(message_id));
+                    assert_eq!((&event["channel"], &message["ts"]), place, "{name}");
                     assert_eq!(why("unsupported"), Some(cause), "{name}");
                 }
                 Event::Ignored { why: cause } => assert_eq!(why("ignored"), Some(cause), "{name}"),
                 event => panic!("{name}: {event:?}"),
             }
         }
-    }
-
-    /// A message as the recorded events have it.
-    fn stored(delivery: Box<Delivery>) -> Value {
-        assert!(delivery.validate().is_ok() && delivery.is_identified());
-        assert_eq!(delivery.message().discriminate_by_tags, ["ts", "channelId"]);
-        let message = json!(delivery);
-        json!({
-            "channel": message["conversation"]["channel"],
-            "conversation": message["conversation"]["tags"],
-            "user": message["user"]["tags"],
-            "type": message["type"],
-            "payload": message["payload"],
-            "tags": message["tags"],
-        })
     }
 
     #[test]
@@ -559,7 +486,7 @@ mod tests {
                     let Event::Message { id: None, delivery, .. } = parsed else {
                         panic!("{name}: {parsed:?}")
                     };
-                    assert_eq!(stored(delivery)["payload"], payload, "{name}");
+                    assert_eq!(stored(&delivery, IDENTITY)["payload"], payload, "{name}");
                 }
                 None => assert!(matches!(parsed, Event::Unsupported { .. }), "{name}: {parsed:?}"),
             }
