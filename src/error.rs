@@ -230,8 +230,13 @@ impl Error {
     }
 
     /// An error before the first attempt.
-    pub(crate) fn unsent(kind: ErrorKind) -> Self {
+    fn unsent(kind: ErrorKind) -> Self {
         Self::new(kind).with_identified(false)
+    }
+
+    /// The error of a request that was not sent.
+    pub(crate) fn invalid(found: Vec<Violation>) -> Self {
+        Self::unsent(ErrorKind::Invalid(found))
     }
 
     /// What went wrong, in the last attempt if there were several.
@@ -257,17 +262,7 @@ impl Error {
     /// rejected it for good), or the message may be stored and no tag identifies it. It is `true` for everything
     /// else, also for a rejected token, bot, quota or account, for an unknown path and for wrong settings: correct them
     /// before the channel gives up. For a response that did not come from the API, it is `true` unless the status blames
-    /// the request (400, 413, 415, 422). A program that takes webhooks responds by it:
-    ///
-    /// ```
-    /// # use botpress_messages::Error;
-    /// fn respond(result: Result<(), Error>) -> u16 {
-    ///     match result {
-    ///         Err(error) if error.should_repeat() => 503,
-    ///         _ => 200,
-    ///     }
-    /// }
-    /// ```
+    /// the request (400, 413, 415, 422). A program that takes webhooks responds 503 if it is `true`, and else 200.
     pub fn should_repeat(&self) -> bool {
         let may_succeed = self.is_transient || self.kind.may_succeed_later();
         may_succeed && (self.identified || !self.maybe_stored)
@@ -363,16 +358,12 @@ impl ErrorKind {
     /// Whether the attempt that failed like this may have stored the record.
     pub(crate) fn maybe_stored(&self) -> bool {
         match self {
-            Self::Config(_)
-            | Self::Invalid(_)
-            | Self::RateLimit(_)
-            | Self::Deadline
-            | Self::Closed => false,
             // The API stores nothing that it rejects with 4xx, and 5xx says nothing about it.
             Self::Api(e) => !e.status.is_client_error(),
             // The responder is unknown, so trust only statuses that by definition mean "not processed".
             Self::Response(e) => !UNPROCESSED.contains(&e.status),
             Self::Transport(e) => e.sent,
+            _ => false, // nothing was sent
         }
     }
 
@@ -380,14 +371,8 @@ impl ErrorKind {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Transport(_) => true,
-            Self::Api(e) => {
-                let locked = e.type_.as_str() == LOCKED;
-                e.status.is_server_error() || UNPROCESSED.contains(&e.status) || locked
-            }
-            Self::Response(e) => {
-                let cut = e.status.is_success() && e.cut;
-                e.status.is_server_error() || UNPROCESSED.contains(&e.status) || cut
-            }
+            Self::Api(e) => is_transient(e.status) || e.type_.as_str() == LOCKED,
+            Self::Response(e) => is_transient(e.status) || (e.status.is_success() && e.cut),
             _ => false,
         }
     }
@@ -662,6 +647,10 @@ impl fmt::Display for TransportError {
 }
 
 impl StdError for TransportError {}
+
+fn is_transient(status: StatusCode) -> bool {
+    status.is_server_error() || UNPROCESSED.contains(&status)
+}
 
 /// Whether a proxy refused or failed. Its error has no type that could be named here.
 fn is_of_proxy(error: &(dyn StdError + 'static)) -> bool {
