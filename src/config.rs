@@ -63,9 +63,7 @@ pub struct Builder {
     env: bool,
     token: Option<String>,
     bot_id: Option<String>,
-    integration_id: Option<String>,
-    integration_alias: Option<String>,
-    no_integration: bool,
+    integration: Option<Integration>,
     base_url: Option<String>,
     vouched_for: Option<String>,
     connect_timeout: Option<Duration>,
@@ -112,8 +110,15 @@ pub(crate) struct CallContext {
 pub(crate) struct Target {
     base_url: String,
     pub(crate) bot_id: String,
-    integration_id: Option<String>,
-    integration_alias: Option<String>,
+    integration: Integration,
+}
+
+/// Who delivers the messages.
+#[derive(Clone, Debug, Hash)]
+enum Integration {
+    Id(String),
+    Alias(String),
+    None,
 }
 
 impl Builder {
@@ -141,22 +146,21 @@ impl Builder {
     /// The integration that delivers the messages. Its id, its [alias](Self::integration_alias) or the
     /// word that there is [none](Self::no_integration) has to be given; the last of these counts.
     pub fn integration_id(self, id: impl Into<String>) -> Self {
-        self.integration(Some(id.into()), None)
+        self.integration(Integration::Id(id.into()))
     }
 
     /// The integration that delivers the messages, by its alias in the bot.
     pub fn integration_alias(self, alias: impl Into<String>) -> Self {
-        self.integration(None, Some(alias.into()))
+        self.integration(Integration::Alias(alias.into()))
     }
 
     /// Calls without an integration. The contract allows it; in practice the API refuses such calls.
     pub fn no_integration(self) -> Self {
-        self.integration(None, None)
+        self.integration(Integration::None)
     }
 
-    fn integration(mut self, id: Option<String>, alias: Option<String>) -> Self {
-        self.no_integration = id.is_none() && alias.is_none();
-        (self.integration_id, self.integration_alias) = (id, alias);
+    fn integration(mut self, integration: Integration) -> Self {
+        self.integration = Some(integration);
         self
     }
 
@@ -238,15 +242,16 @@ impl Builder {
 
     /// Takes the environment's values for what is not set, and checks everything.
     pub(crate) fn check(mut self) -> Result<CallContext, ConfigError> {
-        self.read_env()?;
+        if self.env {
+            self.read_env()?;
+        }
         let base_url = self.base_url.as_deref().unwrap_or(BASE_URL);
         let url = parse_base_url(base_url, self.vouched_for.as_deref(), self.env)?;
         self.all_there()?;
         let target = Target {
             base_url: url.as_str().trim_end_matches('/').to_owned(),
             bot_id: self.bot_id.clone().unwrap_or_default(),
-            integration_id: self.integration_id.clone(),
-            integration_alias: self.integration_alias.clone(),
+            integration: self.integration.clone().unwrap_or(Integration::None),
         };
         let headers = self.headers(&target)?;
         let http = match &self.connections {
@@ -271,31 +276,22 @@ impl Builder {
         })
     }
 
-    /// Takes the variables for what is not set, where the environment counts.
+    /// Takes the environment's values for what is not set.
     fn read_env(&mut self) -> Result<(), ConfigError> {
-        let needs_id = self.needs_id();
-        for (setting, variable, is_read) in [
-            (&mut self.token, TOKEN, self.env),
-            (&mut self.bot_id, BOT, self.env),
-            (&mut self.integration_id, INTEGRATION, self.env && needs_id),
-            (&mut self.base_url, BASE, self.env),
-            (&mut self.vouched_for, CLEAR_TEXT, self.env),
+        for (setting, name) in [
+            (&mut self.token, TOKEN),
+            (&mut self.bot_id, BOT),
+            (&mut self.base_url, BASE),
+            (&mut self.vouched_for, CLEAR_TEXT),
         ] {
-            if !is_read || setting.is_some() {
-                continue;
+            if setting.is_none() {
+                *setting = variable(name)?;
             }
-            *setting = match std::env::var(variable) {
-                Err(VarError::NotUnicode(_)) => {
-                    return Err(ConfigError::new(format!("{variable} is not Unicode")));
-                }
-                value => value.ok().filter(|value| !value.is_empty()),
-            };
+        }
+        if self.integration.is_none() {
+            self.integration = variable(INTEGRATION)?.map(Integration::Id);
         }
         Ok(())
-    }
-
-    fn needs_id(&self) -> bool {
-        self.integration_alias.is_none() && !self.no_integration
     }
 
     /// Names every missing setting: by its variable where the environment counts, else by its method.
@@ -305,7 +301,7 @@ impl Builder {
             (is_empty(&self.token), TOKEN, "Builder::token"),
             (is_empty(&self.bot_id), BOT, "Builder::bot_id"),
             (
-                self.needs_id() && self.integration_id.is_none(),
+                self.integration.is_none(),
                 INTEGRATION,
                 "Builder::integration_id (or integration_alias, or no_integration)",
             ),
@@ -339,14 +335,14 @@ impl Builder {
         header_value("the token", token)?;
         let token = header_value("the token", &format!("{BEARER}{token}"))?;
         headers.insert(AUTHORIZATION, secret(token));
-        for (name, what, id) in [
-            (BOT_ID, "the bot id", Some(&target.bot_id)),
-            (INTEGRATION_ID, "the integration id", target.integration_id.as_ref()),
-            (INTEGRATION_ALIAS, "the integration alias", target.integration_alias.as_ref()),
-        ] {
-            if let Some(id) = id {
-                headers.insert(name, header_value(what, id)?);
-            }
+        headers.insert(BOT_ID, header_value("the bot id", &target.bot_id)?);
+        let integration = match &target.integration {
+            Integration::Id(id) => Some((INTEGRATION_ID, "the integration id", id)),
+            Integration::Alias(alias) => Some((INTEGRATION_ALIAS, "the integration alias", alias)),
+            Integration::None => None,
+        };
+        if let Some((name, what, value)) = integration {
+            headers.insert(name, header_value(what, value)?);
         }
         // The client reads no compressed response.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -380,6 +376,14 @@ impl Builder {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("bot_id", &self.bot_id).finish_non_exhaustive()
+    }
+}
+
+/// The value of a variable of the environment, if there is any.
+fn variable(name: &str) -> Result<Option<String>, ConfigError> {
+    match std::env::var(name) {
+        Err(VarError::NotUnicode(_)) => Err(ConfigError::new(format!("{name} is not Unicode"))),
+        value => Ok(value.ok().filter(|value| !value.is_empty())),
     }
 }
 
