@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::api;
 use crate::decode::lenient;
 use crate::error::{
-    BoxError, ConfigError, ErrorKind, READ_BODY, RawResponse, TransportError, innermost,
+    BoxError, ConfigError, ErrorKind, READ_BODY, RawResponse, TransportError, causes, innermost,
 };
 use crate::generated::Schema;
 use crate::headers::RateLimit;
@@ -163,10 +163,8 @@ impl Caller {
                 // A server's last words over HTTP/2 may repeat the request.
                 let text = innermost(&error).to_string();
                 let hidden = self.secrets(record, headers).hide(&text, true);
-                return Err(ErrorKind::Transport(match hidden == text {
-                    true => TransportError::new(error, sent),
-                    false => TransportError::new(hidden, sent),
-                }));
+                let cause = if hidden == text { error.into() } else { BoxError::from(hidden) };
+                return Err(ErrorKind::Transport(TransportError::new(cause, sent)));
             }
             // The builder has checked headers and URL, so this does not happen. If it does, it is reported.
             Err(other) => {
@@ -334,14 +332,9 @@ fn reason(error: reqwest::Error) -> BoxError {
 /// Whether the server says by HTTP/2 that it did not process the request: it refused the stream, or it
 /// shuts down and the stream came after the last one that it takes.
 fn was_refused(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-            let leaving = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
-            return error.is_remote() && (refused || leaving);
-        }
-        cause = error.source();
-    }
-    false
+    causes(error).find_map(|cause| cause.downcast_ref::<h2::Error>()).is_some_and(|error| {
+        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        let leaving = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+        error.is_remote() && (refused || leaving)
+    })
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::api::types::{ErrorAnswer, ErrorType};
 use crate::decode::without_surrogates;
 use crate::headers::requested_wait;
-use crate::redaction::{OneLine, Secrets, without_values};
+use crate::redaction::{Secrets, one_line, without_values};
 use crate::violation::Violation;
 
 /// Statuses that by definition mean "not processed", also from a gateway.
@@ -114,6 +114,7 @@ pub(crate) struct RawResponse {
 }
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+type Cause = dyn StdError + 'static;
 
 /// A setting of the client that is missing or unusable.
 #[derive(Clone, Debug)]
@@ -497,7 +498,7 @@ impl ConfigError {
         Self { text: text.into() }
     }
 
-    pub(crate) fn because(text: impl fmt::Display, cause: &(dyn StdError + 'static)) -> Self {
+    pub(crate) fn because(text: impl fmt::Display, cause: &Cause) -> Self {
         Self::new(format!("{text}: {}", innermost(cause)))
     }
 }
@@ -543,11 +544,11 @@ impl fmt::Display for ApiError {
             f,
             "the API responded {} {}: {}",
             status.as_u16(),
-            OneLine(type_.as_str()),
-            OneLine(message)
+            one_line(type_.as_str()),
+            one_line(message)
         )?;
         if let Some(id) = id {
-            write!(f, " ({})", OneLine(id))?;
+            write!(f, " ({})", one_line(id))?;
         }
         if let Some(wait) = self.retry_after.filter(|wait| !wait.is_zero()) {
             write!(f, "; try again in {wait:.0?}")?;
@@ -595,7 +596,7 @@ impl fmt::Display for ResponseError {
         let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         write!(f, "a response that is not the API's: {}", self.status.as_u16())?;
         if let Some(content_type) = content_type {
-            write!(f, ", {}", OneLine(content_type))?;
+            write!(f, ", {}", one_line(content_type))?;
         }
         if let Some(location) = self.headers.get(http::header::LOCATION) {
             write!(f, ", to {location:?} (redirects are not followed; check the base URL)")?;
@@ -603,7 +604,7 @@ impl fmt::Display for ResponseError {
         match &*self.body_start {
             "" if !self.cut => write!(f, ", with an empty body")?,
             _ if self.status.is_success() => {}
-            body => write!(f, ", \"{}\"", OneLine(body))?,
+            body => write!(f, ", \"{}\"", one_line(body))?,
         }
         match &self.source {
             Some(source) => write!(f, " ({})", innermost(&**source)),
@@ -653,13 +654,18 @@ fn is_transient(status: StatusCode) -> bool {
 }
 
 /// Whether a proxy refused or failed. Its error has no type that could be named here.
-fn is_of_proxy(error: &(dyn StdError + 'static)) -> bool {
-    error.to_string().starts_with("tunnel error") || error.source().is_some_and(is_of_proxy)
+fn is_of_proxy(error: &Cause) -> bool {
+    causes(error).any(|cause| cause.to_string().starts_with("tunnel error"))
 }
 
 /// The cause that says what happened; the ones around it only say where.
-pub(crate) fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
-    error.source().map_or(error, innermost)
+pub(crate) fn innermost(error: &Cause) -> &Cause {
+    causes(error).last().unwrap_or(error)
+}
+
+/// An error and what caused it, down to the first cause.
+pub(crate) fn causes(error: &Cause) -> impl Iterator<Item = &Cause> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 #[cfg(test)]
