@@ -14,7 +14,7 @@ use crate::limit::{LONGEST_PAUSE, Permit};
 use crate::record::{GetOrCreate, identity, is_identified};
 use crate::retry::{FOR_EVER, Retry, Waits, is_safe};
 use crate::trace;
-use crate::turns::{SETTLES, Turn};
+use crate::turns::{Key, SETTLES, Turn};
 
 /// The least time that is worth an attempt.
 const LEAST: Duration = Duration::from_secs(1);
@@ -26,17 +26,11 @@ pub(crate) struct Call<'a> {
     pub(crate) context: &'a CallContext,
     retry: &'a Retry,
     headers: &'a HeaderMap,
-    deadline: CallDeadline,
+    /// The deadline, and when the last attempt is allowed to start.
+    end: Instant,
+    latest: Instant,
     /// The attempts that failed.
     failed: AtomicU32,
-}
-
-#[derive(Clone, Copy)]
-struct CallDeadline {
-    end: Instant,
-    /// When the last attempt is allowed to start.
-    latest: Instant,
-    is_zero: bool,
 }
 
 /// A call in progress.
@@ -58,8 +52,12 @@ impl<'a> Call<'a> {
         retry: &'a Retry,
         headers: &'a HeaderMap,
     ) -> Self {
-        let (deadline, failed) = (CallDeadline::new(retry), AtomicU32::new(0));
-        Self { context, retry, headers, deadline, failed }
+        let time = retry.deadline.min(FOR_EVER);
+        let end = Instant::now() + time;
+        // With less time than this left, an attempt would only make a certain outcome uncertain.
+        let least = LEAST.min(retry.time_for_attempt(time, false)).min(time / 4);
+        let (latest, failed) = (end - least, AtomicU32::new(0));
+        Self { context, retry, headers, end, latest, failed }
     }
 
     /// The attempts that failed so far.
@@ -73,7 +71,7 @@ impl<'a> Call<'a> {
         record: &R,
     ) -> Result<Stored<R::Record>, Error> {
         let mut maybe_stored = false;
-        let result = match self.turn(identity(record)).await {
+        let result = match self.turn_of(record).await {
             Ok(turn) => self.attempts(record, turn, false, &mut maybe_stored).await,
             Err(reason) => Err(reason),
         };
@@ -86,14 +84,20 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// Waits until no other call for this record is in flight.
+    pub(crate) async fn turn_of(&self, record: &impl GetOrCreate) -> Result<Turn, ErrorKind> {
+        let CallContext { shared, bot, .. } = self.context;
+        self.turn(identity(record, &shared.hasher).map(|identity| (*bot, identity))).await
+    }
+
     /// Waits until no other call with this key is in flight, if there is a key.
-    pub(crate) async fn turn(&self, key: Option<u64>) -> Result<Turn, ErrorKind> {
-        if self.deadline.is_zero {
+    pub(crate) async fn turn(&self, key: Option<Key>) -> Result<Turn, ErrorKind> {
+        if self.retry.deadline.is_zero() {
             return Err(ErrorKind::Deadline);
         }
-        let turn = self.context.shared.turns.take(key.map(|key| (self.context.bot, key)));
-        let turn = self.unless_closed(timeout_at(self.deadline.latest, turn));
-        match trace::wait("another call for the same record or conversation", turn).await {
+        let turn = self.context.shared.turns.take(key);
+        let turn = self.unless_closed(timeout_at(self.latest, turn));
+        match trace::wait("another call for the same record or conversation", pin!(turn)).await {
             Some(Ok(turn)) => Ok(turn),
             Some(Err(_)) => Err(ErrorKind::Deadline),
             None => Err(ErrorKind::Closed),
@@ -111,6 +115,13 @@ impl<'a> Call<'a> {
     ) -> Result<Stored<R::Record>, ErrorKind> {
         let (waits, count) = (self.retry.waits(), 0);
         Attempts { call: self, record, turn, has_new_id, waits, count, maybe_stored }.run().await
+    }
+
+    fn time_for_attempt(&self) -> Duration {
+        let (now, retry) = (Instant::now(), self.retry);
+        let left = self.end.saturating_duration_since(now);
+        let settled = now + retry.time_for_attempt(left, false) + SETTLES.mul_f64(LONGEST_SETTLING);
+        retry.time_for_attempt(left, retry.max_attempts == 1 || settled > self.latest)
     }
 
     /// Waits, unless the client is closed before that.
@@ -147,19 +158,19 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
 
     /// Waits for the rate limit.
     async fn admit(&self) -> Result<Permit<'a>, ErrorKind> {
-        let Call { context, retry, deadline, .. } = *self.call;
-        let permit = context.limit.admit(deadline.latest, retry.waits_for_limit);
-        let permit = trace::wait("the rate limit", self.call.unless_closed(permit)).await;
+        let Call { context, retry, latest, .. } = *self.call;
+        let permit = self.call.unless_closed(context.limit.admit(latest, retry.waits_for_limit));
+        let permit = trace::wait("the rate limit", pin!(permit)).await;
         permit.unwrap_or(Err(ErrorKind::Closed))
     }
 
     /// Makes one request.
     async fn attempt(&mut self, permit: Permit<'_>) -> Result<Stored<R::Record>, ErrorKind> {
-        let Call { context, retry, headers, deadline, ref failed } = *self.call;
+        let Call { context, headers, ref failed, .. } = *self.call;
         self.count += 1;
         // If the call is dropped from here on, the request may still run at the server.
         self.turn.in_flight = true;
-        let timeout = deadline.time_for_attempt(retry);
+        let timeout = self.call.time_for_attempt();
         let on_response = |status, headers: &_| permit.answered(status, headers);
         let result = context.caller.attempt(self.record, timeout, headers, on_response).await;
         if matches!(&result, Err(error @ ErrorKind::Transport(_)) if !error.maybe_stored()) {
@@ -210,24 +221,6 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
     }
 
     fn is_in_time(&self, wait: Duration) -> bool {
-        let then = Instant::now().checked_add(wait);
-        then.is_some_and(|then| then <= self.call.deadline.latest)
-    }
-}
-
-impl CallDeadline {
-    fn new(retry: &Retry) -> Self {
-        let (start, time) = (Instant::now(), retry.deadline);
-        let end = start.checked_add(time).unwrap_or(start + FOR_EVER);
-        // With less time than this left, an attempt would only make a certain outcome uncertain.
-        let least = LEAST.min(retry.time_for_attempt(time, false)).min(time / 4);
-        Self { end, latest: end - least, is_zero: time.is_zero() }
-    }
-
-    fn time_for_attempt(&self, retry: &Retry) -> Duration {
-        let now = Instant::now();
-        let left = self.end.saturating_duration_since(now);
-        let settled = now + retry.time_for_attempt(left, false) + SETTLES.mul_f64(LONGEST_SETTLING);
-        retry.time_for_attempt(left, retry.max_attempts == 1 || settled > self.latest)
+        Instant::now() + wait <= self.call.latest
     }
 }

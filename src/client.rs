@@ -1,6 +1,7 @@
 //! The client and its calls.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -105,7 +106,8 @@ impl Client {
             validate(record)?;
             self.start().get_or_create(record).await
         };
-        trace::call(R::OPERATION.name, self.bot_id(), record.conversation(), R::id, call).await
+        let conversation = record.conversation();
+        trace::call(R::OPERATION.name, self.bot_id(), conversation, R::id, pin!(call)).await
     }
 
     /// Delivers a message from a channel: gets the ids of its user and its conversation, in parallel, and then
@@ -131,7 +133,7 @@ impl Client {
             deliver(self.start(), delivery).await
         };
         let conversation = delivery.conversation_id();
-        trace::call("deliver", self.bot_id(), conversation, NewMessage::id, call).await
+        trace::call("deliver", self.bot_id(), conversation, NewMessage::id, pin!(call)).await
     }
 
     /// The generated client, with the credentials and the attempt timeout of this one: for operations that no other

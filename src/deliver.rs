@@ -11,7 +11,7 @@ use crate::config::CallContext;
 use crate::delivery::Delivery;
 use crate::error::{Error, ErrorKind};
 use crate::memory::MemoryKey;
-use crate::record::{GetOrCreate, identity, is_identified};
+use crate::record::{GetOrCreate, is_identified};
 use crate::trace;
 use crate::turns::Turn;
 
@@ -52,9 +52,10 @@ pub(crate) async fn deliver(call: Call<'_>, delivery: &Delivery) -> Result<Store
 
 impl Progress<'_> {
     async fn run(&mut self) -> Result<Stored<Message>, Failed> {
+        let CallContext { shared, bot, .. } = self.call.context;
         let place = match &self.conversation {
             Some(conversation) => conversation.key.identity,
-            None => self.call.context.shared.hasher.hash_one(&self.message.conversation_id),
+            None => (*bot, shared.hasher.hash_one(&self.message.conversation_id)),
         };
         let mut turn = self.call.turn(Some(place)).await.map_err(|kind| ("message", kind))?;
         loop {
@@ -82,7 +83,7 @@ impl Progress<'_> {
         let has_new_ids = self.user.as_ref().is_some_and(|user| user.is_new)
             && self.conversation.as_ref().is_some_and(|conversation| conversation.is_new);
         let Self { call, message, maybe_stored, .. } = self;
-        let turn_of_message = call.turn(identity(message)).await?;
+        let turn_of_message = call.turn_of(message).await?;
         // If the call is dropped from here on, the message may be stored after the next one.
         turn.in_flight = true;
         let result = call.attempts(message, turn_of_message, has_new_ids, maybe_stored).await;
@@ -124,7 +125,7 @@ impl<'a, R: GetOrCreate + Hash> ResolvedId<'a, R> {
 
     /// Asks the API.
     async fn request(&mut self, call: &Call<'_>) -> Result<(), ErrorKind> {
-        let turn = call.turn(identity(self.record)).await?;
+        let turn = call.turn_of(self.record).await?;
         // Another delivery may have resolved it meanwhile.
         if self.recall(call.context) {
             return Ok(());

@@ -1,6 +1,6 @@
 //! What a webhook knows of a message: its content, and its user and conversation by id or as records.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
@@ -10,9 +10,7 @@ use crate::api::types::{
 };
 use crate::error::Error;
 use crate::message::{object, parts};
-use crate::record::{
-    GetOrCreate, check_record, hash_identity, is_identified, parse, read_at, valid,
-};
+use crate::record::{GetOrCreate, check_record, identity, is_identified, parse, read_at, valid};
 use crate::violation::{Path, Rule, Violation};
 
 /// A message for [`Client::deliver`](crate::Client::deliver), with what a webhook knows of its user and its
@@ -207,13 +205,12 @@ impl Delivery {
     /// the program may give another number. `None` if nothing identifies the conversation, which `deliver`
     /// rejects.
     pub fn ordering_key(&self) -> Option<u64> {
-        let mut hasher = DefaultHasher::new();
-        match &self.conversation {
-            Some(conversation) => hash_identity(conversation, &mut hasher)?,
-            None if self.message.conversation_id.is_empty() => return None,
-            None => self.message.conversation_id.hash(&mut hasher),
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        match (&self.conversation, &*self.message.conversation_id) {
+            (Some(conversation), _) => identity(conversation, &hasher),
+            (None, "") => None,
+            (None, id) => Some(hasher.hash_one(id)),
         }
-        Some(hasher.finish())
     }
 
     /// Checks the delivery against the contract, as `deliver` does before it sends anything.

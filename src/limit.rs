@@ -131,8 +131,10 @@ impl Limit {
         loop {
             let changed = self.changed.notified();
             let now = Instant::now();
+            if now > latest {
+                return Err(ErrorKind::Deadline);
+            }
             let wait = match self.start(now) {
-                _ if now > latest => return Err(ErrorKind::Deadline),
                 Ok(permit) => {
                     // There may be more for the next.
                     self.changed.notify_one();

@@ -1,7 +1,7 @@
 //! What `Client::get_or_create` takes: how it is read, checked, and found again.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -201,32 +201,31 @@ pub(crate) fn is_identified<R: GetOrCreate>(record: &R) -> bool {
     }
 }
 
-/// A number that is the same for two requests for one record, if tags identify it.
-/// Others with the same number only wait for each other.
-pub(crate) fn identity<R: GetOrCreate>(record: &R) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
-    hash_identity(record, &mut hasher)?;
-    Some(hasher.finish())
-}
-
-/// Hashes what identifies a record, if tags do. It does not matter whether the tags are listed.
-pub(crate) fn hash_identity<R: GetOrCreate>(record: &R, hasher: &mut impl Hasher) -> Option<()> {
+/// A number that is the same for two requests for one record, if tags identify it; it does not matter whether the
+/// tags are listed. Others with the same number only wait for each other.
+pub(crate) fn identity<R: GetOrCreate>(record: &R, hasher: &impl BuildHasher) -> Option<u64> {
     if !is_identified(record) {
         return None;
     }
-    record.within().hash(hasher);
-    let (tags, names) = (record.tags(), record.discriminators());
-    let is_listed = |name: &String| names.is_empty() || names.contains(name);
-    for tag in tags.iter().filter(|(name, _)| is_listed(name)) {
-        tag.hash(hasher);
+    let mut hasher = hasher.build_hasher();
+    record.within().hash(&mut hasher);
+    let names = record.discriminators();
+    for tag in record.tags().iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
+        tag.hash(&mut hasher);
     }
-    Some(())
+    Some(hasher.finish())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasherDefault, DefaultHasher};
+
     use super::*;
     use crate::api::types::{NewConversation, NewMessage, NewUser};
+
+    fn identity(record: &impl GetOrCreate) -> Option<u64> {
+        super::identity(record, &BuildHasherDefault::<DefaultHasher>::default())
+    }
 
     fn user(tags: &[(&str, &str)], discriminators: &[&str]) -> NewUser {
         let user = NewUser::new().with_tags(tags.iter().copied());
