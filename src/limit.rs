@@ -362,6 +362,14 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_call_whose_time_is_up_takes_nothing() {
+        let limit = Limit::default();
+        let result = limit.admit(Instant::now() - ms(1), true).await;
+        assert!(matches!(result, Err(ErrorKind::Deadline)), "{result:?}");
+        assert_eq!(limit.window().all_started, 0);
+    }
+
     #[test]
     fn a_known_limit_bounds_requests_before_the_first_response() {
         let (mut window, now) = (Window { limit: Some(3), ..Window::default() }, Instant::now());
