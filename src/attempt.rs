@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use serde_json::Value;
 use crate::api;
 use crate::decode::lenient;
 use crate::error::{
-    BoxError, ConfigError, ErrorKind, READ_BODY, RawResponse, TransportError, innermost,
+    BoxError, ConfigError, ErrorKind, READ_BODY, RawResponse, TransportError, causes, innermost,
 };
 use crate::generated::Schema;
 use crate::headers::RateLimit;
@@ -68,19 +67,16 @@ pub struct Hooks {
 
 /// What is seen of one request.
 #[derive(Debug, Default)]
-struct Watch {
-    body_left: Handover,
+pub(crate) struct Watch {
+    /// Whether the body left or the call gave up, whichever was first: the connection and the call run on different
+    /// threads.
+    body_left: OnceLock<bool>,
     /// Of the response. The generated client drops it where the body cannot be read.
     head: OnceLock<(StatusCode, HeaderMap)>,
 }
 
-/// Whether the body left or the call gave up, whichever was first: the connection and the call run on
-/// different threads, and only one of them can be.
-#[derive(Debug, Default)]
-struct Handover(AtomicU8);
-
 /// Gives up when it is dropped, as a future is that nobody waits for any more.
-struct Guard<'a>(&'a Handover);
+struct Guard<'a>(&'a Watch);
 
 /// A body that records when it is read, which takes a connection. It cannot be sent twice, so an
 /// attempt is one request.
@@ -116,12 +112,8 @@ impl<T> Stored<T> {
 }
 
 impl Caller {
-    /// The generated client, which makes one attempt for each call.
-    pub(crate) fn api(self: &Arc<Self>, timeout: Duration, headers: &HeaderMap) -> api::Client {
-        self.client(timeout, headers, None)
-    }
-
-    fn client(
+    /// The generated client, which makes one attempt for each call. A watch is for one of them.
+    pub(crate) fn api(
         self: &Arc<Self>,
         timeout: Duration,
         headers: &HeaderMap,
@@ -140,8 +132,8 @@ impl Caller {
         on_response: impl FnOnce(StatusCode, &HeaderMap) -> RateLimit,
     ) -> Result<Stored<R::Record>, ErrorKind> {
         let watch = Arc::new(Watch::default());
-        let _guard = Guard(&watch.body_left);
-        let client = self.client(timeout, headers, Some(Arc::clone(&watch)));
+        let _guard = Guard(&watch);
+        let client = self.api(timeout, headers, Some(Arc::clone(&watch)));
         let (response, undecodable) = match record.request(&client).await {
             Ok(response) => {
                 let rate_limit = on_response(response.status(), response.headers());
@@ -167,14 +159,12 @@ impl Caller {
                 (response, None)
             }
             Err(api::Error::CommunicationError(error)) => {
-                let sent = !watch.body_left.give_up() && !was_refused(&error);
+                let sent = watch.body_left() && !was_refused(&error);
                 // A server's last words over HTTP/2 may repeat the request.
                 let text = innermost(&error).to_string();
                 let hidden = self.secrets(record, headers).hide(&text, true);
-                return Err(ErrorKind::Transport(match hidden == text {
-                    true => TransportError::new(error, sent),
-                    false => TransportError::new(hidden, sent),
-                }));
+                let cause = if hidden == text { error.into() } else { BoxError::from(hidden) };
+                return Err(ErrorKind::Transport(TransportError::new(cause, sent)));
             }
             // The builder has checked headers and URL, so this does not happen. If it does, it is reported.
             Err(other) => {
@@ -226,6 +216,11 @@ impl fmt::Debug for Caller {
 }
 
 impl Watch {
+    /// Whether the body left; if not, it never will.
+    fn body_left(&self) -> bool {
+        *self.body_left.get_or_init(|| false)
+    }
+
     /// A response whose body came only in part or cannot be understood.
     fn response(&self, body: Bytes, broken: Option<BoxError>) -> RawResponse {
         let (status, headers) = self.head.get().cloned().unwrap_or_default();
@@ -279,33 +274,9 @@ impl ClientHooks<Hooks> for api::Client {
     }
 }
 
-impl Handover {
-    const OPEN: u8 = 0;
-    const TAKEN: u8 = 1;
-    const GIVEN_UP: u8 = 2;
-
-    fn decide(&self, outcome: u8) -> bool {
-        let (first, then) = (Ordering::AcqRel, Ordering::Acquire);
-        match self.0.compare_exchange(Self::OPEN, outcome, first, then) {
-            Ok(_) => true,
-            Err(decided) => decided == outcome,
-        }
-    }
-
-    /// Whether the body may leave.
-    fn take(&self) -> bool {
-        self.decide(Self::TAKEN)
-    }
-
-    /// Whether the body did not leave, and never will.
-    fn give_up(&self) -> bool {
-        self.decide(Self::GIVEN_UP)
-    }
-}
-
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        self.0.give_up();
+        self.0.body_left();
     }
 }
 
@@ -317,7 +288,7 @@ impl http_body::Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
-        if !self.watch.body_left.take() {
+        if !*self.watch.body_left.get_or_init(|| true) {
             return Poll::Ready(Some(Err("the call gave up before its body was sent".into())));
         }
         Pin::new(&mut self.body).poll_frame(context).map_err(Into::into)
@@ -361,14 +332,9 @@ fn reason(error: reqwest::Error) -> BoxError {
 /// Whether the server says by HTTP/2 that it did not process the request: it refused the stream, or it
 /// shuts down and the stream came after the last one that it takes.
 fn was_refused(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-            let leaving = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
-            return error.is_remote() && (refused || leaving);
-        }
-        cause = error.source();
-    }
-    false
+    causes(error).find_map(|cause| cause.downcast_ref::<h2::Error>()).is_some_and(|error| {
+        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        let leaving = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+        error.is_remote() && (refused || leaving)
+    })
 }

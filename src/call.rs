@@ -1,92 +1,48 @@
 //! One call: its turn, and its attempts in four steps: admit, attempt, classify, wait.
 
-use std::hash::BuildHasher;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::api;
-use crate::attempt::{Caller, Stored};
-use crate::config::{Shared, Target};
+use crate::attempt::Stored;
+use crate::config::CallContext;
 use crate::error::{Error, ErrorKind};
-use crate::limit::{LONGEST_PAUSE, Limit, Permit};
-use crate::record::{GetOrCreate, identity};
-use crate::retry::{Budget, FOR_EVER, Retry, Waits, is_safe};
+use crate::limit::{LONGEST_PAUSE, Permit};
+use crate::record::{GetOrCreate, identity, is_identified};
+use crate::retry::{FOR_EVER, Retry, Waits, is_safe};
 use crate::trace;
-use crate::turns::{SETTLES, Turn};
+use crate::turns::{Key, SETTLES, Turn};
 
 /// The least time that is worth an attempt.
 const LEAST: Duration = Duration::from_secs(1);
 /// How many times `SETTLES` a call waits at most before it repeats what may be stored.
 const LONGEST_SETTLING: f64 = 1.2;
 
-/// What the calls of a client and its clones share.
-pub(crate) struct CallContext {
-    pub(crate) caller: Arc<Caller>,
-    pub(crate) target: Target,
-    limit: Limit,
-    budget: Budget,
-    pub(crate) shared: Arc<Shared>,
-    /// A hash of the bot: messages are looked up across the bot, so calls take turns within it.
-    bot: u64,
-    /// A hash of the bot and of who calls it: users and conversations are looked up within an integration.
-    pub(crate) scope: u64,
-}
-
 /// One call, or the calls of one delivery, which share a deadline.
 pub(crate) struct Call<'a> {
     pub(crate) context: &'a CallContext,
     retry: &'a Retry,
     headers: &'a HeaderMap,
-    deadline: CallDeadline,
+    /// The deadline, and when the last attempt is allowed to start.
+    end: Instant,
+    latest: Instant,
     /// The attempts that failed.
     failed: AtomicU32,
-}
-
-#[derive(Clone, Copy)]
-struct CallDeadline {
-    end: Instant,
-    /// When the last attempt is allowed to start.
-    latest: Instant,
-    is_zero: bool,
-}
-
-/// The result of all attempts of a call.
-pub(crate) struct Outcome<T> {
-    /// Whether any of them may have stored the record, although it failed.
-    pub(crate) maybe_stored: bool,
-    pub(crate) result: Result<Stored<T>, ErrorKind>,
 }
 
 /// A call in progress.
 struct Attempts<'c, 'a, R> {
     call: &'c Call<'a>,
     record: &'c R,
-    /// Of the record, if tags identify it.
-    turn: Option<Turn<'a>>,
+    turn: Turn,
     /// The record names an id that the API returned a moment ago, and that some of its servers may not know yet.
     has_new_id: bool,
     waits: Waits,
     count: u32,
-    maybe_stored: bool,
-}
-
-impl CallContext {
-    pub(crate) fn new(caller: Caller, target: Target, shared: Arc<Shared>) -> Self {
-        let (limit, budget) = Default::default();
-        let bot = shared.hasher.hash_one(&target.bot_id);
-        let scope = shared.hasher.hash_one(&target);
-        Self { caller: Arc::new(caller), target, limit, budget, shared, bot, scope }
-    }
-
-    /// The generated client.
-    pub(crate) fn api(&self, retry: &Retry, headers: &HeaderMap) -> api::Client {
-        self.caller.api(retry.time_for_attempt(retry.deadline, false), headers)
-    }
+    maybe_stored: &'c mut bool,
 }
 
 impl<'a> Call<'a> {
@@ -96,8 +52,12 @@ impl<'a> Call<'a> {
         retry: &'a Retry,
         headers: &'a HeaderMap,
     ) -> Self {
-        let (deadline, failed) = (CallDeadline::new(retry), AtomicU32::new(0));
-        Self { context, retry, headers, deadline, failed }
+        let time = retry.deadline.min(FOR_EVER);
+        let end = Instant::now() + time;
+        // With less time than this left, an attempt would only make a certain outcome uncertain.
+        let least = LEAST.min(retry.time_for_attempt(time, false)).min(time / 4);
+        let (latest, failed) = (end - least, AtomicU32::new(0));
+        Self { context, retry, headers, end, latest, failed }
     }
 
     /// The attempts that failed so far.
@@ -110,47 +70,58 @@ impl<'a> Call<'a> {
         &self,
         record: &R,
     ) -> Result<Stored<R::Record>, Error> {
-        let identity = identity(record);
-        let outcome = match self.turn(identity).await {
-            Ok(turn) => self.attempts(record, turn, false).await,
-            Err(reason) => Outcome { maybe_stored: false, result: Err(reason) },
+        let mut maybe_stored = false;
+        let result = match self.turn_of(record).await {
+            Ok(turn) => self.attempts(record, turn, false, &mut maybe_stored).await,
+            Err(reason) => Err(reason),
         };
-        outcome.result.map_err(|kind| {
+        result.map_err(|kind| {
             Error::new(kind)
                 .with_attempts(self.failed())
-                .with_maybe_stored(outcome.maybe_stored)
-                .with_identified(identity.is_some())
+                .with_maybe_stored(maybe_stored)
+                .with_identified(is_identified(record))
                 .of(R::OPERATION.record)
         })
     }
 
+    /// Waits until no other call for this record is in flight.
+    pub(crate) async fn turn_of(&self, record: &impl GetOrCreate) -> Result<Turn, ErrorKind> {
+        let CallContext { shared, bot, .. } = self.context;
+        self.turn(identity(record, &shared.hasher).map(|identity| (*bot, identity))).await
+    }
+
     /// Waits until no other call with this key is in flight, if there is a key.
-    pub(crate) async fn turn(&self, key: Option<u64>) -> Result<Option<Turn<'a>>, ErrorKind> {
-        if self.deadline.is_zero {
+    pub(crate) async fn turn(&self, key: Option<Key>) -> Result<Turn, ErrorKind> {
+        if self.retry.deadline.is_zero() {
             return Err(ErrorKind::Deadline);
         }
-        let Some(key) = key else { return Ok(None) };
-        let turn = self.context.shared.turns.take((self.context.bot, key));
-        let turn = self.unless_closed(timeout_at(self.deadline.latest, turn));
-        match trace::wait("another call for the same record or conversation", turn).await {
-            Some(Ok(turn)) => Ok(Some(turn)),
+        let turn = self.context.shared.turns.take(key);
+        let turn = self.unless_closed(timeout_at(self.latest, turn));
+        match trace::wait("another call for the same record or conversation", pin!(turn)).await {
+            Some(Ok(turn)) => Ok(turn),
             Some(Err(_)) => Err(ErrorKind::Deadline),
             None => Err(ErrorKind::Closed),
         }
     }
 
-    /// Makes attempts until one succeeds, or none can follow. With a turn, tags identify the record.
+    /// Makes attempts until one succeeds, or none can follow. Sets `maybe_stored` if one that failed may have stored
+    /// the record.
     pub(crate) async fn attempts<R: GetOrCreate>(
         &self,
         record: &R,
-        turn: Option<Turn<'a>>,
+        turn: Turn,
         has_new_id: bool,
-    ) -> Outcome<R::Record> {
-        let (waits, count, maybe_stored) = (self.retry.waits(), 0, false);
-        let mut attempts =
-            Attempts { call: self, record, turn, has_new_id, waits, count, maybe_stored };
-        let result = attempts.run().await;
-        Outcome { maybe_stored: attempts.maybe_stored, result }
+        maybe_stored: &mut bool,
+    ) -> Result<Stored<R::Record>, ErrorKind> {
+        let (waits, count) = (self.retry.waits(), 0);
+        Attempts { call: self, record, turn, has_new_id, waits, count, maybe_stored }.run().await
+    }
+
+    fn time_for_attempt(&self) -> Duration {
+        let (now, retry) = (Instant::now(), self.retry);
+        let left = self.end.saturating_duration_since(now);
+        let settled = now + retry.time_for_attempt(left, false) + SETTLES.mul_f64(LONGEST_SETTLING);
+        retry.time_for_attempt(left, retry.max_attempts == 1 || settled > self.latest)
     }
 
     /// Waits, unless the client is closed before that.
@@ -162,7 +133,7 @@ impl<'a> Call<'a> {
 }
 
 impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
-    async fn run(&mut self) -> Result<Stored<R::Record>, ErrorKind> {
+    async fn run(mut self) -> Result<Stored<R::Record>, ErrorKind> {
         let mut last = None;
         loop {
             let permit = match self.admit().await {
@@ -172,7 +143,7 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
             let error = match self.attempt(permit).await {
                 Ok(stored) => {
                     trace::attempt(R::OPERATION.name, self.count, None, None);
-                    return Ok(stored.following(self.maybe_stored));
+                    return Ok(stored.following(*self.maybe_stored));
                 }
                 Err(error) => error,
             };
@@ -187,19 +158,19 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
 
     /// Waits for the rate limit.
     async fn admit(&self) -> Result<Permit<'a>, ErrorKind> {
-        let Call { context, retry, deadline, .. } = *self.call;
-        let permit = context.limit.admit(deadline.latest, retry.waits_for_limit);
-        let permit = trace::wait("the rate limit", self.call.unless_closed(permit)).await;
+        let Call { context, retry, latest, .. } = *self.call;
+        let permit = self.call.unless_closed(context.limit.admit(latest, retry.waits_for_limit));
+        let permit = trace::wait("the rate limit", pin!(permit)).await;
         permit.unwrap_or(Err(ErrorKind::Closed))
     }
 
     /// Makes one request.
     async fn attempt(&mut self, permit: Permit<'_>) -> Result<Stored<R::Record>, ErrorKind> {
-        let Call { context, retry, headers, deadline, ref failed } = *self.call;
+        let Call { context, headers, ref failed, .. } = *self.call;
         self.count += 1;
         // If the call is dropped from here on, the request may still run at the server.
-        self.set_in_flight(true);
-        let timeout = deadline.time_for_attempt(retry);
+        self.turn.in_flight = true;
+        let timeout = self.call.time_for_attempt();
         let on_response = |status, headers: &_| permit.answered(status, headers);
         let result = context.caller.attempt(self.record, timeout, headers, on_response).await;
         if matches!(&result, Err(error @ ErrorKind::Transport(_)) if !error.maybe_stored()) {
@@ -209,8 +180,8 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
         context.budget.count(result.as_ref().map(drop));
         failed.fetch_add(u32::from(result.is_err()), Ordering::Relaxed);
         let may_run = result.as_ref().is_err_and(ErrorKind::maybe_stored);
-        self.set_in_flight(may_run);
-        self.maybe_stored |= may_run;
+        self.turn.in_flight = may_run;
+        *self.maybe_stored |= may_run;
         result
     }
 
@@ -219,7 +190,7 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
         let retry = self.call.retry;
         let is_new = self.has_new_id && error.is_unknown_id();
         let is_limited = error.status() == Some(StatusCode::TOO_MANY_REQUESTS);
-        let can_follow = (is_new || is_safe(error, self.turn.is_some()))
+        let can_follow = (is_new || is_safe(error, is_identified(self.record)))
             && (self.count as usize) < retry.max_attempts
             && (retry.waits_for_limit || !is_limited);
         if !can_follow {
@@ -250,30 +221,6 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
     }
 
     fn is_in_time(&self, wait: Duration) -> bool {
-        let then = Instant::now().checked_add(wait);
-        then.is_some_and(|then| then <= self.call.deadline.latest)
-    }
-
-    fn set_in_flight(&mut self, in_flight: bool) {
-        if let Some(turn) = &mut self.turn {
-            turn.in_flight = in_flight;
-        }
-    }
-}
-
-impl CallDeadline {
-    fn new(retry: &Retry) -> Self {
-        let (start, time) = (Instant::now(), retry.deadline);
-        let end = start.checked_add(time).unwrap_or(start + FOR_EVER);
-        // With less time than this left, an attempt would only make a certain outcome uncertain.
-        let least = LEAST.min(retry.time_for_attempt(time, false)).min(time / 4);
-        Self { end, latest: end - least, is_zero: time.is_zero() }
-    }
-
-    fn time_for_attempt(&self, retry: &Retry) -> Duration {
-        let now = Instant::now();
-        let left = self.end.saturating_duration_since(now);
-        let settled = now + retry.time_for_attempt(left, false) + SETTLES.mul_f64(LONGEST_SETTLING);
-        retry.time_for_attempt(left, retry.max_attempts == 1 || settled > self.latest)
+        Instant::now() + wait <= self.call.latest
     }
 }

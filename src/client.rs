@@ -1,41 +1,24 @@
 //! The client and its calls.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::api::types::{Message, NewMessage};
 use crate::attempt::Stored;
-use crate::call::{Call, CallContext};
-use crate::config::{Builder, Checked, check_header};
+use crate::call::Call;
+use crate::config::{Builder, CallContext, check_header, secret};
 use crate::deliver::deliver;
 use crate::delivery::Delivery;
 use crate::error::Error;
-use crate::memory::Memory;
 use crate::record::{GetOrCreate, validate};
 use crate::retry::Retry;
 use crate::trace;
 
-/// A client for the endpoints. Clones are cheap; they share their connections, their count of the rate
-/// limit, and the turns of calls for the same record.
-///
-/// ```no_run
-/// # async fn example() -> Result<(), botpress_messages::Error> {
-/// use botpress_messages::{Client, Delivery, NewConversation, NewUser, content::Text};
-///
-/// let client = Client::from_env()?;
-/// let delivery = Delivery::new(
-///     NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
-///     NewUser::new().tag("id", "U05BPU9V1KQ"),
-///     Text::new("Hello"),
-/// )
-/// .tag("ts", "1722441123.004619");
-/// let stored = client.deliver(&delivery).await?;
-/// println!("{} created: {:?}", stored.record.id, stored.created);
-/// # Ok(())
-/// # }
-/// ```
+/// A client for the endpoints; the [crate](crate) shows how to use one. Clones are cheap; they share their
+/// connections, their count of the rate limit, and the turns of calls for the same record.
 ///
 /// # Runtime
 ///
@@ -44,16 +27,9 @@ use crate::trace;
 /// built and shared anywhere; a program without a runtime can make one and `block_on` a call.
 #[derive(Clone)]
 pub struct Client {
-    settings: Arc<Settings>,
+    context: Arc<CallContext>,
     retry: Retry,
     headers: HeaderMap,
-}
-
-/// What the clones of a client share.
-struct Settings {
-    builder: Builder,
-    calls: CallContext,
-    memory: Arc<Memory>,
 }
 
 impl Client {
@@ -84,19 +60,11 @@ impl Client {
     /// # }
     /// ```
     pub fn to_builder(&self) -> Builder {
-        self.settings.builder.clone().retry(self.retry)
+        self.context.settings.clone().retry(self.retry)
     }
 
     /// The same client with another deadline or number of attempts: a webhook has three seconds, a
     /// backlog has a minute. They share everything else, also the count of the rate limit.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use botpress_messages::{Client, Retry};
-    /// # fn example(client: &Client) {
-    /// let webhooks = client.with_retry(Retry::default().deadline(Duration::from_secs(2)));
-    /// # }
-    /// ```
     #[must_use]
     pub fn with_retry(&self, retry: Retry) -> Self {
         Self { retry, ..self.clone() }
@@ -108,11 +76,10 @@ impl Client {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the client sets this header itself.
-    pub fn with_header(&self, name: HeaderName, mut value: HeaderValue) -> Result<Self, Error> {
+    pub fn with_header(&self, name: HeaderName, value: HeaderValue) -> Result<Self, Error> {
         check_header(&name)?;
-        value.set_sensitive(true);
         let mut headers = self.headers.clone();
-        headers.append(name, value);
+        headers.append(name, secret(value));
         Ok(Self { headers, ..self.clone() })
     }
 
@@ -139,7 +106,8 @@ impl Client {
             validate(record)?;
             self.start().get_or_create(record).await
         };
-        trace::call(R::OPERATION.name, self.bot_id(), record.conversation(), R::id, call).await
+        let conversation = record.conversation();
+        trace::call(R::OPERATION.name, self.bot_id(), conversation, R::id, pin!(call)).await
     }
 
     /// Delivers a message from a channel: gets the ids of its user and its conversation, in parallel, and then
@@ -162,32 +130,33 @@ impl Client {
     pub async fn deliver(&self, delivery: &Delivery) -> Result<Stored<Message>, Error> {
         let call = async {
             delivery.validate()?;
-            deliver(self.start(), &self.settings.memory, delivery).await
+            deliver(self.start(), delivery).await
         };
         let conversation = delivery.conversation_id();
-        trace::call("deliver", self.bot_id(), conversation, NewMessage::id, call).await
+        trace::call("deliver", self.bot_id(), conversation, NewMessage::id, pin!(call)).await
     }
 
     /// The generated client, with the credentials and the attempt timeout of this one: for operations that no other
     /// method covers, and for calls without retries. See [`api`](crate::api).
     pub fn api(&self) -> crate::api::Client {
-        self.settings.calls.api(&self.retry, &self.headers)
+        let timeout = self.retry.time_for_attempt(self.retry.deadline, false);
+        self.context.caller.api(timeout, &self.headers, None)
     }
 
     /// The bot that it calls for.
     pub fn bot_id(&self) -> &str {
-        &self.settings.calls.target.bot_id
+        &self.context.target.bot_id
     }
 
     /// Ends the waits of this client and of all clients that share its origin, for a program that has to stop.
     /// Attempts that have started run to their end. No new attempt starts: a call that has made one returns its
     /// last error, and a call that has made none returns [`ErrorKind::Closed`](crate::ErrorKind::Closed).
     pub fn close(&self) {
-        self.settings.calls.shared.closed.cancel();
+        self.context.shared.closed.cancel();
     }
 
     fn start(&self) -> Call<'_> {
-        Call::start(&self.settings.calls, &self.retry, &self.headers)
+        Call::start(&self.context, &self.retry, &self.headers)
     }
 }
 
@@ -199,11 +168,9 @@ impl Builder {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config), which names the setting that is missing or
     /// unusable.
     pub fn build(self) -> Result<Client, Error> {
-        let Checked { settings: builder, target, caller, memory, shared } = self.check()?;
-        let retry = builder.retry;
-        let calls = CallContext::new(caller, target, shared);
-        let settings = Settings { builder, calls, memory };
-        Ok(Client { settings: Arc::new(settings), retry, headers: HeaderMap::new() })
+        let context = self.check()?;
+        let retry = context.settings.retry;
+        Ok(Client { context: Arc::new(context), retry, headers: HeaderMap::new() })
     }
 }
 
@@ -237,7 +204,7 @@ impl Deliver for Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("target", &self.settings.calls.target)
+            .field("target", &self.context.target)
             .field("retry", &self.retry)
             .finish_non_exhaustive()
     }

@@ -2,7 +2,7 @@
 
 use std::env::VarError;
 use std::fmt;
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::attempt::{BEARER, Caller};
 use crate::error::ConfigError;
 use crate::generated::{BASE_URL, BOT_ID, INTEGRATION_ALIAS, INTEGRATION_ID};
+use crate::limit::Limit;
 use crate::memory::Memory;
-use crate::retry::Retry;
+use crate::retry::{Budget, Retry};
 use crate::turns::Turns;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,9 +63,7 @@ pub struct Builder {
     env: bool,
     token: Option<String>,
     bot_id: Option<String>,
-    integration_id: Option<String>,
-    integration_alias: Option<String>,
-    no_integration: bool,
+    integration: Option<Integration>,
     base_url: Option<String>,
     vouched_for: Option<String>,
     connect_timeout: Option<Duration>,
@@ -90,14 +89,20 @@ pub(crate) struct Shared {
 
 type HttpSettings = Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>;
 
-/// What a client is made of.
-pub(crate) struct Checked {
-    /// The settings, without the environment.
+/// What the calls of a client and its clones share.
+pub(crate) struct CallContext {
+    /// With the values of the environment, which is not read again.
     pub(crate) settings: Builder,
+    pub(crate) caller: Arc<Caller>,
     pub(crate) target: Target,
-    pub(crate) caller: Caller,
     pub(crate) memory: Arc<Memory>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) limit: Limit,
+    pub(crate) budget: Budget,
+    /// A hash of the bot: messages are looked up across the bot, so calls take turns within it.
+    pub(crate) bot: u64,
+    /// A hash of the bot and of who calls it: users and conversations are looked up within an integration.
+    pub(crate) scope: u64,
 }
 
 /// The bot that a client calls, and as which integration.
@@ -105,8 +110,15 @@ pub(crate) struct Checked {
 pub(crate) struct Target {
     base_url: String,
     pub(crate) bot_id: String,
-    integration_id: Option<String>,
-    integration_alias: Option<String>,
+    integration: Integration,
+}
+
+/// Who delivers the messages.
+#[derive(Clone, Debug, Hash)]
+enum Integration {
+    Id(String),
+    Alias(String),
+    None,
 }
 
 impl Builder {
@@ -134,22 +146,21 @@ impl Builder {
     /// The integration that delivers the messages. Its id, its [alias](Self::integration_alias) or the
     /// word that there is [none](Self::no_integration) has to be given; the last of these counts.
     pub fn integration_id(self, id: impl Into<String>) -> Self {
-        self.integration(Some(id.into()), None)
+        self.integration(Integration::Id(id.into()))
     }
 
     /// The integration that delivers the messages, by its alias in the bot.
     pub fn integration_alias(self, alias: impl Into<String>) -> Self {
-        self.integration(None, Some(alias.into()))
+        self.integration(Integration::Alias(alias.into()))
     }
 
     /// Calls without an integration. The contract allows it; in practice the API refuses such calls.
     pub fn no_integration(self) -> Self {
-        self.integration(None, None)
+        self.integration(Integration::None)
     }
 
-    fn integration(mut self, id: Option<String>, alias: Option<String>) -> Self {
-        self.no_integration = id.is_none() && alias.is_none();
-        (self.integration_id, self.integration_alias) = (id, alias);
+    fn integration(mut self, integration: Integration) -> Self {
+        self.integration = Some(integration);
         self
     }
 
@@ -230,109 +241,88 @@ impl Builder {
     }
 
     /// Takes the environment's values for what is not set, and checks everything.
-    pub(crate) fn check(mut self) -> Result<Checked, ConfigError> {
-        self.vouched_for = self.setting(&self.vouched_for, CLEAR_TEXT)?;
-        let base_url = self.setting(&self.base_url, BASE)?;
-        let base_url = base_url.as_deref().unwrap_or(BASE_URL);
-        let url = parse_base_url(base_url, self.vouched_for.as_deref(), self.env)?;
-        let token = self.setting(&self.token, TOKEN)?.unwrap_or_default();
-        let bot_id = self.setting(&self.bot_id, BOT)?.unwrap_or_default();
-        let needs_id = self.integration_alias.is_none() && !self.no_integration;
-        let integration_id = match needs_id {
-            true => self.setting(&self.integration_id, INTEGRATION)?,
-            false => self.integration_id.clone(),
-        };
-        let missing = [
-            token.is_empty().then_some([TOKEN, "token"]),
-            bot_id.is_empty().then_some([BOT, "bot_id"]),
-            (needs_id && integration_id.is_none()).then_some([
-                INTEGRATION,
-                "integration_id (or integration_alias, or no_integration)",
-            ]),
-        ];
-        self.all_there(missing.into_iter().flatten().collect())?;
-        let mut headers = self.headers(&token)?;
-        for (name, what, id) in [
-            (BOT_ID, "the bot id", &Some(bot_id.clone())),
-            (INTEGRATION_ID, "the integration id", &integration_id),
-            (INTEGRATION_ALIAS, "the integration alias", &self.integration_alias),
-        ] {
-            if let Some(id) = id {
-                headers.insert(name, header_value(what, id)?);
-            }
+    pub(crate) fn check(mut self) -> Result<CallContext, ConfigError> {
+        if self.env {
+            self.read_env()?;
         }
-        let http = match self.connections.take() {
-            Some(connections) => connections,
-            None => self.http_client(&url)?,
+        let base_url = self.base_url.as_deref().unwrap_or(BASE_URL);
+        let url = parse_base_url(base_url, self.vouched_for.as_deref(), self.env)?;
+        self.all_there()?;
+        let target = Target {
+            base_url: url.as_str().trim_end_matches('/').to_owned(),
+            bot_id: self.bot_id.clone().unwrap_or_default(),
+            integration: self.integration.clone().unwrap_or(Integration::None),
+        };
+        let headers = self.headers(&target)?;
+        let http = match &self.connections {
+            Some(connections) => connections.clone(),
+            None => self.connections.insert(self.http_client(&url)?).clone(),
         };
         let lasts = self.remember_ids.unwrap_or(REMEMBER_IDS);
-        let memory = self.memory.take().unwrap_or_else(|| Arc::new(Memory::new(lasts)));
-        let shared = self.shared.take().unwrap_or_default();
-        let base_url = url.as_str().trim_end_matches('/').to_owned();
-        let caller = Caller { http: http.clone(), base_url: base_url.clone(), headers };
-        let target = Target {
-            base_url,
-            bot_id,
-            integration_id,
-            integration_alias: self.integration_alias.clone(),
-        };
-        let settings = Self {
-            env: false,
-            token: Some(token),
-            bot_id: Some(target.bot_id.clone()),
-            integration_id: target.integration_id.clone(),
-            base_url: Some(target.base_url.clone()),
-            connections: Some(http),
-            memory: Some(Arc::clone(&memory)),
-            shared: Some(Arc::clone(&shared)),
-            ..self
-        };
-        Ok(Checked { settings, target, caller, memory, shared })
+        let memory = self.memory.get_or_insert_with(|| Arc::new(Memory::new(lasts)));
+        let (memory, shared) =
+            (Arc::clone(memory), Arc::clone(self.shared.get_or_insert_default()));
+        let base_url = target.base_url.clone();
+        Ok(CallContext {
+            settings: Self { env: false, base_url: Some(base_url.clone()), ..self },
+            caller: Arc::new(Caller { http, base_url, headers }),
+            memory,
+            limit: Limit::default(),
+            budget: Budget::default(),
+            bot: shared.hasher.hash_one(&target.bot_id),
+            scope: shared.hasher.hash_one(&target),
+            target,
+            shared,
+        })
     }
 
-    /// The explicit value, or else the variable's where the environment counts.
-    fn setting(
-        &self,
-        explicit: &Option<String>,
-        variable: &str,
-    ) -> Result<Option<String>, ConfigError> {
-        if explicit.is_some() || !self.env {
-            return Ok(explicit.clone());
-        }
-        match std::env::var(variable) {
-            Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
-            Err(VarError::NotPresent) => Ok(None),
-            Err(VarError::NotUnicode(_)) => {
-                Err(ConfigError::new(format!("{variable} is not Unicode")))
+    /// Takes the environment's values for what is not set.
+    fn read_env(&mut self) -> Result<(), ConfigError> {
+        for (setting, name) in [
+            (&mut self.token, TOKEN),
+            (&mut self.bot_id, BOT),
+            (&mut self.base_url, BASE),
+            (&mut self.vouched_for, CLEAR_TEXT),
+        ] {
+            if setting.is_none() {
+                *setting = variable(name)?;
             }
         }
+        if self.integration.is_none() {
+            self.integration = variable(INTEGRATION)?.map(Integration::Id);
+        }
+        Ok(())
     }
 
     /// Names every missing setting: by its variable where the environment counts, else by its method.
-    fn all_there(&self, missing: Vec<[&str; 2]>) -> Result<(), ConfigError> {
-        let names = |index: usize| missing.iter().map(|names| names[index]).collect::<Vec<_>>();
-        let (verb, them) = if missing.len() == 1 { ("is", "it") } else { ("are", "them") };
-        match (missing.is_empty(), self.env) {
-            (true, _) => Ok(()),
-            (false, true) => {
-                let names = names(0).join(", ");
-                Err(ConfigError::new(format!(
-                    "{names} {verb} missing from the environment; set {them}"
-                )))
-            }
-            (false, false) => {
-                let methods: Vec<_> =
-                    names(1).iter().map(|name| format!("Builder::{name}")).collect();
-                let methods = methods.join(", ");
-                Err(ConfigError::new(format!(
-                    "{methods} {verb} missing; call {them}, or Builder::env to read the environment"
-                )))
-            }
+    fn all_there(&self) -> Result<(), ConfigError> {
+        let is_empty = |setting: &Option<String>| setting.as_ref().is_none_or(String::is_empty);
+        let settings = [
+            (is_empty(&self.token), TOKEN, "Builder::token"),
+            (is_empty(&self.bot_id), BOT, "Builder::bot_id"),
+            (
+                self.integration.is_none(),
+                INTEGRATION,
+                "Builder::integration_id (or integration_alias, or no_integration)",
+            ),
+        ];
+        let missing = settings.into_iter().filter(|(is_missing, ..)| *is_missing);
+        let names = missing.map(|(_, variable, method)| if self.env { variable } else { method });
+        let names: Vec<_> = names.collect();
+        if names.is_empty() {
+            return Ok(());
         }
+        let (are, them) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
+        let advice = if self.env {
+            format!(" from the environment; set {them}")
+        } else {
+            format!("; call {them}, or Builder::env to read the environment")
+        };
+        Err(ConfigError::new(format!("{} {are} missing{advice}", names.join(", "))))
     }
 
-    /// The headers that are the same for every bot and integration.
-    fn headers(&self, token: &str) -> Result<HeaderMap, ConfigError> {
+    /// The headers of every request.
+    fn headers(&self, target: &Target) -> Result<HeaderMap, ConfigError> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             let what = format!("the header {name:?}");
@@ -341,9 +331,19 @@ impl Builder {
             check_header(&name)?;
             headers.append(name, secret(header_value(&what, value)?));
         }
+        let token = self.token.as_deref().unwrap_or_default();
         header_value("the token", token)?;
-        headers
-            .insert(AUTHORIZATION, secret(header_value("the token", &format!("{BEARER}{token}"))?));
+        let token = header_value("the token", &format!("{BEARER}{token}"))?;
+        headers.insert(AUTHORIZATION, secret(token));
+        headers.insert(BOT_ID, header_value("the bot id", &target.bot_id)?);
+        let integration = match &target.integration {
+            Integration::Id(id) => Some((INTEGRATION_ID, "the integration id", id)),
+            Integration::Alias(alias) => Some((INTEGRATION_ALIAS, "the integration alias", alias)),
+            Integration::None => None,
+        };
+        if let Some((name, what, value)) = integration {
+            headers.insert(name, header_value(what, value)?);
+        }
         // The client reads no compressed response.
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
@@ -379,6 +379,14 @@ impl fmt::Debug for Builder {
     }
 }
 
+/// The value of a variable of the environment, if there is any.
+fn variable(name: &str) -> Result<Option<String>, ConfigError> {
+    match std::env::var(name) {
+        Err(VarError::NotUnicode(_)) => Err(ConfigError::new(format!("{name} is not Unicode"))),
+        value => Ok(value.ok().filter(|value| !value.is_empty())),
+    }
+}
+
 /// Rejects a header that the client sets itself.
 pub(crate) fn check_header(name: &HeaderName) -> Result<(), ConfigError> {
     match RESERVED.contains(name) {
@@ -397,7 +405,8 @@ fn header_value(what: &str, value: &str) -> Result<HeaderValue, ConfigError> {
     })
 }
 
-fn secret(mut value: HeaderValue) -> HeaderValue {
+/// Hidden in errors and in `Debug`.
+pub(crate) fn secret(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
 }

@@ -1,55 +1,33 @@
 //! Whether a text is a date and time, as a request may have one.
 
-use chrono::NaiveDate;
-
+use crate::decode::{day, has_form, number};
 use crate::generated::Date;
+
+const DATE_AND_TIME: &str = "0000-00-00T00:00:00";
 
 /// Whether a text is a date and time of this form, and a day of the calendar.
 pub(crate) fn is_date(text: &str, form: Date) -> bool {
-    const SHAPE: &[u8] = b"0000-00-00T00:00:00";
-    let fits = |(shape, byte): (&u8, u8)| match shape {
-        b'0' => byte.is_ascii_digit(),
-        sign => byte.eq_ignore_ascii_case(sign),
-    };
-    let parts = text.split_at_checked(SHAPE.len()).filter(|_| text.is_ascii());
-    let Some((start, rest)) = parts.filter(|(start, _)| SHAPE.iter().zip(start.bytes()).all(fits))
-    else {
+    let text = text.to_ascii_uppercase();
+    let Some((start, rest)) = text.split_at_checked(DATE_AND_TIME.len()) else { return false };
+    if !has_form(start, DATE_AND_TIME) || day(start).is_none() {
         return false;
-    };
-    let number = |at: std::ops::Range<usize>| start[at].parse::<u32>().unwrap_or(u32::MAX);
-    let day = NaiveDate::from_ymd_opt(number(0..4) as i32, number(5..7), number(8..10));
-    let is_time = number(11..13) < 24 && number(14..16) < 60 && number(17..19) < 60;
-    let (offset, comma) = match rest.strip_prefix(['.', ',']) {
-        Some(fraction) => {
-            let offset = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
-            if offset.len() == fraction.len() {
-                return false;
-            }
-            (offset, rest.starts_with(','))
-        }
-        None => (rest, false),
-    };
-    day.is_some() && is_time && is_offset(offset, form) && !(comma && form == Date::Rfc3339)
+    }
+    let is_digit = |c: char| c.is_ascii_digit();
+    let comma = if form == Date::Iso8601 { rest.strip_prefix(',') } else { None };
+    let fraction = rest.strip_prefix('.').or(comma).filter(|digits| digits.starts_with(is_digit));
+    let offset = fraction.map_or(rest, |digits| digits.trim_start_matches(is_digit));
+    let is_time = number(start, 11..13) < 24 && number(start, 14..16) < 60;
+    is_time && number(start, 17..19) < 60 && is_offset(offset, form)
 }
 
-/// Whether a text is an offset from UTC: `Z` or `+05:30`.
+/// Whether a text is an offset from UTC: `Z` or `+05:30`; in ISO 8601 also `+0530` or none.
 fn is_offset(text: &str, form: Date) -> bool {
-    if text.eq_ignore_ascii_case("Z") {
-        return true;
-    }
+    let is_iso = form == Date::Iso8601;
     let Some(offset) = text.strip_prefix(['+', '-']) else {
-        return text.is_empty() && form == Date::Iso8601;
+        return text == "Z" || (is_iso && text.is_empty());
     };
-    let (hours, minutes) = match (offset.split_once(':'), form) {
-        (Some(parts), _) => parts,
-        (None, Date::Iso8601) if offset.len() == 4 => offset.split_at(2),
-        _ => return false,
-    };
-    let below = |part: &str, limit: u32| {
-        let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-        digits && part.parse::<u32>().is_ok_and(|number| number < limit)
-    };
-    below(hours, 24) && below(minutes, 60)
+    let is_known = has_form(offset, "00:00") || (is_iso && has_form(offset, "0000"));
+    is_known && number(offset, 0..2) < 24 && number(offset, offset.len() - 2..offset.len()) < 60
 }
 
 #[cfg(test)]

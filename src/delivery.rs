@@ -1,6 +1,6 @@
 //! What a webhook knows of a message: its content, and its user and conversation by id or as records.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
@@ -8,11 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::api::types::{
     Content, NewConversation, NewMessage, NewMessageOrigin, NewUser, Schedule,
 };
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::message::{object, parts};
-use crate::record::{
-    GetOrCreate, check_record, hash_identity, is_identified, parse, read_at, valid,
-};
+use crate::record::{GetOrCreate, check_record, identity, is_identified, parse, read_at, valid};
 use crate::violation::{Path, Rule, Violation};
 
 /// A message for [`Client::deliver`](crate::Client::deliver), with what a webhook knows of its user and its
@@ -100,7 +98,7 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] if the payload does not serialise, or to anything but an object.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the payload does not serialise, or to anything but an object.
     pub fn custom(
         conversation: impl Into<Reference<NewConversation>>,
         user: impl Into<Reference<NewUser>>,
@@ -127,19 +125,15 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] with every violation.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with every violation.
     pub fn from_json(json: impl AsRef<[u8]>) -> Result<Self, Error> {
         let (mut json, mut found) = (parse(json.as_ref())?, Vec::new());
         let user = read_reference(&mut json, "user", "userId", &mut found);
         let conversation = read_reference(&mut json, "conversation", "conversationId", &mut found);
         let ignored = ignored(user.is_some(), conversation.is_some());
         let message = read_at(&Path::Root, json, &ignored, &mut found);
-        match message {
-            Some(message) if found.is_empty() => {
-                Ok(Self { message, user: user.flatten(), conversation: conversation.flatten() })
-            }
-            _ => Err(Error::unsent(ErrorKind::Invalid(found))),
-        }
+        let message = message.filter(|_| found.is_empty()).ok_or_else(|| Error::invalid(found))?;
+        Ok(Self { message, user: user.flatten(), conversation: conversation.flatten() })
     }
 
     /// Sets a tag of the message. An empty value removes the tag of a stored one, and identifies nothing.
@@ -211,21 +205,20 @@ impl Delivery {
     /// the program may give another number. `None` if nothing identifies the conversation, which `deliver`
     /// rejects.
     pub fn ordering_key(&self) -> Option<u64> {
-        let mut hasher = DefaultHasher::new();
-        match &self.conversation {
-            Some(conversation) => hash_identity(conversation, &mut hasher)?,
-            None if self.message.conversation_id.is_empty() => return None,
-            None => self.message.conversation_id.hash(&mut hasher),
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        match (&self.conversation, &*self.message.conversation_id) {
+            (Some(conversation), _) => identity(conversation, &hasher),
+            (None, "") => None,
+            (None, id) => Some(hasher.hash_one(id)),
         }
-        Some(hasher.finish())
     }
 
     /// Checks the delivery against the contract, as `deliver` does before it sends anything.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] with every violation; one is a user or a conversation that no tag identifies,
-    /// because every delivery would create another.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with every violation; one is a user or a conversation that
+    /// no tag identifies, because every delivery would create another.
     pub fn validate(&self) -> Result<(), Error> {
         let mut found = Vec::new();
         if let Some(user) = &self.user {
@@ -244,19 +237,14 @@ impl Delivery {
 impl Serialize for Delivery {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut line = json!(self.message);
-        for (name, id, record) in [
-            ("user", "userId", self.user.as_ref().map(|user| json!(user))),
-            (
-                "conversation",
-                "conversationId",
-                self.conversation.as_ref().map(|place| json!(place)),
-            ),
-        ] {
-            if let (Some(record), Some(line)) = (record, line.as_object_mut()) {
+        let mut replace = |id: &str, name: &str, record: Value| {
+            if let (Some(line), false) = (line.as_object_mut(), record.is_null()) {
                 line.remove(id);
                 line.insert(name.to_owned(), record);
             }
-        }
+        };
+        replace("userId", "user", json!(self.user));
+        replace("conversationId", "conversation", json!(self.conversation));
         line.serialize(serializer)
     }
 }

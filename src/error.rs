@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::api::types::{ErrorAnswer, ErrorType};
 use crate::decode::without_surrogates;
 use crate::headers::requested_wait;
-use crate::redaction::{OneLine, Secrets, without_values};
+use crate::redaction::{Secrets, one_line, without_values};
 use crate::violation::Violation;
 
 /// Statuses that by definition mean "not processed", also from a gateway.
@@ -114,6 +114,7 @@ pub(crate) struct RawResponse {
 }
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+type Cause = dyn StdError + 'static;
 
 /// A setting of the client that is missing or unusable.
 #[derive(Clone, Debug)]
@@ -230,8 +231,13 @@ impl Error {
     }
 
     /// An error before the first attempt.
-    pub(crate) fn unsent(kind: ErrorKind) -> Self {
+    fn unsent(kind: ErrorKind) -> Self {
         Self::new(kind).with_identified(false)
+    }
+
+    /// The error of a request that was not sent.
+    pub(crate) fn invalid(found: Vec<Violation>) -> Self {
+        Self::unsent(ErrorKind::Invalid(found))
     }
 
     /// What went wrong, in the last attempt if there were several.
@@ -257,17 +263,7 @@ impl Error {
     /// rejected it for good), or the message may be stored and no tag identifies it. It is `true` for everything
     /// else, also for a rejected token, bot, quota or account, for an unknown path and for wrong settings: correct them
     /// before the channel gives up. For a response that did not come from the API, it is `true` unless the status blames
-    /// the request (400, 413, 415, 422). A program that takes webhooks responds by it:
-    ///
-    /// ```
-    /// # use botpress_messages::Error;
-    /// fn respond(result: Result<(), Error>) -> u16 {
-    ///     match result {
-    ///         Err(error) if error.should_repeat() => 503,
-    ///         _ => 200,
-    ///     }
-    /// }
-    /// ```
+    /// the request (400, 413, 415, 422). A program that takes webhooks responds 503 if it is `true`, and else 200.
     pub fn should_repeat(&self) -> bool {
         let may_succeed = self.is_transient || self.kind.may_succeed_later();
         may_succeed && (self.identified || !self.maybe_stored)
@@ -363,16 +359,12 @@ impl ErrorKind {
     /// Whether the attempt that failed like this may have stored the record.
     pub(crate) fn maybe_stored(&self) -> bool {
         match self {
-            Self::Config(_)
-            | Self::Invalid(_)
-            | Self::RateLimit(_)
-            | Self::Deadline
-            | Self::Closed => false,
             // The API stores nothing that it rejects with 4xx, and 5xx says nothing about it.
             Self::Api(e) => !e.status.is_client_error(),
             // The responder is unknown, so trust only statuses that by definition mean "not processed".
             Self::Response(e) => !UNPROCESSED.contains(&e.status),
             Self::Transport(e) => e.sent,
+            _ => false, // nothing was sent
         }
     }
 
@@ -380,14 +372,8 @@ impl ErrorKind {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Transport(_) => true,
-            Self::Api(e) => {
-                let locked = e.type_.as_str() == LOCKED;
-                e.status.is_server_error() || UNPROCESSED.contains(&e.status) || locked
-            }
-            Self::Response(e) => {
-                let cut = e.status.is_success() && e.cut;
-                e.status.is_server_error() || UNPROCESSED.contains(&e.status) || cut
-            }
+            Self::Api(e) => is_transient(e.status) || e.type_.as_str() == LOCKED,
+            Self::Response(e) => is_transient(e.status) || (e.status.is_success() && e.cut),
             _ => false,
         }
     }
@@ -512,7 +498,7 @@ impl ConfigError {
         Self { text: text.into() }
     }
 
-    pub(crate) fn because(text: impl fmt::Display, cause: &(dyn StdError + 'static)) -> Self {
+    pub(crate) fn because(text: impl fmt::Display, cause: &Cause) -> Self {
         Self::new(format!("{text}: {}", innermost(cause)))
     }
 }
@@ -558,11 +544,11 @@ impl fmt::Display for ApiError {
             f,
             "the API responded {} {}: {}",
             status.as_u16(),
-            OneLine(type_.as_str()),
-            OneLine(message)
+            one_line(type_.as_str()),
+            one_line(message)
         )?;
         if let Some(id) = id {
-            write!(f, " ({})", OneLine(id))?;
+            write!(f, " ({})", one_line(id))?;
         }
         if let Some(wait) = self.retry_after.filter(|wait| !wait.is_zero()) {
             write!(f, "; try again in {wait:.0?}")?;
@@ -610,7 +596,7 @@ impl fmt::Display for ResponseError {
         let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         write!(f, "a response that is not the API's: {}", self.status.as_u16())?;
         if let Some(content_type) = content_type {
-            write!(f, ", {}", OneLine(content_type))?;
+            write!(f, ", {}", one_line(content_type))?;
         }
         if let Some(location) = self.headers.get(http::header::LOCATION) {
             write!(f, ", to {location:?} (redirects are not followed; check the base URL)")?;
@@ -618,7 +604,7 @@ impl fmt::Display for ResponseError {
         match &*self.body_start {
             "" if !self.cut => write!(f, ", with an empty body")?,
             _ if self.status.is_success() => {}
-            body => write!(f, ", \"{}\"", OneLine(body))?,
+            body => write!(f, ", \"{}\"", one_line(body))?,
         }
         match &self.source {
             Some(source) => write!(f, " ({})", innermost(&**source)),
@@ -663,14 +649,23 @@ impl fmt::Display for TransportError {
 
 impl StdError for TransportError {}
 
+fn is_transient(status: StatusCode) -> bool {
+    status.is_server_error() || UNPROCESSED.contains(&status)
+}
+
 /// Whether a proxy refused or failed. Its error has no type that could be named here.
-fn is_of_proxy(error: &(dyn StdError + 'static)) -> bool {
-    error.to_string().starts_with("tunnel error") || error.source().is_some_and(is_of_proxy)
+fn is_of_proxy(error: &Cause) -> bool {
+    causes(error).any(|cause| cause.to_string().starts_with("tunnel error"))
 }
 
 /// The cause that says what happened; the ones around it only say where.
-pub(crate) fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
-    error.source().map_or(error, innermost)
+pub(crate) fn innermost(error: &Cause) -> &Cause {
+    causes(error).last().unwrap_or(error)
+}
+
+/// An error and what caused it, down to the first cause.
+pub(crate) fn causes(error: &Cause) -> impl Iterator<Item = &Cause> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 #[cfg(test)]

@@ -131,8 +131,10 @@ impl Limit {
         loop {
             let changed = self.changed.notified();
             let now = Instant::now();
+            if now > latest {
+                return Err(ErrorKind::Deadline);
+            }
             let wait = match self.start(now) {
-                _ if now > latest => return Err(ErrorKind::Deadline),
                 Ok(permit) => {
                     // There may be more for the next.
                     self.changed.notify_one();
@@ -358,6 +360,14 @@ mod tests {
             let until = begin + ms(ask_again_after);
             assert_eq!(wait, Wait { ask_again: until, until, used_up: false }, "after {after} ms");
         }
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_time_is_up_takes_nothing() {
+        let limit = Limit::default();
+        let result = limit.admit(Instant::now() - ms(1), true).await;
+        assert!(matches!(result, Err(ErrorKind::Deadline)), "{result:?}");
+        assert_eq!(limit.window().all_started, 0);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Remembered ids: those that the API gave to users and conversations.
 
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
-use crate::record::{GetOrCreate, hash_identity};
+use crate::record::{GetOrCreate, identity};
 
 /// The number of ids. The cache divides it among parts that do not fill evenly, so 50,000 fit.
 const CAPACITY: usize = 60_000;
@@ -14,14 +14,15 @@ const CAPACITY: usize = 60_000;
 /// Ids by what identifies the record. One is valid for the body that was last sent: a changed name is sent again.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    ids: Cache<u64, Remembered>,
+    ids: Cache<(u64, u64), Remembered>,
     lifetime: Duration,
 }
 
-/// What an id is remembered by: hashes of what identifies the record, and of all that is sent.
+/// What an id is remembered by: hashes of the bot and who calls it, of what identifies the record, and of all that is
+/// sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MemoryKey {
-    pub(crate) identity: u64,
+    pub(crate) identity: (u64, u64),
     body: u64,
 }
 
@@ -32,10 +33,8 @@ impl MemoryKey {
     where
         R: GetOrCreate + Hash,
     {
-        let mut identity = hasher.build_hasher();
-        scope.hash(&mut identity);
-        _ = hash_identity(record, &mut identity);
-        Self { identity: identity.finish(), body: hasher.hash_one(record) }
+        let identity = (scope, identity(record, hasher).unwrap_or_default());
+        Self { identity, body: hasher.hash_one(record) }
     }
 }
 

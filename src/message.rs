@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value, json};
 
 use crate::api::types::{Content, Message, NewMessage, Schedule};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::violation::{Path, Rule, Violation};
 
 impl NewMessage {
@@ -39,7 +39,7 @@ impl NewMessage {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] if the payload does not serialise, or to anything but an object.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the payload does not serialise, or to anything but an object.
     pub fn custom(
         conversation_id: impl Into<String>,
         user_id: impl Into<String>,
@@ -129,7 +129,7 @@ pub(crate) fn object(payload: impl Serialize) -> Result<Map<String, Value>, Erro
         Ok(Value::Object(object)) => Ok(object),
         _ => {
             let violation = Violation::of(&Path::Root.key("payload"), Rule::Type("object"));
-            Err(Error::unsent(ErrorKind::Invalid(vec![violation])))
+            Err(Error::invalid(vec![violation]))
         }
     }
 }

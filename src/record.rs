@@ -1,7 +1,7 @@
 //! What `Client::get_or_create` takes: how it is read, checked, and found again.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::api;
 use crate::decode::without_surrogates;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::generated::Operation;
 use crate::validate::check;
 use crate::violation::{Path, Rule, Violation, shorten};
@@ -72,7 +72,7 @@ macro_rules! record_methods {
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::Invalid`] with every violation.
+            /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with every violation.
             pub fn from_json(json: impl AsRef<[u8]>) -> Result<Self, Error> {
                 read(parse(json.as_ref())?)
             }
@@ -114,7 +114,7 @@ macro_rules! record_methods {
             ///
             /// # Errors
             ///
-            /// [`ErrorKind::Invalid`] with every violation.
+            /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with every violation.
             pub fn validate(&self) -> Result<(), Error> {
                 validate(self)
             }
@@ -128,17 +128,15 @@ include!(concat!(env!("OUT_DIR"), "/records.rs"));
 pub(crate) fn parse(json: &[u8]) -> Result<Value, Error> {
     serde_json::from_slice(&without_surrogates(json)).map_err(|error| {
         let rule = Rule::Json { line: error.line(), column: error.column() };
-        Error::unsent(ErrorKind::Invalid(vec![Violation::of(&Path::Root, rule)]))
+        Error::invalid(vec![Violation::of(&Path::Root, rule)])
     })
 }
 
 /// Reads a valid record.
 fn read<R: GetOrCreate>(json: Value) -> Result<R, Error> {
     let mut found = Vec::new();
-    match read_at(&Path::Root, json, &[], &mut found) {
-        Some(record) if found.is_empty() => Ok(record),
-        _ => Err(Error::unsent(ErrorKind::Invalid(found))),
-    }
+    let record = read_at(&Path::Root, json, &[], &mut found);
+    record.filter(|_| found.is_empty()).ok_or_else(|| Error::invalid(found))
 }
 
 /// Reads a record that is at `path` and adds its violations; with any, there may be no record.
@@ -150,17 +148,13 @@ pub(crate) fn read_at<R: GetOrCreate>(
 ) -> Option<R> {
     let known = found.len();
     check(&R::OPERATION.body, path, &json, ignored, found);
-    match serde_json::from_value::<R>(json) {
-        Ok(record) => {
-            check_parts(path, &record, found);
-            Some(record)
-        }
-        Err(_) if found.len() > known => None,
-        Err(_) => {
-            found.push(Violation::of(path, Rule::Type("object")));
-            None
-        }
+    let record = serde_json::from_value(json).ok();
+    match &record {
+        Some(record) => check_parts(path, record, found),
+        None if found.len() > known => {}
+        None => found.push(Violation::of(path, Rule::Type("object"))),
     }
+    record
 }
 
 /// Checks a record on its own.
@@ -195,7 +189,7 @@ fn check_parts<R: GetOrCreate>(path: &Path<'_>, record: &R, found: &mut Vec<Viol
 }
 
 pub(crate) fn valid(found: Vec<Violation>) -> Result<(), Error> {
-    if found.is_empty() { Ok(()) } else { Err(Error::unsent(ErrorKind::Invalid(found))) }
+    if found.is_empty() { Ok(()) } else { Err(Error::invalid(found)) }
 }
 
 /// Whether the endpoint looks for the record by tags, and each of these has a value.
@@ -207,32 +201,31 @@ pub(crate) fn is_identified<R: GetOrCreate>(record: &R) -> bool {
     }
 }
 
-/// A number that is the same for two requests for one record, if tags identify it.
-/// Others with the same number only wait for each other.
-pub(crate) fn identity<R: GetOrCreate>(record: &R) -> Option<u64> {
-    let mut hasher = DefaultHasher::new();
-    hash_identity(record, &mut hasher)?;
-    Some(hasher.finish())
-}
-
-/// Hashes what identifies a record, if tags do. It does not matter whether the tags are listed.
-pub(crate) fn hash_identity<R: GetOrCreate>(record: &R, hasher: &mut impl Hasher) -> Option<()> {
+/// A number that is the same for two requests for one record, if tags identify it; it does not matter whether the
+/// tags are listed. Others with the same number only wait for each other.
+pub(crate) fn identity<R: GetOrCreate>(record: &R, hasher: &impl BuildHasher) -> Option<u64> {
     if !is_identified(record) {
         return None;
     }
-    record.within().hash(hasher);
-    let (tags, names) = (record.tags(), record.discriminators());
-    let is_listed = |name: &String| names.is_empty() || names.contains(name);
-    for tag in tags.iter().filter(|(name, _)| is_listed(name)) {
-        tag.hash(hasher);
+    let mut hasher = hasher.build_hasher();
+    record.within().hash(&mut hasher);
+    let names = record.discriminators();
+    for tag in record.tags().iter().filter(|(name, _)| names.is_empty() || names.contains(name)) {
+        tag.hash(&mut hasher);
     }
-    Some(())
+    Some(hasher.finish())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasherDefault, DefaultHasher};
+
     use super::*;
     use crate::api::types::{NewConversation, NewMessage, NewUser};
+
+    fn identity(record: &impl GetOrCreate) -> Option<u64> {
+        super::identity(record, &BuildHasherDefault::<DefaultHasher>::default())
+    }
 
     fn user(tags: &[(&str, &str)], discriminators: &[&str]) -> NewUser {
         let user = NewUser::new().with_tags(tags.iter().copied());

@@ -1,7 +1,5 @@
 //! Keeps secrets and the text of messages out of errors.
 
-use std::fmt;
-
 use serde_json::Value;
 
 /// In bytes. A shorter secret is hidden only as a whole word: its letters are in many others.
@@ -12,9 +10,6 @@ const SHOWN: usize = 300;
 
 /// Texts that must not be in an error, in every spelling, the longest first: one can contain another.
 pub(crate) struct Secrets(Vec<String>);
-
-/// The start of a text by somebody else, on one line.
-pub(crate) struct OneLine<'a>(pub(crate) &'a str);
 
 impl Secrets {
     pub(crate) fn new<'a>(texts: impl Iterator<Item = &'a str>) -> Self {
@@ -113,14 +108,12 @@ fn replace(text: &str, secret: &str) -> String {
     replaced + rest
 }
 
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = self.0.split_whitespace().collect::<Vec<_>>().join(" ");
-        let mut characters = line.chars().filter(|c| !c.is_control());
-        let start: String = characters.by_ref().take(SHOWN).collect();
-        let rest = if characters.next().is_some() { "..." } else { "" };
-        write!(f, "{start}{rest}")
-    }
+/// The start of a text by somebody else, on one line.
+pub(crate) fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut characters = line.chars().filter(|c| !c.is_control());
+    let start: String = characters.by_ref().take(SHOWN).collect();
+    if characters.next().is_some() { start + "..." } else { start }
 }
 
 /// Why a response cannot be decoded, without any text of the message that it contains.
@@ -252,7 +245,7 @@ mod tests {
             Case { text: "é".repeat(301), line: format!("{}...", "é".repeat(300)) },
         ];
         for Case { text, line } in cases {
-            assert_eq!(OneLine(&text).to_string(), line);
+            assert_eq!(one_line(&text), line);
         }
     }
 

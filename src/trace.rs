@@ -4,23 +4,21 @@
 //! what a message says, and the values of tags.
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use crate::attempt::Stored;
 use crate::error::{Error, ErrorKind};
 
 /// Makes a call in a span of its own, and reports how it ended.
-#[cfg(feature = "tracing")]
 pub(crate) async fn call<T>(
     operation: &'static str,
     bot: &str,
     conversation: Option<&str>,
     id: fn(&T) -> &str,
-    call: impl Future<Output = Result<Stored<T>, Error>>,
+    call: Pin<&mut impl Future<Output = Result<Stored<T>, Error>>>,
 ) -> Result<Stored<T>, Error> {
-    use tracing::Instrument;
-    use tracing::field::Empty;
-
+    #[cfg(feature = "tracing")]
     let span = tracing::info_span!(
         "botpress",
         otel.kind = "client",
@@ -28,10 +26,13 @@ pub(crate) async fn call<T>(
         operation,
         bot,
         conversation,
-        id = Empty,
-        created = Empty,
+        id = tracing::field::Empty,
+        created = tracing::field::Empty,
     );
-    let result = call.instrument(span.clone()).await;
+    #[cfg(feature = "tracing")]
+    let call = tracing::Instrument::instrument(call, span.clone());
+    let result = call.await;
+    #[cfg(feature = "tracing")]
     match &result {
         Ok(Stored { record, created, .. }) => {
             span.record("id", id(record));
@@ -50,17 +51,6 @@ pub(crate) async fn call<T>(
         }),
     }
     result
-}
-
-#[cfg(not(feature = "tracing"))]
-pub(crate) fn call<T>(
-    operation: &'static str,
-    bot: &str,
-    conversation: Option<&str>,
-    id: fn(&T) -> &str,
-    call: impl Future<Output = Result<Stored<T>, Error>>,
-) -> impl Future<Output = Result<Stored<T>, Error>> {
-    call
 }
 
 /// Records the conversation of a delivery, once its id is known.
@@ -101,23 +91,16 @@ pub(crate) fn attempt(
 }
 
 /// Waits, and reports for what and for how long, if it was not only a moment.
-#[cfg(feature = "tracing")]
-pub(crate) async fn wait<T>(what: &'static str, wait: impl Future<Output = T>) -> T {
+pub(crate) async fn wait<T>(what: &'static str, wait: Pin<&mut impl Future<Output = T>>) -> T {
+    #[cfg(feature = "tracing")]
     let since = tokio::time::Instant::now();
     let result = wait.await;
-    let wait_ms = since.elapsed().as_millis() as u64;
-    if wait_ms > 0 {
-        tracing::debug!(wait_ms, "waited for {what}");
+    #[cfg(feature = "tracing")]
+    match since.elapsed().as_millis() as u64 {
+        0 => {}
+        wait_ms => tracing::debug!(wait_ms, "waited for {what}"),
     }
     result
-}
-
-#[cfg(not(feature = "tracing"))]
-pub(crate) fn wait<T>(
-    what: &'static str,
-    wait: impl Future<Output = T>,
-) -> impl Future<Output = T> {
-    wait
 }
 
 /// An error without the values of the request, which a violation shows.

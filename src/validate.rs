@@ -21,7 +21,7 @@ pub fn check(
     found: &mut Vec<Violation>,
 ) {
     let walk = Walk { schema, path, ignored, private: false, level: 0, found };
-    if value.serialize(walk).is_err() {
+    if value.serialize(walk.open()).is_err() {
         found.push(Violation::of(path, Rule::Type("JSON")));
     }
 }
@@ -37,22 +37,14 @@ struct Walk<'a> {
     found: &'a mut Vec<Violation>,
 }
 
-/// A value without parts.
-enum Scalar<'a> {
-    Text(&'a str),
-    Number(f64),
-    Other(&'static str),
-}
-
 /// Checks the items of an array or the properties of an object.
 struct Parts<'a> {
     whole: Walk<'a>,
     /// The number of parts so far, and how many of them no rule knows.
     count: usize,
     unknown: usize,
-    required: &'static [&'static str],
-    /// A bit for each required property that is not there so far.
-    missing: u128,
+    /// A bit for each required property that is there.
+    present: u128,
     /// The property whose value comes next.
     key: String,
     /// Violations that were known before.
@@ -60,23 +52,6 @@ struct Parts<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn report(&mut self, rule: Rule, given: &Scalar<'_>) {
-        let given = match given {
-            Scalar::Text(text) if self.private => {
-                format!("a string of {}", characters(text.chars().count()))
-            }
-            Scalar::Text(text) => shorten(text),
-            Scalar::Number(number) if !self.private => number.to_string(),
-            other => other.kind().to_owned(),
-        };
-        self.found.push(Violation { path: self.path.to_string(), rule, given });
-    }
-
-    fn report_type(&mut self, expected: &'static str, given: &str) {
-        let (path, rule) = (self.path.to_string(), Rule::Type(expected));
-        self.found.push(Violation { path, rule, given: given.to_owned() });
-    }
-
     /// Takes off what says that the value is private.
     fn open(mut self) -> Self {
         while let Schema::Private(schema) = self.schema {
@@ -85,66 +60,65 @@ impl<'a> Walk<'a> {
         self
     }
 
-    fn scalar(self, given: Scalar<'_>) -> Result<(), fmt::Error> {
-        let mut walk = self.open();
-        match (walk.schema, &given) {
-            (Schema::Any, _) => {}
-            (Schema::String { min, max, values, date }, Scalar::Text(text)) => {
-                let length = if text.is_ascii() { text.len() } else { text.chars().count() };
-                if let Some(min) = min.filter(|min| length < *min) {
-                    walk.report(Rule::MinLength(min), &given);
-                }
-                if let Some(max) = max.filter(|max| length > *max) {
-                    walk.report(Rule::MaxLength(max), &given);
-                }
-                if !values.is_empty() && !values.contains(text) {
-                    walk.report(Rule::Values(values), &given);
-                }
-                if date.is_some_and(|date| !is_date(text, date)) {
-                    walk.report(Rule::DateTime, &given);
-                }
-            }
-            (Schema::Number { min }, Scalar::Number(number)) => {
-                if let Some(min) = min.filter(|min| number < min) {
-                    walk.report(Rule::Minimum(min), &given);
-                }
-            }
-            (schema, given) => walk.report_type(schema.expected(), given.kind()),
-        }
-        Ok(())
+    fn report(&mut self, rule: Rule, given: String) {
+        self.found.push(Violation { path: self.path.to_string(), rule, given });
     }
 
-    fn parts(self, kind: &'static str) -> Result<Parts<'a>, fmt::Error> {
-        let mut walk = self.open();
-        walk.level += 1;
-        let (mut required, mut missing): (&[_], u128) = (&[], 0);
-        match (walk.schema, kind) {
-            (Schema::Any, _) | (Schema::Array(_), "an array") | (Schema::OneOf(_), "an object") => {
-            }
-            (Schema::Object { required: names, .. }, "an object") => {
-                required = names;
-                for (bit, name) in required.iter().enumerate() {
-                    missing |= u128::from(!walk.ignored.contains(name)) << bit;
-                }
-            }
-            (schema, _) => {
-                walk.report_type(schema.expected(), kind);
-                walk.schema = &Schema::Any;
-            }
+    /// Reports a value of this kind, unless any is allowed.
+    fn reject(&mut self, kind: &str) {
+        if !matches!(self.schema, Schema::Any) {
+            self.report(Rule::Type(self.schema.expected()), kind.to_owned());
         }
-        if walk.level == MOST_LEVELS + 1 {
-            walk.found.push(Violation::of(walk.path, Rule::Depth(MOST_LEVELS)));
+    }
+
+    fn text(mut self, text: &str) {
+        let Schema::String { min, max, values, date } = self.schema else {
+            return self.reject("a string");
+        };
+        let length = if text.is_ascii() { text.len() } else { text.chars().count() };
+        let private = self.private;
+        let given =
+            || if private { format!("a string of {}", characters(length)) } else { shorten(text) };
+        if let Some(min) = min.filter(|min| length < *min) {
+            self.report(Rule::MinLength(min), given());
         }
-        let known = walk.found.len();
-        Ok(Parts {
-            whole: walk,
-            count: 0,
-            unknown: 0,
-            required,
-            missing,
-            key: String::new(),
-            known,
-        })
+        if let Some(max) = max.filter(|max| length > *max) {
+            self.report(Rule::MaxLength(max), given());
+        }
+        if !values.is_empty() && !values.contains(&text) {
+            self.report(Rule::Values(values), given());
+        }
+        if date.is_some_and(|date| !is_date(text, date)) {
+            self.report(Rule::DateTime, given());
+        }
+    }
+
+    fn number(mut self, number: f64) {
+        let Schema::Number { min } = self.schema else {
+            return self.reject("a number");
+        };
+        if let Some(min) = min.filter(|min| number < *min) {
+            let given = if self.private { "a number".to_owned() } else { number.to_string() };
+            self.report(Rule::Minimum(min), given);
+        }
+    }
+
+    fn parts(mut self, kind: &str) -> Parts<'a> {
+        self.level += 1;
+        let fits = match self.schema {
+            Schema::Array(_) => kind == "an array",
+            Schema::Object { .. } | Schema::OneOf(_) => kind == "an object",
+            _ => false,
+        };
+        if !fits {
+            self.reject(kind);
+            self.schema = &Schema::Any;
+        }
+        if self.level == MOST_LEVELS + 1 {
+            self.found.push(Violation::of(self.path, Rule::Depth(MOST_LEVELS)));
+        }
+        let (count, unknown, present, known) = (0, 0, 0, self.found.len());
+        Parts { whole: self, count, unknown, present, key: String::new(), known }
     }
 }
 
@@ -160,14 +134,8 @@ impl Parts<'_> {
         if level > MOST_LEVELS {
             return Ok(());
         }
-        value.serialize(Walk {
-            schema,
-            path,
-            ignored: &[],
-            private,
-            level,
-            found: self.whole.found,
-        })
+        let found = &mut *self.whole.found;
+        value.serialize(Walk { schema, path, ignored: &[], private, level, found }.open())
     }
 
     fn item(&mut self, value: &(impl Serialize + ?Sized)) -> Result<(), fmt::Error> {
@@ -185,17 +153,19 @@ impl Parts<'_> {
     ) -> Result<(), fmt::Error> {
         let path = self.whole.path.key(name);
         self.count += 1;
-        let (properties, others) = match self.whole.schema {
-            Schema::Object { properties, others, .. } => (*properties, *others),
-            Schema::OneOf(properties) => (*properties, None),
-            _ => (&[][..], Some(&Schema::Any)),
-        };
         if self.whole.ignored.contains(&name) {
             return Ok(());
         }
-        if let Some(bit) = self.required.iter().position(|required| *required == name) {
-            self.missing &= !(1 << bit);
-        }
+        let (properties, others) = match self.whole.schema {
+            Schema::Object { properties, required, others } => {
+                if let Some(bit) = required.iter().position(|required| *required == name) {
+                    self.present |= 1 << bit;
+                }
+                (*properties, *others)
+            }
+            Schema::OneOf(properties) => (*properties, None),
+            _ => (&[][..], Some(&Schema::Any)),
+        };
         let known = properties.iter().find(|(known, _)| *known == name);
         match known.map(|(_, schema)| schema).or(others) {
             Some(schema) => self.part(schema, &path, value),
@@ -208,19 +178,21 @@ impl Parts<'_> {
     }
 
     fn end(self) -> Result<(), fmt::Error> {
-        let Self { whole, count, unknown, required, missing, known, .. } = self;
-        let Walk { schema, path, found, .. } = whole;
-        if let Schema::OneOf(properties) = schema
-            && (count, unknown) != (1, 0)
-        {
-            found.truncate(known);
-            let names = properties.iter().map(|(name, _)| *name).collect();
-            found.push(Violation::of(path, Rule::OneOf(names)));
-        }
-        for (bit, name) in required.iter().enumerate() {
-            if missing >> bit & 1 == 1 {
-                found.push(Violation::of(&path.key(name), Rule::Required));
+        let Walk { schema, path, ignored, found, .. } = self.whole;
+        match schema {
+            Schema::OneOf(properties) if (self.count, self.unknown) != (1, 0) => {
+                found.truncate(self.known);
+                let names = properties.iter().map(|(name, _)| *name).collect();
+                found.push(Violation::of(path, Rule::OneOf(names)));
             }
+            Schema::Object { required, .. } => {
+                for (bit, name) in required.iter().enumerate() {
+                    if self.present >> bit & 1 == 0 && !ignored.contains(name) {
+                        found.push(Violation::of(&path.key(name), Rule::Required));
+                    }
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -230,7 +202,8 @@ impl Parts<'_> {
 macro_rules! numbers {
     ($($method:ident $type:ty)*) => {
         $(fn $method(self, number: $type) -> Result<(), fmt::Error> {
-            self.scalar(Scalar::Number(number as f64))
+            self.number(number as f64);
+            Ok(())
         })*
     };
 }
@@ -262,19 +235,22 @@ impl<'a> Serializer for Walk<'a> {
     }
 
     fn serialize_str(self, text: &str) -> Result<(), fmt::Error> {
-        self.scalar(Scalar::Text(text))
+        self.text(text);
+        Ok(())
     }
 
     fn serialize_char(self, c: char) -> Result<(), fmt::Error> {
-        self.scalar(Scalar::Text(c.encode_utf8(&mut [0; 4])))
+        self.serialize_str(c.encode_utf8(&mut [0; 4]))
     }
 
-    fn serialize_bool(self, _: bool) -> Result<(), fmt::Error> {
-        self.scalar(Scalar::Other("a boolean"))
+    fn serialize_bool(mut self, _: bool) -> Result<(), fmt::Error> {
+        self.reject("a boolean");
+        Ok(())
     }
 
-    fn serialize_unit(self) -> Result<(), fmt::Error> {
-        self.scalar(Scalar::Other("null"))
+    fn serialize_unit(mut self) -> Result<(), fmt::Error> {
+        self.reject("null");
+        Ok(())
     }
 
     fn serialize_none(self) -> Result<(), fmt::Error> {
@@ -285,8 +261,9 @@ impl<'a> Serializer for Walk<'a> {
         self.serialize_unit()
     }
 
-    fn serialize_bytes(self, _: &[u8]) -> Result<(), fmt::Error> {
-        self.scalar(Scalar::Other("an array"))
+    fn serialize_bytes(mut self, _: &[u8]) -> Result<(), fmt::Error> {
+        self.reject("an array");
+        Ok(())
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), fmt::Error> {
@@ -317,21 +294,21 @@ impl<'a> Serializer for Walk<'a> {
         variant: &'static str,
         value: &T,
     ) -> Result<(), fmt::Error> {
-        let mut parts = self.parts("an object")?;
+        let mut parts = self.parts("an object");
         parts.property(variant, value)?;
         parts.end()
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Parts<'a>, fmt::Error> {
-        self.parts("an array")
+        Ok(self.parts("an array"))
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Parts<'a>, fmt::Error> {
-        self.parts("an object")
+        Ok(self.parts("an object"))
     }
 
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Parts<'a>, fmt::Error> {
-        self.parts("an object")
+        Ok(self.parts("an object"))
     }
 
     never! {
@@ -416,16 +393,6 @@ struct Shown<'a, T: ?Sized>(&'a T);
 impl<T: Serialize + ?Sized> fmt::Display for Shown<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.serialize(f)
-    }
-}
-
-impl Scalar<'_> {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Text(_) => "a string",
-            Self::Number(_) => "a number",
-            Self::Other(kind) => kind,
-        }
     }
 }
 

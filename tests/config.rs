@@ -247,7 +247,7 @@ fn the_environment_fills_what_is_not_set() {
         },
         Case {
             variables: &[TOKEN, BOT, INTEGRATION, ("BP_API_URL", "http://[::1]:1/")],
-            shown: &["integration_id: Some(\"slack\")", "\"http://[::1]:1\""],
+            shown: &["integration: Id(\"slack\")", "\"http://[::1]:1\""],
         },
     ];
     for Case { variables, shown: expected } in cases {
