@@ -1,0 +1,5 @@
+//! Where messages wait.
+
+mod nats;
+
+pub use nats::*;
