@@ -1,27 +1,27 @@
 //! The streams in NATS JetStream: what waits, and what cannot be delivered.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::Display;
 use std::time::Duration;
 
 use async_nats::connection::State;
+use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{DiscardPolicy, RawMessageErrorKind, RetentionPolicy, Stream};
-use async_nats::jetstream::{Context, stream};
+use async_nats::jetstream::{AckKind, Context, Message, stream};
+use async_trait::async_trait;
 use botpress_messages::Delivery;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::{Kind, Lane, Letter, NotStored, Queue, Settings, Taken, Trouble, conversation};
 use crate::Failure;
-use crate::server::{REQUEST, Server};
-use crate::watchdog::Position;
+use crate::server::REQUEST;
+use crate::watchdog::{Position, Watchdog};
 
 /// Webhooks that wait: subject `webhooks.BOT.PARTITION`, and each message is gone once it is
 /// acknowledged.
@@ -30,54 +30,34 @@ const WEBHOOKS: &str = "WEBHOOKS";
 const DEAD: &str = "DEAD";
 
 /// How long a pull waits for a message.
-pub const PULL: Duration = Duration::from_secs(5);
+const PULL: Duration = Duration::from_secs(5);
 /// The client gives up a pull so much later, and takes no message from it any more.
 const PULL_GRACE: Duration = Duration::from_secs(5);
 /// A delivery starts within this time after its pull, or not at all.
-pub const TAKEN_WITHIN: Duration = PULL.saturating_add(PULL_GRACE);
+const TAKEN_WITHIN: Duration = PULL.saturating_add(PULL_GRACE);
 /// What is left after a delivery to tell the server of its end.
 const SETTLING: Duration = Duration::from_secs(2);
 /// What a dead letter has beside the message: its headers.
 const LETTER: usize = 4 << 10;
 
+/// A new stream has this number of partitions for each bot: a message that waits holds up this fraction of
+/// the conversations.
+const PARTITIONS: u16 = 64;
+
+/// A connection to the server.
 #[derive(Clone)]
-pub struct Queue {
+pub struct Nats {
     context: Context,
     webhooks: Stream,
     dead: Stream,
-    pub partitions: usize,
-}
-
-/// The server, and what its streams are like when they are created.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Queue")]
-pub struct Settings {
-    #[command(flatten)]
-    server: Server,
-    /// Into how many partitions each bot's conversations are divided: 16, or as the stream has it. It
-    /// cannot be changed while messages wait
-    #[arg(long, global = true, env = "BRIDGE_PARTITIONS",
-        value_parser = clap::value_parser!(u16).range(1..=1_024))]
-    partitions: Option<u16>,
-    /// For how many seconds a new stream recognises a repeated webhook
-    #[arg(long, global = true, env = "BRIDGE_DUPLICATE_WINDOW", default_value_t = 900,
-        value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    duplicate_window: u64,
-    /// How large a new stream may become, in bytes; a full one takes no webhooks and no dead letters
-    #[arg(long, global = true, env = "BRIDGE_MAX_BYTES", default_value_t = 1 << 30,
-        value_parser = clap::value_parser!(i64).range(1 << 16..))]
-    max_bytes: i64,
-    /// How many servers of a cluster keep a new stream
-    #[arg(long, global = true, env = "BRIDGE_REPLICAS", default_value_t = 1,
-        value_parser = clap::value_parser!(u8).range(1..=5))]
-    replicas: u8,
+    partitions: usize,
 }
 
 impl Settings {
     /// The stream of webhooks, if it has to be created. One subject for each partition: what is
     /// published into another finds no stream, instead of nobody who delivers it.
     fn webhooks(&self) -> stream::Config {
-        let partitions = self.partitions.unwrap_or(16);
+        let partitions = self.partitions.unwrap_or(PARTITIONS);
         stream::Config {
             name: WEBHOOKS.to_owned(),
             subjects: (0..partitions).map(|partition| format!("webhooks.*.{partition}")).collect(),
@@ -107,7 +87,7 @@ impl Settings {
     }
 }
 
-impl Queue {
+impl Nats {
     /// Connects and creates what is missing. With `stop`, it waits for a server that is not there yet.
     pub async fn open(
         settings: &Settings,
@@ -135,8 +115,12 @@ impl Queue {
     }
 
     async fn set_up(settings: &Settings, context: &Context) -> Result<Self, Failure> {
-        let failed =
-            |name, e| Failure::new(format!("NATS at {}: {name}: {e}", settings.server.url));
+        let failed = |name, e| {
+            Failure::new(format!(
+                "NATS at {}: {name}: {e}",
+                settings.server.url.as_deref().unwrap_or_default()
+            ))
+        };
         let stream = async |config: stream::Config| {
             let name = config.name.clone();
             context.get_or_create_stream(config).await.map_err(|e| failed(name, e.to_string()))
@@ -153,51 +137,37 @@ impl Queue {
         Ok(Self { context: context.clone(), webhooks, dead, partitions })
     }
 
-    /// Sends what waits to be sent.
-    pub async fn flush(&self) {
-        let _ = timeout(REQUEST, self.context.client().flush()).await;
-    }
-
-    pub fn is_connected(&self) -> bool {
-        self.context.client().connection_state() == State::Connected
-    }
-
-    /// Stores a message of a bot, once for each id. Tells whether it was there already.
-    pub async fn publish(
+    /// Stores a message of this conversation, once for each id. Returns whether it was there already.
+    pub async fn store(
         &self,
         bot: &str,
+        conversation: u64,
         id: &str,
-        delivery: &Delivery,
         payload: Bytes,
-    ) -> Result<bool, PublishError> {
+    ) -> Result<bool, NotStored> {
         // Also as a dead letter, a message has to fit.
         if payload.len() + LETTER > self.context.client().server_info().max_payload {
-            return Err(PublishError::new(PublishErrorKind::MaxPayloadExceeded));
+            return Err(NotStored::TooLarge);
         }
         let id = format!("{bot} {id}");
         let publication = PublishMessage::build().message_id(id).payload(payload);
-        self.acknowledged(self.subject(bot, delivery), publication).await
+        self.acknowledged(self.subject(bot, conversation), publication).await.map_err(|e| {
+            let is_too_large = e.kind() == PublishErrorKind::MaxPayloadExceeded;
+            if is_too_large { NotStored::TooLarge } else { NotStored::Failed(e.to_string()) }
+        })
     }
 
-    /// Stores the message of a dead letter again. Called twice, it is there once.
-    pub async fn republish(
-        &self,
-        letter: &StreamMessage,
-        delivery: &Delivery,
-    ) -> Result<(), PublishError> {
-        let (_, bot) = letter_subject(letter);
-        // The stream may still know the message's own id, and would not take it.
-        let id = format!("retry {}", place(letter.sequence, letter.time));
-        let mut publication =
-            PublishMessage::build().message_id(id).payload(letter.payload.clone());
-        if let Some(id) = letter.headers.get(ID) {
-            publication = publication.header(ID, id.clone());
-        }
-        self.acknowledged(self.subject(bot, delivery), publication).await.map(drop)
+    /// Stores a dead letter of another queue, once.
+    pub async fn take_letter(&self, letter: &Letter) -> Result<(), Failure> {
+        let Letter { number, kind, bot, id, reason, since, payload } = letter;
+        let place = place(*number, *since);
+        let id = format!("{bot} {}", id.as_deref().unwrap_or_default());
+        let taken = self.bury(*kind, bot, &place, &id, reason, payload.clone()).await;
+        taken.map_err(|e| Failure::new(format!("letter {number} stays: {e}")))
     }
 
-    fn subject(&self, bot: &str, delivery: &Delivery) -> String {
-        format!("webhooks.{bot}.{}", partition(&json!(delivery), self.partitions))
+    fn subject(&self, bot: &str, conversation: u64) -> String {
+        format!("webhooks.{bot}.{}", conversation % self.partitions as u64)
     }
 
     /// Publishes and waits until the server has stored it. Tells whether it had that already.
@@ -212,7 +182,7 @@ impl Queue {
 
     /// The consumer of a partition, which all workers share. It has one message in flight at a time,
     /// also while a message waits to be delivered again: so they keep their order.
-    pub async fn consumer(
+    async fn consumer(
         &self,
         bot: &str,
         partition: usize,
@@ -238,7 +208,7 @@ impl Queue {
     }
 
     /// How far the consumer of a partition is; `None` if nothing waits there.
-    pub async fn position(&self, consumer: &PullConsumer) -> Result<Option<Position>, Failure> {
+    async fn position(&self, consumer: &PullConsumer) -> Result<Option<Position>, Failure> {
         let info = consumer.cached_info();
         let Some(first) = first(&self.webhooks, &info.config.filter_subject, 1).await? else {
             return Ok(None);
@@ -250,42 +220,67 @@ impl Queue {
     }
 
     /// Removes a consumer. The next one of its partition begins with the first message that is left.
-    pub async fn remove_consumer(&self, consumer: &PullConsumer) -> Result<(), Failure> {
+    async fn remove_consumer(&self, consumer: &PullConsumer) -> Result<(), Failure> {
         let name = &consumer.cached_info().name;
         let removed = self.webhooks.delete_consumer(name).await;
         removed.map(drop).map_err(|e| Failure::new(format!("the consumer {name} stays: {e}")))
     }
 
-    /// Stores a message that cannot be delivered, once for each `letter`, with the message's id.
+    /// Stores a message that cannot be delivered, once for each `place`, with the message's id.
     pub async fn bury(
         &self,
         kind: Kind,
         bot: &str,
-        letter: &str,
+        place: &str,
         id: &str,
         reason: &str,
         payload: Bytes,
     ) -> Result<(), PublishError> {
         let publication = PublishMessage::build()
-            .message_id(letter)
+            .message_id(place)
             .header(ID, id)
             .header(REASON, one_line(reason))
             .payload(payload);
         self.acknowledged(format!("dead.{kind}.{bot}"), publication).await.map(drop)
     }
+}
 
-    /// The dead letters, from this number on: the first of them.
-    pub async fn letter(&self, from: u64) -> Result<Option<StreamMessage>, Failure> {
-        first(&self.dead, "dead.>", from).await
+#[async_trait]
+impl Queue for Nats {
+    fn is_connected(&self) -> bool {
+        self.context.client().connection_state() == State::Connected
     }
 
-    pub async fn remove_letter(&self, number: u64) -> Result<(), Failure> {
-        let removed = self.dead.delete_message(number).await;
-        removed.map(drop).map_err(|e| Failure::new(format!("letter {number} stays: {e}")))
+    async fn publish(
+        &self,
+        bot: &str,
+        id: &str,
+        delivery: &Delivery,
+        payload: Bytes,
+    ) -> Result<bool, NotStored> {
+        self.store(bot, conversation(delivery), id, payload).await
     }
 
-    /// How many messages of a bot wait, and since when the first of them does.
-    pub async fn backlog(&self, bot: &str) -> Result<(u64, Option<OffsetDateTime>), Failure> {
+    /// One for each partition.
+    fn lanes(&self, bot: &str, _at_once: usize, deadline: Duration) -> Vec<Box<dyn Lane>> {
+        let lane = |partition| Partition {
+            queue: self.clone(),
+            bot: bot.to_owned(),
+            number: partition,
+            deadline,
+            consumer: None,
+            current: None,
+            trouble: Default::default(),
+            watchdog: Watchdog::default(),
+        };
+        (0..self.partitions).map(|partition| Box::new(lane(partition)) as _).collect()
+    }
+
+    async fn flush(&self) {
+        let _ = timeout(REQUEST, self.context.client().flush()).await;
+    }
+
+    async fn backlog(&self, bot: &str) -> Result<(u64, Option<OffsetDateTime>), Failure> {
         let subject = format!("webhooks.{bot}.*");
         let failed = |e| Failure::new(format!("the stream {WEBHOOKS} cannot be asked: {e}"));
         let mut subjects = self.webhooks.info_with_subjects(&subject).await.map_err(failed)?;
@@ -297,81 +292,206 @@ impl Queue {
         Ok((depth, oldest.map(|message| message.time)))
     }
 
-    /// How many dead letters there are, and the number of the last.
-    pub async fn letters(&self) -> Result<(u64, u64), Failure> {
+    async fn letter(&self, from: u64) -> Result<Option<Letter>, Failure> {
+        Ok(first(&self.dead, "dead.>", from).await?.map(letter))
+    }
+
+    async fn letters(&self) -> Result<(u64, u64), Failure> {
         let info = self.dead.get_info().await;
         let failed = |e| Failure::new(format!("the stream {DEAD} cannot be asked: {e}"));
         let state = info.map_err(failed)?.state;
         Ok((state.messages, state.last_sequence))
     }
-}
 
-/// Why a message cannot be delivered.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
-    /// It breaks the contract, or the API rejects it for good.
-    Invalid,
-    /// The API fails on it again and again, but not on others.
-    Failing,
-}
+    async fn retry_letter(&self, letter: &Letter, delivery: &Delivery) -> Result<(), Failure> {
+        // The stream may still know the message's own id, and would not take it.
+        let id = format!("retry {}", place(letter.number, letter.since));
+        let mut publication =
+            PublishMessage::build().message_id(id).payload(letter.payload.clone());
+        if let Some(id) = &letter.id {
+            publication = publication.header(ID, id.as_str());
+        }
+        let subject = self.subject(&letter.bot, conversation(delivery));
+        self.acknowledged(subject, publication).await.map_err(Failure::new)?;
+        self.remove_letter(letter.number).await
+    }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Invalid => "invalid",
-            Self::Failing => "failing",
-        })
+    async fn remove_letter(&self, number: u64) -> Result<(), Failure> {
+        let removed = self.dead.delete_message(number).await;
+        removed.map(drop).map_err(|e| Failure::new(format!("letter {number} stays: {e}")))
     }
 }
 
-/// Reads a message that can be delivered, or says why it cannot.
-pub fn read(payload: &[u8]) -> Result<Delivery, String> {
-    let delivery = Delivery::from_json(payload).map_err(|e| e.to_string())?;
-    if !delivery.is_identified() {
-        return Err("no tag identifies the message: it could be stored twice".to_owned());
-    }
-    Ok(delivery)
+/// Takes the messages of a partition, one at a time. All workers share the consumer of a partition, and the
+/// server gives a message to one of them. It belongs to the worker for a time that is longer than the worker
+/// takes it to be, even if the process stood still in between; after that, another worker gets it.
+struct Partition {
+    queue: Nats,
+    bot: String,
+    number: usize,
+    deadline: Duration,
+    consumer: Option<PullConsumer>,
+    current: Option<Current>,
+    /// Of the message with this sequence.
+    trouble: (u64, Trouble),
+    watchdog: Watchdog,
 }
 
-/// The kind of a dead letter, and its bot.
-pub fn letter_subject(letter: &StreamMessage) -> (&str, &str) {
-    let rest = letter.subject.strip_prefix("dead.").unwrap_or_default();
-    rest.split_once('.').unwrap_or_default()
+/// The message that the worker has.
+struct Current {
+    message: Message,
+    until: Instant,
+}
+
+#[async_trait]
+impl Lane for Partition {
+    /// A pull that is in flight is never given up: its message would belong to nobody for as long as it
+    /// belonged to this worker.
+    async fn next(&mut self, _ending: &CancellationToken) -> Result<Option<Taken>, Failure> {
+        if !self.queue.is_connected() {
+            // Requests would pile up until the server is back, and be of no use then.
+            sleep(Duration::from_secs(1)).await;
+            return Ok(None);
+        }
+        let taken = self.pull().await;
+        if taken.is_err() {
+            self.consumer = None;
+        }
+        taken
+    }
+
+    /// Has a consumer that hands out nothing created again, if messages wait.
+    async fn check(&mut self) -> Result<bool, Failure> {
+        let Some(consumer) = &self.consumer else { return Ok(false) };
+        let position = self.queue.position(consumer).await?;
+        let ack_wait = consumer.cached_info().config.ack_wait;
+        if !self.watchdog.is_stuck(position, ack_wait, Instant::now()) {
+            return Ok(false);
+        }
+        let name = &consumer.cached_info().name;
+        tracing::warn!(
+            consumer = name,
+            "no message of it came for two ack waits although some wait; it is created again"
+        );
+        self.queue.remove_consumer(consumer).await?;
+        self.consumer = None;
+        Ok(true)
+    }
+
+    /// Nothing is pulled, so nothing is stuck.
+    fn pause(&mut self) {
+        self.watchdog = Watchdog::default();
+    }
+
+    async fn stored(&mut self, taken: Taken, _message_id: &str) {
+        let Some(Current { message, until }) = self.current.take() else { return };
+        insist(taken.sequence, until, || message.double_ack()).await;
+    }
+
+    /// If that gets lost, the server gives the message away by itself, only later. And it must not come later
+    /// than that, as it would from a buffer: another worker may have the message then.
+    async fn again(&mut self, taken: Taken, wait: Duration) {
+        self.trouble = (taken.sequence, taken.trouble);
+        let Some(Current { message, until }) = self.current.take() else { return };
+        if Instant::now() < until
+            && self.queue.is_connected()
+            && let Err(e) =
+                message.ack_with(AckKind::Nak(Some(wait).filter(|wait| !wait.is_zero()))).await
+        {
+            tracing::warn!("a message is not given back: {e}");
+        }
+    }
+
+    async fn bury(&mut self, taken: Taken, kind: Kind, reason: &str) {
+        let Some(Current { message, until }) = self.current.take() else { return };
+        let Taken { sequence, id, payload, received, .. } = taken;
+        // Twice the same, if the worker is lost in between: the id is of this message alone.
+        let place = place(sequence, received);
+        let bury = || self.queue.bury(kind, &self.bot, &place, &id, reason, payload.clone());
+        if insist(sequence, until, bury).await.is_some() {
+            insist(sequence, until, || message.double_ack_with(AckKind::Term)).await;
+        }
+    }
+}
+
+impl Partition {
+    async fn pull(&mut self) -> Result<Option<Taken>, Failure> {
+        let consumer = match &mut self.consumer {
+            Some(consumer) => consumer,
+            None => {
+                let consumer = self.queue.consumer(&self.bot, self.number, self.deadline).await?;
+                self.consumer.insert(consumer)
+            }
+        };
+        let failed = |e: &dyn Display| Failure::new(format!("no message can be pulled: {e}"));
+        let start = Instant::now();
+        let batch = consumer.batch().max_messages(1).expires(PULL).messages().await;
+        let Some(message) = batch.map_err(|e| failed(&e))?.next().await else { return Ok(None) };
+        let message = message.map_err(|e| failed(&e))?;
+        let info = message.info().map_err(|e| failed(&e))?;
+        let (sequence, received) = (info.stream_sequence, info.published);
+        let delivered = info.delivered.try_into().unwrap_or(u32::MAX);
+        let headers = message.headers.as_ref();
+        let id = headers.and_then(|headers| headers.get(ID).or(headers.get(NATS_MESSAGE_ID)));
+        let id = id.map_or_else(|| place(sequence, received), |id| id.to_string());
+        let payload = message.payload.clone();
+        let (known, trouble) = self.trouble;
+        let trouble = if known == sequence { trouble } else { Trouble::default() };
+        self.current = Some(Current { message, until: start + ack_wait(self.deadline) });
+        let latest = start + TAKEN_WITHIN;
+        Ok(Some(Taken { sequence, id, payload, delivered, received, latest, trouble }))
+    }
+}
+
+/// Asks the server for something until it confirms that, but not for ever.
+async fn insist<F, T, E>(sequence: u64, until: Instant, ask: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Display,
+{
+    let mut cause = "there was no time".to_owned();
+    // Not even once after that: it could belong to another worker by then.
+    while Instant::now() < until {
+        match timeout_at(until, ask()).await {
+            Ok(Ok(answer)) => return Some(answer),
+            Ok(Err(e)) => cause = e.to_string(),
+            Err(_) => cause = "no answer".to_owned(),
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    tracing::warn!(sequence, "NATS does not confirm: {cause}; it comes again");
+    None
+}
+
+fn letter(message: StreamMessage) -> Letter {
+    let rest = message.subject.strip_prefix("dead.").unwrap_or_default();
+    let (kind, bot) = rest.split_once('.').unwrap_or_default();
+    let header = |name| message.headers.get(name).map(|value| value.to_string());
+    Letter {
+        number: message.sequence,
+        kind: Kind::from_name(kind),
+        bot: bot.to_owned(),
+        id: header(ID),
+        reason: header(REASON).unwrap_or_default(),
+        since: message.time,
+        payload: message.payload,
+    }
 }
 
 /// Where a message is in its stream, and since when: one that is made anew counts from 1 again.
-pub fn place(sequence: u64, stored: OffsetDateTime) -> String {
+fn place(sequence: u64, stored: OffsetDateTime) -> String {
     format!("{sequence} {}", stored.unix_timestamp_nanos())
 }
 
 /// Why a dead letter is one.
-pub const REASON: &str = "Bridge-Reason";
+const REASON: &str = "Bridge-Reason";
 /// The id of the event that a message is from, where the stream knows it by another.
-pub const ID: &str = "Bridge-Id";
+const ID: &str = "Bridge-Id";
 
 /// How long a message belongs to the worker that pulled it. Counted from before the pull, so
 /// it is over for the worker earlier than for the server.
 pub fn ack_wait(deadline: Duration) -> Duration {
     TAKEN_WITHIN + deadline + SETTLING
-}
-
-/// The partition in which a message's conversation keeps its order.
-fn partition(message: &Value, partitions: usize) -> usize {
-    let digest = Sha256::digest(conversation(message).to_string());
-    let number = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
-    (number % partitions as u64) as usize
-}
-
-/// Tells a conversation from others, by what the endpoint looks for it: an id, or the channel and the
-/// tags that discriminate.
-fn conversation(message: &Value) -> Value {
-    let conversation = &message["conversation"];
-    let names = conversation["discriminateByTags"].as_array().filter(|names| !names.is_empty());
-    let listed = |name: &str| names.is_none_or(|names| names.iter().any(|listed| listed == name));
-    let tags = conversation["tags"].as_object().into_iter().flatten();
-    // Sorted, however the webhook orders them.
-    let tags: BTreeMap<_, _> = tags.filter(|(name, _)| listed(name)).collect();
-    json!([message["conversationId"], conversation["channel"], tags])
 }
 
 /// A header's value may have one line alone, and is to leave room for the message.
