@@ -261,3 +261,28 @@ fn conversation(delivery: &Delivery) -> u64 {
     let digest = Sha256::digest(identity.to_string());
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation_keeps_its_number() {
+        let number = |record: Value| {
+            let message = json!({
+                "conversation": record, "user": { "tags": { "id": "U1" } },
+                "type": "text", "payload": { "text": "hello" }, "tags": { "id": "1" },
+            });
+            conversation(&read(message.to_string().as_bytes()).unwrap())
+        };
+        // Files and streams remember it.
+        const KNOWN: u64 = 411_002_368_258_604_353;
+        let tags = json!({ "id": "C1" });
+        assert_eq!(number(json!({ "channel": "channel", "tags": tags })), KNOWN);
+        let tags = json!({ "topic": "news", "id": "C1" });
+        let of_id = json!({ "channel": "channel", "tags": tags, "discriminateByTags": ["id"] });
+        assert_eq!(number(of_id), KNOWN, "the topic does not identify it");
+        assert_ne!(number(json!({ "channel": "channel", "tags": tags })), KNOWN);
+        assert_ne!(number(json!({ "channel": "dm", "tags": { "id": "C1" } })), KNOWN);
+    }
+}
