@@ -299,7 +299,8 @@ async fn kill_under_load(kills: usize, webhooks: usize) {
         let receiver = receiver.clone();
         sending.spawn(async move {
             for number in (0..webhooks).filter(|number| number % CONVERSATIONS % 20 == task) {
-                for _ in 0..2 {
+                // Half of them twice. The repetition of the others would hide that one is lost.
+                for _ in 0..=number / CONVERSATIONS % 2 {
                     insist(&receiver, &message(number, CONVERSATIONS)).await;
                 }
             }
@@ -316,7 +317,10 @@ async fn kill_under_load(kills: usize, webhooks: usize) {
     drained(&setup, 3 * SOON).await;
     check(&sandbox, webhooks);
     assert!(setup.dead().is_empty());
-    println!("{webhooks} webhooks, each sent twice, {kills} kills, in {:.0?}", start.elapsed());
+    println!(
+        "{webhooks} webhooks, half of them sent twice, {kills} kills, in {:.0?}",
+        start.elapsed()
+    );
 }
 
 /// Sends a message until it is taken.
