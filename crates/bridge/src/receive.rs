@@ -101,7 +101,9 @@ pub async fn run(
     settings.channels()?;
     let (queue, metrics) = (queue.open(&stop).await?, Metrics::new());
     metrics.serve(settings.metrics.as_deref(), &queue, &settings.bots()).await?;
-    serve(settings, queue, metrics, stop).await
+    let served = serve(settings, queue.clone(), metrics, stop).await;
+    queue.flush().await;
+    served
 }
 
 impl Settings {

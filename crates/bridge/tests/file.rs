@@ -91,6 +91,8 @@ async fn unusable_files_are_rejected_and_named() {
     let path = |name: &str| folder.path().join(name).display().to_string();
     let good = path("good.db");
     queue(&Setup::on_file(Path::new(&good), &sandbox), 9).await;
+    let wal = fs::metadata(good.clone() + "-wal").map_or(0, |wal| wal.len());
+    assert_eq!(wal, 0, "after a process that ended well, the file alone is complete");
     let changed = |name: &str, sql: &str| {
         let copy = path(name);
         fs::copy(&good, &copy).unwrap();

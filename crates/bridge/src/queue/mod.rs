@@ -199,8 +199,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn sqlite(&self) -> sqlite::Place {
-        sqlite::Place {
+    fn sqlite(&self) -> sqlite::QueueFile {
+        sqlite::QueueFile {
             path: self.file.clone(),
             max_bytes: self.max_bytes.unsigned_abs(),
             keep: Duration::from_secs(86_400) * self.keep_days.into(),

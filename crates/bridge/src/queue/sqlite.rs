@@ -76,7 +76,7 @@ const BUSY: Duration = Duration::from_secs(5);
 const FOR_EVER: Duration = Duration::from_secs(365 * 86_400);
 
 /// Where the file is, and how much it may have.
-pub struct Place {
+pub struct QueueFile {
     pub path: PathBuf,
     pub max_bytes: u64,
     pub keep: Duration,
@@ -119,7 +119,7 @@ pub struct Waiting {
     pub payload: Bytes,
 }
 
-impl Place {
+impl QueueFile {
     /// Opens the file for receiving and delivering, which one process at a time can, and creates it if it is
     /// missing.
     pub fn lock(&self) -> Result<Sqlite, Failure> {
@@ -152,7 +152,7 @@ impl Place {
     fn start_with(&self, lock: Option<File>, group: usize) -> Result<Sqlite, Failure> {
         let connection = self.connect(lock.is_some())?;
         let (commands, received) = channel();
-        let keeper = Keeper {
+        let file_thread = FileThread {
             connection,
             max_bytes: self.max_bytes,
             keep: self.keep,
@@ -163,7 +163,7 @@ impl Place {
             has_lock: lock.is_some(),
         };
         let run = move || {
-            keeper.run(&received);
+            file_thread.run(&received);
             // Only after the last write may another process have it.
             drop(lock);
         };
@@ -266,7 +266,7 @@ impl Sqlite {
     ) -> Result<T, Failure> {
         let (reply, asked) = oneshot::channel();
         let run = move |connection: &mut Connection| {
-            // Whoever asked may be gone.
+            // The caller may be gone.
             let _ = reply.send(ask(connection));
         };
         let gone = || Failure::new("the queue has ended");
@@ -348,7 +348,8 @@ impl Queue for Sqlite {
 
     /// Twice as many as are delivered in parallel, so that the next ones are at hand.
     fn lanes(&self, bot: &str, at_once: usize, _deadline: Duration) -> Vec<Box<dyn Lane>> {
-        let lane = || Box::new(Taker { queue: self.clone(), bot: bot.to_owned(), conversation: 0 });
+        let lane =
+            || Box::new(FileLane { queue: self.clone(), bot: bot.to_owned(), conversation: 0 });
         (0..2 * at_once).map(|_| lane() as _).collect()
     }
 
@@ -442,7 +443,7 @@ fn expect_one(letter: i64, count: usize) -> Result<(), Failure> {
 }
 
 /// Takes messages of any conversation that has none in flight.
-struct Taker {
+struct FileLane {
     queue: Sqlite,
     bot: String,
     /// Of the message at hand.
@@ -450,7 +451,7 @@ struct Taker {
 }
 
 #[async_trait]
-impl Lane for Taker {
+impl Lane for FileLane {
     async fn next(&mut self, ending: &CancellationToken) -> Result<Option<Taken>, Failure> {
         let (reply, mut taken) = oneshot::channel();
         let gone = || Failure::new("the queue has ended");
@@ -488,7 +489,7 @@ impl Lane for Taker {
     }
 }
 
-impl Taker {
+impl FileLane {
     async fn end(&mut self, taken: Taken, end: End) {
         let (bot, conversation) = (self.bot.clone(), self.conversation);
         let sequence = number(taken.sequence);
@@ -501,20 +502,20 @@ impl Taker {
 }
 
 /// Has the file, in its thread.
-struct Keeper {
+struct FileThread {
     connection: Connection,
     max_bytes: u64,
     keep: Duration,
     /// The most that one transaction writes.
     group: usize,
-    feeds: HashMap<String, Feed>,
+    feeds: HashMap<String, BotFeed>,
     next_look: Instant,
     next_prune: Instant,
     has_lock: bool,
 }
 
 /// Which messages of a bot can be handed out. Of each conversation it knows only the first one.
-struct Feed {
+struct BotFeed {
     bot: String,
     /// Messages up to here have been seen.
     seen: i64,
@@ -536,7 +537,7 @@ struct Head {
     trouble: Trouble,
 }
 
-impl Keeper {
+impl FileThread {
     /// Until nobody is left who could ask for something.
     fn run(mut self, commands: &Receiver<Command>) {
         loop {
@@ -588,8 +589,8 @@ impl Keeper {
         }
     }
 
-    fn feed(&mut self, bot: &str) -> &mut Feed {
-        self.feeds.entry(bot.to_owned()).or_insert_with(|| Feed {
+    fn feed(&mut self, bot: &str) -> &mut BotFeed {
+        self.feeds.entry(bot.to_owned()).or_insert_with(|| BotFeed {
             bot: bot.to_owned(),
             seen: 0,
             has_more: true,
@@ -629,7 +630,7 @@ impl Keeper {
                 for (reply, written) in replies.into_iter().zip(written) {
                     let full =
                         || format!("the file has {} bytes (BRIDGE_MAX_BYTES)", self.max_bytes);
-                    // Whoever asked may be gone.
+                    // The caller may be gone.
                     let _ = reply.send(written.ok_or_else(full));
                 }
             }
@@ -687,7 +688,7 @@ impl Keeper {
     }
 }
 
-impl Feed {
+impl BotFeed {
     /// Has a message come again after this time.
     fn rest(&mut self, conversation: i64, trouble: Trouble, wait: Duration) {
         let Some(head) = self.conversations.get_mut(&conversation) else { return };
@@ -867,9 +868,9 @@ mod tests {
 
     const BOT: &str = "bot";
 
-    fn place(folder: &TempDir) -> Place {
+    fn file(folder: &TempDir) -> QueueFile {
         let (path, keep) = (folder.path().join("queue.db"), Duration::from_secs(3_600));
-        Place { path, max_bytes: 1 << 30, keep }
+        QueueFile { path, max_bytes: 1 << 30, keep }
     }
 
     async fn publish(queue: &Sqlite, conversation: usize, number: usize) -> bool {
@@ -902,7 +903,7 @@ mod tests {
     #[tokio::test]
     async fn a_conversation_has_one_message_in_flight_and_keeps_its_order() {
         let folder = TempDir::new().unwrap();
-        let queue = place(&folder).lock().unwrap();
+        let queue = file(&folder).lock().unwrap();
         for number in 0..6 {
             assert!(!publish(&queue, number % 2, number).await);
             assert!(publish(&queue, number % 2, number).await, "it is known");
@@ -931,7 +932,7 @@ mod tests {
     #[tokio::test]
     async fn a_long_backlog_of_one_conversation_holds_up_no_other() {
         let folder = TempDir::new().unwrap();
-        let queue = place(&folder).lock().unwrap();
+        let queue = file(&folder).lock().unwrap();
         let mut sending = JoinSet::new();
         for number in 0..3 * READY {
             let queue = queue.clone();
@@ -949,7 +950,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_in_flight_comes_again_after_a_restart() {
         let folder = TempDir::new().unwrap();
-        let queue = place(&folder).lock().unwrap();
+        let queue = file(&folder).lock().unwrap();
         for number in 0..2 {
             publish(&queue, 0, number).await;
         }
@@ -958,7 +959,7 @@ mod tests {
         drop((queue, lanes));
         let queue = loop {
             // The thread of the first one ends.
-            match place(&folder).lock() {
+            match file(&folder).lock() {
                 Ok(queue) => break queue,
                 Err(failure) => assert!(failure.text.contains("another process"), "{failure:?}"),
             }
@@ -982,7 +983,7 @@ mod tests {
             Case { keep: hour, max_bytes: 1, left: 1 },
         ] {
             let folder = TempDir::new().unwrap();
-            let queue = place(&folder).lock().unwrap();
+            let queue = file(&folder).lock().unwrap();
             for number in 0..4 {
                 publish(&queue, 0, number).await;
             }
@@ -992,8 +993,8 @@ mod tests {
                 lanes[0].stored(taken, "msg").await;
             }
             drop((queue, lanes));
-            let mut keeper = Keeper {
-                connection: place(&folder).connect(true).unwrap(),
+            let mut file_thread = FileThread {
+                connection: file(&folder).connect(true).unwrap(),
                 max_bytes,
                 keep,
                 group: GROUP,
@@ -1004,14 +1005,14 @@ mod tests {
             };
             // Another millisecond than that of the last delivery.
             while now()
-                <= keeper
+                <= file_thread
                     .connection
                     .query_row("SELECT max(ended) FROM messages", [], |row| row.get(0))
                     .unwrap()
             {}
-            keeper.prune();
+            file_thread.prune();
             let count = "SELECT count(*) FROM messages";
-            let count: i64 = keeper.connection.query_row(count, [], |row| row.get(0)).unwrap();
+            let count: i64 = file_thread.connection.query_row(count, [], |row| row.get(0)).unwrap();
             assert_eq!(count, left, "{keep:?} {max_bytes}");
         }
     }
@@ -1024,9 +1025,9 @@ mod tests {
     async fn grouping() {
         for (group, senders, count) in [(1, 64, 6_400), (GROUP, 1, 1_000), (GROUP, 64, 64_000)] {
             let folder = TempDir::new().unwrap();
-            place(&folder).private_file("").unwrap();
+            file(&folder).private_file("").unwrap();
             let queue =
-                place(&folder).start_with(Some(tempfile::tempfile().unwrap()), group).unwrap();
+                file(&folder).start_with(Some(tempfile::tempfile().unwrap()), group).unwrap();
             let start = Instant::now();
             let mut sending = JoinSet::new();
             for sender in 0..senders {

@@ -32,11 +32,11 @@ pub async fn transfer(settings: &Settings) -> Result<Moved, Failure> {
     if !settings.uses_nats() {
         return Err(Failure::settings("set NATS_URL: it says where the messages go"));
     }
-    let place = settings.sqlite();
-    if !place.path.exists() {
-        return Err(Failure::settings(format!("there is no queue {}", place.path.display())));
+    let source = settings.sqlite();
+    if !source.path.exists() {
+        return Err(Failure::settings(format!("there is no queue {}", source.path.display())));
     }
-    let file = place.lock()?;
+    let file = source.lock()?;
     let nats = Nats::open(settings, None).await?;
     let mut moved = Moved::default();
     let result = transfer_all(&file, &nats, &mut moved).await;
