@@ -15,6 +15,8 @@ const FAILURES: u32 = 3;
 const MESSAGES: usize = 2;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// What becomes of a probe is looked at this often.
+const PROBE: Duration = Duration::from_millis(500);
 /// For this time after a pause, only messages that have not failed yet may probe: one that always fails
 /// would hold up the others.
 const OTHERS_FIRST: Duration = Duration::from_secs(5);
@@ -54,6 +56,7 @@ impl Breaker {
     pub fn paused_until(&self, now: Instant) -> Option<Instant> {
         match self.state {
             State::Open { until, .. } if now < until => Some(until),
+            State::Probing { .. } => Some(now + PROBE),
             _ => None,
         }
     }
@@ -156,6 +159,7 @@ mod tests {
             assert_eq!(breaker.paused_until(now), None);
             assert!(breaker.admits(4, now));
             assert!(!breaker.admits(5, now), "one probe at a time");
+            assert_eq!(breaker.paused_until(now), Some(now + PROBE));
             assert_eq!(breaker.failed(5, TOKEN, now), None, "5 was sent before");
             let pause = breaker.failed(4, "any cause", now);
             assert_eq!(pause, Some(Duration::from_secs(seconds)));

@@ -2,13 +2,12 @@
 
 use std::io::Write;
 
-use async_nats::jetstream::message::StreamMessage;
 use botpress_messages::Delivery;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::queue::{self, Queue, REASON, letter_subject};
+use crate::queue::{self, Letter, Shared};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -31,12 +30,12 @@ pub struct Letters {
 }
 
 pub async fn run(command: Command, settings: &queue::Settings) -> Result<(), Failure> {
-    let queue = Queue::open(settings, None).await?;
+    let queue = settings.visit().await?;
     match command {
         Command::List => for_each(&queue, None, async |letter| print(&letter)).await,
         Command::Drop(letters) => {
             for_each(&queue, Some(&letters), async |letter| {
-                queue.remove_letter(letter.sequence).await
+                queue.remove_letter(letter.number).await
             })
             .await
         }
@@ -59,14 +58,14 @@ pub async fn run(command: Command, settings: &queue::Settings) -> Result<(), Fai
 
 /// Goes through letters by number, or through all that there are by now.
 async fn for_each(
-    queue: &Queue,
+    queue: &Shared,
     letters: Option<&Letters>,
-    act: impl AsyncFn(StreamMessage) -> Result<(), Failure>,
+    act: impl AsyncFn(Letter) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     if let Some(Letters { numbers, all: false }) = letters {
         for number in numbers {
             match queue.letter(*number).await? {
-                Some(letter) if letter.sequence == *number => act(letter).await?,
+                Some(letter) if letter.number == *number => act(letter).await?,
                 _ => return Err(Failure::new(format!("there is no letter {number}"))),
             }
         }
@@ -74,38 +73,35 @@ async fn for_each(
     }
     let (_, last) = queue.letters().await?;
     let mut from = 1;
-    while let Some(letter) = queue.letter(from).await?.filter(|letter| letter.sequence <= last) {
-        from = letter.sequence + 1;
+    while let Some(letter) = queue.letter(from).await?.filter(|letter| letter.number <= last) {
+        from = letter.number + 1;
         act(letter).await?;
     }
     Ok(())
 }
 
-fn print(letter: &StreamMessage) -> Result<(), Failure> {
-    let (kind, bot) = letter_subject(letter);
+fn print(letter: &Letter) -> Result<(), Failure> {
     let message = serde_json::from_slice(&letter.payload)
         .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&letter.payload)));
     let line = json!({
-        "number": letter.sequence,
-        "kind": kind,
-        "bot": bot,
-        "since": letter.time.unix_timestamp(),
-        "reason": letter.headers.get(REASON).map(|reason| reason.as_str()),
+        "number": letter.number,
+        "kind": letter.kind.name(),
+        "bot": letter.bot,
+        "since": letter.since.unix_timestamp(),
+        "reason": letter.reason,
         "message": message,
     });
     writeln!(std::io::stdout(), "{line}").map_err(Failure::new)
 }
 
 /// The message of a letter, if it can be sent again.
-fn repeatable(letter: &StreamMessage) -> Result<Delivery, Failure> {
+fn repeatable(letter: &Letter) -> Result<Delivery, Failure> {
     queue::read(&letter.payload)
-        .map_err(|e| Failure::new(format!("letter {} stays: {e}", letter.sequence)))
+        .map_err(|e| Failure::new(format!("letter {} stays: {e}", letter.number)))
 }
 
 /// Puts a letter at the end of the queue. Interrupted, it can be called again: the queue takes it once.
-async fn retry(queue: &Queue, letter: &StreamMessage, message: &Delivery) -> Result<(), Failure> {
-    let number = letter.sequence;
-    let queued = queue.republish(letter, message).await;
-    queued.map_err(|e| Failure::new(format!("letter {number} stays: {e}")))?;
-    queue.remove_letter(number).await
+async fn retry(queue: &Shared, letter: &Letter, message: &Delivery) -> Result<(), Failure> {
+    let queued = queue.retry_letter(letter, message).await;
+    queued.map_err(|e| Failure::new(format!("letter {} stays: {}", letter.number, e.text)))
 }

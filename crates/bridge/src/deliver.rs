@@ -1,18 +1,9 @@
-//! A worker: delivers what waits for one bot, a message of each partition at a time.
-//!
-//! All workers share the partitions' consumers, and the server gives a message to one of them. It
-//! belongs to the worker for a time that is longer than the worker takes it to be, even if the process
-//! stood still in between; after that, another worker gets it.
+//! A worker: delivers what waits for one bot, a message of each conversation at a time.
 
-use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::header::NATS_MESSAGE_ID;
-use async_nats::jetstream::consumer::PullConsumer;
-use async_nats::jetstream::{AckKind, Message};
-use botpress_messages::{Client, Error, ErrorKind, Retry, Stored};
-use futures_util::StreamExt;
+use botpress_messages::{Client, Error, ErrorKind, Message, Retry, Stored};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -21,21 +12,33 @@ use tokio_util::sync::CancellationToken;
 
 use crate::breaker::Breaker;
 use crate::metrics::Metrics;
-use crate::queue::{ID, Kind, Queue, TAKEN_WITHIN, ack_wait, place};
-use crate::watchdog::Watchdog;
-use crate::{Failure, bot_id, queue};
+use crate::queue::{self, Kind, Lane, Shared, Taken, ack_wait};
+use crate::{Failure, bot_id};
 
-/// Settings of a worker. The API's client reads the others that it needs.
-#[derive(clap::Args)]
-#[command(after_help = "\
+pub const CLIENT_SETTINGS: &str = "\
 Environment of the API's client:
   BP_TOKEN           The bot's token
   BP_INTEGRATION_ID  The integration that the messages belong to
-  BP_API_URL         The API, or a sandbox; by default the real API")]
+  BP_API_URL         The API, or a sandbox; by default the real API";
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Settings of a worker. The API's client reads the others that it needs.
+#[derive(clap::Args)]
+#[command(after_help = CLIENT_SETTINGS)]
 pub struct Settings {
     /// The bot whose messages are delivered
     #[arg(long, env = "BP_BOT_ID", value_parser = bot_id)]
     bot_id: String,
+    #[command(flatten)]
+    limits: Limits,
+    /// Address and port for Prometheus; none by default
+    #[arg(long, env = "BRIDGE_METRICS")]
+    metrics: Option<String>,
+}
+
+/// How a worker delivers.
+#[derive(clap::Args)]
+pub struct Limits {
     /// How many seconds a delivery may take before it is put back; the same for all workers of a bot
     #[arg(long, env = "BRIDGE_DEADLINE", default_value_t = 20,
         value_parser = clap::value_parser!(u64).range(2..=600))]
@@ -49,9 +52,6 @@ pub struct Settings {
     #[arg(long, env = "BRIDGE_MAX_DELIVERIES", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(2..))]
     max_deliveries: u32,
-    /// Address and port for Prometheus; none by default
-    #[arg(long, env = "BRIDGE_METRICS")]
-    metrics: Option<String>,
 }
 
 pub async fn run(
@@ -59,50 +59,65 @@ pub async fn run(
     queue: &queue::Settings,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let deadline = Duration::from_secs(settings.deadline);
-    let bot = settings.bot_id;
-    let client = Client::builder().env().bot_id(&bot).retry(Retry::default().deadline(deadline));
-    let client = client.build().map_err(Failure::settings)?;
-    let (queue, metrics) = (Queue::open(queue, Some(&stop)).await?, Metrics::new());
-    metrics.serve(settings.metrics.as_deref(), &queue, std::slice::from_ref(&bot)).await?;
-    let partitions = queue.partitions;
-    tracing::info!(bot, partitions, "delivering");
-    let worker = Arc::new(Worker {
-        queue,
-        client,
-        bot,
-        deadline,
-        most_deliveries: settings.max_deliveries,
-        under_way: Semaphore::new(settings.under_way.into()),
-        metrics,
-        breaker: Mutex::default(),
-    });
-    // It ends with a signal, or with the first partition that fails.
-    let ending = stop.child_token();
-    let mut tasks = JoinSet::new();
-    for number in 0..partitions {
-        let (worker, ending, trouble) = (Arc::clone(&worker), ending.clone(), Trouble::default());
-        let watchdog = Watchdog::default();
-        tasks.spawn(Partition { worker, number, ending, trouble, watchdog }.run());
-    }
-    let mut result = Ok(());
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(failure) = ended.unwrap_or_else(|panic| Err(Failure::new(panic))) {
-            ending.cancel();
-            result = result.and(Err(failure));
-        }
-    }
+    let Settings { bot_id: bot, limits, metrics: address } = settings;
+    let client = client(&bot, &limits)?;
+    let (queue, metrics) = (queue.open(&stop).await?, Metrics::new());
+    metrics.serve(address.as_deref(), &queue, std::slice::from_ref(&bot)).await?;
+    let result = deliver(&limits, client, &bot, &queue, &metrics, &stop).await;
     // What was given back last may not have left yet.
-    worker.queue.flush().await;
+    queue.flush().await;
     result
 }
 
-/// What the partitions share.
+/// The API's client for a bot.
+pub fn client(bot: &str, limits: &Limits) -> Result<Client, Failure> {
+    let retry = Retry::default().deadline(Duration::from_secs(limits.deadline));
+    Client::builder().env().bot_id(bot).retry(retry).build().map_err(Failure::settings)
+}
+
+/// Delivers until `stop`, or until something in here is broken.
+pub async fn deliver(
+    limits: &Limits,
+    client: Client,
+    bot: &str,
+    queue: &Shared,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let deadline = Duration::from_secs(limits.deadline);
+    let lanes = queue.lanes(bot, limits.under_way.into(), deadline);
+    tracing::info!(bot, lanes = lanes.len(), "delivering");
+    let worker = Arc::new(Worker {
+        client,
+        bot: bot.to_owned(),
+        longest_wait: ack_wait(deadline) / 2,
+        most_deliveries: limits.max_deliveries,
+        under_way: Semaphore::new(limits.under_way.into()),
+        metrics: metrics.clone(),
+        breaker: Mutex::default(),
+    });
+    // It ends with a signal, or with the first lane that fails.
+    let ending = stop.child_token();
+    let mut tasks = JoinSet::new();
+    for lane in lanes {
+        tasks.spawn(Arc::clone(&worker).run(lane, ending.clone()));
+    }
+    let mut result = Ok(());
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(panic) = ended {
+            ending.cancel();
+            result = result.and(Err(Failure::new(panic)));
+        }
+    }
+    result
+}
+
+/// What the lanes share.
 struct Worker {
-    queue: Queue,
     client: Client,
     bot: String,
-    deadline: Duration,
+    /// The longest that a message waits after a failure.
+    longest_wait: Duration,
     most_deliveries: u32,
     /// More at once would only wait for the rate limit's window, and some for too long.
     under_way: Semaphore,
@@ -110,170 +125,81 @@ struct Worker {
     breaker: Mutex<Breaker>,
 }
 
-struct Partition {
-    worker: Arc<Worker>,
-    number: usize,
-    ending: CancellationToken,
-    trouble: Trouble,
-    watchdog: Watchdog,
-}
-
-/// How the message of a partition fared with this worker: what the server counts are also deliveries
-/// that never began.
-#[derive(Default)]
-struct Trouble {
-    sequence: u64,
-    /// So often it was not stored, although it was sent,
-    failures: u32,
-    /// and so often of these, others were stored.
-    alone: u32,
-}
-
-/// A message that belongs to this worker.
-struct Pulled {
-    message: Message,
-    id: String,
-    delivered: u32,
-    received: OffsetDateTime,
-    sequence: u64,
-    /// From when on a delivery could take longer than the message belongs to this worker.
-    latest: Instant,
-    until: Instant,
-}
-
 /// How a delivery ended.
 enum End {
-    Stored,
+    Stored(Message),
     /// Delivering it again is right, after this wait.
     Again(Duration, String),
     Dead(Kind, String),
 }
 
-impl Partition {
-    /// Delivers its messages, one after the other, until the worker ends.
-    async fn run(mut self) -> Result<(), Failure> {
-        let mut consumer = None;
-        while !self.ending.is_cancelled() {
-            match self.pull(&mut consumer).await {
-                Ok(None) => self.watch(&mut consumer).await,
-                Ok(Some(pulled)) => {
-                    let place = timeout_at(pulled.latest, self.worker.under_way.acquire()).await;
-                    if place.is_ok() && !self.ending.is_cancelled() {
-                        self.worker.handle(&pulled, &mut self.trouble).await;
-                    } else {
-                        self.worker.nak(&pulled, None).await;
-                    }
+impl Worker {
+    /// Delivers the messages of a lane, one after the other.
+    async fn run(self: Arc<Self>, mut lane: Box<dyn Lane>, ending: CancellationToken) {
+        while !ending.is_cancelled() {
+            let paused_until = self.breaker().paused_until(Instant::now());
+            if let Some(until) = paused_until {
+                lane.pause();
+                tokio::select! {
+                    () = sleep_until(until) => {}
+                    () = ending.cancelled() => {}
                 }
-                Err(failure) => {
-                    tracing::warn!(partition = self.number, "{}; trying again", failure.text);
-                    consumer = None;
-                    tokio::select! {
-                        () = self.ending.cancelled() => {}
-                        () = sleep(Duration::from_secs(1)) => {}
-                    }
-                }
+                continue;
             }
+            let failure = match lane.next(&ending).await {
+                Ok(Some(taken)) => {
+                    let place = timeout_at(taken.latest, self.under_way.acquire()).await;
+                    if place.is_ok() && !ending.is_cancelled() {
+                        self.handle(&mut *lane, taken).await;
+                    } else {
+                        lane.again(taken, Duration::ZERO).await;
+                    }
+                    continue;
+                }
+                Ok(None) => match self.check(&mut *lane).await {
+                    Ok(()) => continue,
+                    Err(failure) => failure,
+                },
+                Err(failure) => failure,
+            };
+            tracing::warn!(bot = self.bot, "{}; trying again", failure.text);
+            tokio::select! {
+                () = ending.cancelled() => {}
+                () = sleep(Duration::from_secs(1)) => {}
+            }
+        }
+    }
+
+    async fn check(&self, lane: &mut dyn Lane) -> Result<(), Failure> {
+        if !self.breaker().is_closed() {
+            lane.pause();
+        } else if lane.check().await? {
+            self.metrics.recreated.inc();
         }
         Ok(())
     }
 
-    /// Has a consumer that hands out nothing created again, if messages wait.
-    async fn watch(&mut self, consumer: &mut Option<PullConsumer>) {
-        if !self.worker.breaker().is_closed() {
-            // Nothing is pulled, so nothing is stuck.
-            self.watchdog = Watchdog::default();
-            return;
-        }
-        let Some(known) = consumer else { return };
-        let Worker { queue, metrics, .. } = &*self.worker;
-        let position = match queue.position(known).await {
-            Ok(position) => position,
-            Err(failure) => return tracing::warn!("{}", failure.text),
-        };
-        let ack_wait = known.cached_info().config.ack_wait;
-        if !self.watchdog.is_stuck(position, ack_wait, Instant::now()) {
-            return;
-        }
-        let name = &known.cached_info().name;
-        tracing::warn!(
-            consumer = name,
-            "no message of it came for two ack waits although some wait; it is created again"
-        );
-        match queue.remove_consumer(known).await {
-            Ok(()) => {
-                metrics.recreated.inc();
-                *consumer = None;
-            }
-            Err(failure) => tracing::warn!("{}", failure.text),
-        }
-    }
-
-    /// Waits for a message. A pull that is in flight is never given up: its message would belong to
-    /// nobody for as long as it belonged to this worker.
-    async fn pull(&self, consumer: &mut Option<PullConsumer>) -> Result<Option<Pulled>, Failure> {
-        let Worker { queue, bot, deadline, .. } = &*self.worker;
-        if !queue.is_connected() {
-            // Requests would pile up until the server is back, and be of no use then.
-            sleep(Duration::from_secs(1)).await;
-            return Ok(None);
-        }
-        let paused_until = self.worker.breaker().paused_until(Instant::now());
-        if let Some(until) = paused_until {
-            tokio::select! {
-                () = sleep_until(until) => {}
-                () = self.ending.cancelled() => {}
-            }
-            return Ok(None);
-        }
-        let consumer = match consumer {
-            Some(consumer) => consumer,
-            None => consumer.insert(queue.consumer(bot, self.number, *deadline).await?),
-        };
-        let failed = |e: &dyn Display| Failure::new(format!("no message can be pulled: {e}"));
-        let start = Instant::now();
-        let batch = consumer.batch().max_messages(1).expires(queue::PULL).messages().await;
-        let Some(message) = batch.map_err(|e| failed(&e))?.next().await else { return Ok(None) };
-        let message = message.map_err(|e| failed(&e))?;
-        let info = message.info().map_err(|e| failed(&e))?;
-        let sequence = info.stream_sequence;
-        let headers = message.headers.as_ref();
-        let id = headers.and_then(|headers| headers.get(ID).or(headers.get(NATS_MESSAGE_ID)));
-        Ok(Some(Pulled {
-            id: id.map_or_else(|| place(sequence, info.published), |id| id.to_string()),
-            delivered: info.delivered.try_into().unwrap_or(u32::MAX),
-            received: info.published,
-            sequence,
-            latest: start + TAKEN_WITHIN,
-            until: start + ack_wait(*deadline),
-            message,
-        }))
-    }
-}
-
-impl Worker {
-    /// Delivers a message, and reports the outcome to the server.
-    async fn handle(&self, pulled: &Pulled, trouble: &mut Trouble) {
-        if trouble.sequence != pulled.sequence {
-            *trouble = Trouble { sequence: pulled.sequence, ..Trouble::default() };
-        }
-        let delivery = match queue::read(&pulled.message.payload) {
+    /// Delivers a message, and reports the outcome to the queue.
+    async fn handle(&self, lane: &mut dyn Lane, mut taken: Taken) {
+        let delivery = match queue::read(&taken.payload) {
             Ok(delivery) => delivery,
-            Err(reason) => return self.settle(pulled, End::Dead(Kind::Invalid, reason)).await,
+            Err(reason) => return self.settle(lane, taken, End::Dead(Kind::Invalid, reason)).await,
         };
-        if !self.breaker().admits(pulled.sequence, Instant::now()) {
-            return self.nak(pulled, Some(SHORTEST_WAIT)).await;
+        if !self.breaker().admits(taken.sequence, Instant::now()) {
+            return lane.again(taken, SHORTEST_WAIT).await;
         }
-        if Instant::now() >= pulled.latest {
+        if Instant::now() >= taken.latest {
             // It belongs to another worker by now, or will.
-            return self.breaker().unsent(pulled.sequence, Instant::now());
+            self.breaker().unsent(taken.sequence, Instant::now());
+            return lane.again(taken, Duration::ZERO).await;
         }
         self.metrics.under_way.inc();
         let start = Instant::now();
         let result = self.client.deliver(&delivery).await;
         self.metrics.took.observe(start.elapsed().as_secs_f64());
         self.metrics.under_way.dec();
-        let end = self.judge(pulled.sequence, trouble, result);
-        self.settle(pulled, end).await;
+        let end = self.judge(&mut taken, result);
+        self.settle(lane, taken, end).await;
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
@@ -281,27 +207,22 @@ impl Worker {
     }
 
     /// What follows from a delivery.
-    fn judge<T>(
-        &self,
-        sequence: u64,
-        trouble: &mut Trouble,
-        result: Result<Stored<T>, Error>,
-    ) -> End {
+    fn judge(&self, taken: &mut Taken, result: Result<Stored<Message>, Error>) -> End {
+        let Taken { sequence, trouble, .. } = taken;
+        let sequence = *sequence;
         let (mut breaker, now) = (self.breaker(), Instant::now());
         let error = match result {
-            Ok(_) => {
+            Ok(stored) => {
                 if breaker.stored(now) {
                     self.metrics.paused.set(0);
                     tracing::info!(bot = self.bot, "the API accepts messages: delivery resumes");
                 }
-                return End::Stored;
+                return End::Stored(stored.record);
             }
             Err(error) => error,
         };
         let text = error.to_string();
-        // The watchdog takes a consumer that waits longer for stuck.
-        let longest = ack_wait(self.deadline) / 2;
-        let hint = error.retry_after().unwrap_or_default().min(longest);
+        let hint = error.retry_after().unwrap_or_default().min(self.longest_wait);
         // What was not sent did not fail: it had no turn, and need not wait longer and longer for one.
         if error.is_rate_limited() || error.attempts() == 0 {
             breaker.unsent(sequence, now);
@@ -313,7 +234,7 @@ impl Worker {
             return End::Dead(Kind::Invalid, text);
         }
         trouble.failures += 1;
-        // One that always fails would hold up its partition for ever. In an outage, all fail.
+        // One that always fails would hold up its conversation for ever. In an outage, all fail.
         trouble.alone += u32::from(breaker.works(now));
         if let Some(pause) = breaker.failed(sequence, &cause(&error), now) {
             self.metrics.paused.set(1);
@@ -327,88 +248,33 @@ impl Worker {
         if trouble.alone >= self.most_deliveries {
             return End::Dead(Kind::Failing, text);
         }
-        End::Again(wait(trouble.failures).min(longest).max(hint), text)
+        End::Again(wait(trouble.failures).min(self.longest_wait).max(hint), text)
     }
 
-    async fn settle(&self, pulled: &Pulled, end: End) {
-        let Pulled { sequence, delivered, .. } = pulled;
+    async fn settle(&self, lane: &mut dyn Lane, taken: Taken, end: End) {
+        let Taken { sequence, delivered, .. } = taken;
         match end {
-            End::Stored => {
+            End::Stored(message) => {
                 self.metrics.delivered("stored");
-                let age = OffsetDateTime::now_utc() - pulled.received;
+                let age = OffsetDateTime::now_utc() - taken.received;
                 self.metrics.age.observe(age.as_seconds_f64().max(0.0));
                 tracing::debug!(sequence, delivered, "stored");
-                self.insist(pulled, pulled.until, || pulled.message.double_ack()).await;
+                lane.stored(taken, &message.id).await;
             }
             End::Again(wait, reason) => {
                 self.metrics.delivered("again");
                 self.metrics.pauses.observe(wait.as_secs_f64());
                 tracing::warn!(sequence, delivered, ?wait, "not stored yet: {reason}");
-                self.nak(pulled, Some(wait)).await;
+                lane.again(taken, wait).await;
             }
             End::Dead(kind, reason) => {
-                self.metrics.delivered(match kind {
-                    Kind::Invalid => "invalid",
-                    Kind::Failing => "failing",
-                });
+                self.metrics.delivered(kind.name());
                 tracing::warn!(sequence, delivered, %kind, "a dead letter: {reason}");
-                // Twice the same, if the worker is lost in between: the id is of this message alone.
-                let letter = place(*sequence, pulled.received);
-                let Pulled { id, message, .. } = pulled;
-                let bury = || {
-                    let payload = message.payload.clone();
-                    self.queue.bury(kind, &self.bot, &letter, id, &reason, payload)
-                };
-                if self.insist(pulled, pulled.until, bury).await.is_some() {
-                    let end = || pulled.message.double_ack_with(AckKind::Term);
-                    self.insist(pulled, pulled.until, end).await;
-                }
+                lane.bury(taken, kind, &reason).await;
             }
         }
-    }
-
-    /// Gives a message back, to be delivered again after a while. If that gets lost, the server gives
-    /// it away by itself, only later. And it must not come later than that, as it would from a buffer:
-    /// another worker may have the message then.
-    async fn nak(&self, pulled: &Pulled, wait: Option<Duration>) {
-        if Instant::now() < pulled.until
-            && self.queue.is_connected()
-            && let Err(e) = pulled.message.ack_with(AckKind::Nak(wait)).await
-        {
-            tracing::warn!("a message is not given back: {e}");
-        }
-    }
-
-    /// Asks the server for something until it confirms that, but not for ever.
-    async fn insist<F, T, E>(
-        &self,
-        pulled: &Pulled,
-        until: Instant,
-        ask: impl Fn() -> F,
-    ) -> Option<T>
-    where
-        F: Future<Output = Result<T, E>>,
-        E: Display,
-    {
-        let mut cause = "there was no time".to_owned();
-        // Not even once after that: it could belong to another worker by then.
-        while Instant::now() < until {
-            match timeout_at(until, ask()).await {
-                Ok(Ok(answer)) => return Some(answer),
-                Ok(Err(e)) => cause = e.to_string(),
-                Err(_) => cause = "no answer".to_owned(),
-            }
-            sleep(Duration::from_millis(200)).await;
-        }
-        tracing::warn!(
-            sequence = pulled.sequence,
-            "NATS does not confirm: {cause}; it comes again"
-        );
-        None
     }
 }
-
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// What two failures have in common that are for the same reason.
 fn cause(error: &Error) -> String {

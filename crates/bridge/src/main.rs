@@ -1,5 +1,6 @@
 //! Takes webhooks into a durable queue, and delivers them from it to Botpress.
 
+mod both;
 mod breaker;
 mod connections;
 mod dead;
@@ -10,6 +11,7 @@ mod receive;
 mod server;
 mod watchdog;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{env, fmt};
 
@@ -28,9 +30,9 @@ use tracing_subscriber::util::SubscriberInitExt;
     version,
     after_help = "\
 Exit codes:
-  0  everything asked for is done; for receive and deliver, once a signal ended them
+  0  everything asked for is done; for run, receive and deliver, once a signal ended them
   1  it could not be done
-  2  a setting is wrong, or NATS rejects the credentials or is too old"
+  2  a setting is wrong, the queue's file cannot be used, or NATS rejects the credentials or is too old"
 )]
 struct Args {
     #[command(subcommand)]
@@ -44,6 +46,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Role {
+    /// Receive and deliver one bot's messages in one process
+    Run(both::Settings),
     /// Take webhooks over HTTP and put them into the queue
     Receive(receive::Settings),
     /// Deliver one bot's messages from the queue; any number of these may run
@@ -51,6 +55,13 @@ enum Role {
     /// Look after the messages that cannot be delivered
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Copy the file of the queue, also while it is in use
+    Backup {
+        /// The new file
+        to: PathBuf,
+    },
+    /// Move what is queued from the file to NATS_URL
+    Move,
 }
 
 /// Why the program ends, and with which code: 0 if that is what somebody wanted.
@@ -87,9 +98,12 @@ async fn main() -> ExitCode {
 async fn run(Args { role, log, queue }: Args) -> Result<(), Failure> {
     start_log(log);
     match role {
+        Role::Run(settings) => both::run(settings, &queue, stop()?).await,
         Role::Receive(settings) => receive::run(settings, &queue, stop()?).await,
         Role::Deliver(settings) => deliver::run(settings, &queue, stop()?).await,
         Role::Dead(command) => dead::run(command, &queue).await,
+        Role::Backup { to } => queue.back_up(to).await,
+        Role::Move => queue::transfer(&queue).await.map(|moved| println!("{moved}")),
     }
 }
 

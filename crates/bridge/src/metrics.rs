@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use tokio::net::TcpListener;
 
 use crate::Failure;
-use crate::queue::Queue;
+use crate::queue::Shared;
 
 type Label = [(&'static str, &'static str); 1];
 
@@ -103,7 +103,7 @@ impl Metrics {
     pub async fn serve(
         &self,
         address: Option<&str>,
-        queue: &Queue,
+        queue: &Shared,
         bots: &[String],
     ) -> Result<(), Failure> {
         let Some(address) = address else { return Ok(()) };
@@ -129,9 +129,9 @@ pub async fn listen(variable: &str, address: &str) -> Result<TcpListener, Failur
     Ok(listener)
 }
 
-type Shared = Arc<(Metrics, Queue, Vec<String>)>;
+type Shown = Arc<(Metrics, Shared, Vec<String>)>;
 
-async fn show(State(shared): State<Shared>) -> Response {
+async fn show(State(shared): State<Shown>) -> Response {
     let (metrics, queue, bots) = &*shared;
     let mut text = String::new();
     // They are of this moment, so they have their own registry.
@@ -151,7 +151,7 @@ async fn show(State(shared): State<Shared>) -> Response {
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How much waits, as of now.
-async fn queue_figures(queue: &Queue, bots: &[String]) -> Result<Registry, Failure> {
+async fn queue_figures(queue: &Shared, bots: &[String]) -> Result<Registry, Failure> {
     let depths = Family::<[(&str, String); 1], Gauge>::default();
     let ages = Family::<[(&str, String); 1], Gauge>::default();
     for bot in bots {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_nats::jetstream::context::PublishErrorKind;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, Request, State};
@@ -24,7 +23,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Metrics, listen};
-use crate::queue::{self, Queue};
+use crate::queue::{self, NotStored, Shared};
 use crate::{Failure, bot_id, connections};
 
 /// Slack waits three seconds for its answer.
@@ -78,11 +77,11 @@ pub struct Settings {
     buffer: u32,
     /// Address and port for Prometheus; none by default
     #[arg(long, env = "BRIDGE_METRICS")]
-    metrics: Option<String>,
+    pub metrics: Option<String>,
 }
 
 struct Receiver {
-    queue: Queue,
+    queue: Shared,
     metrics: Metrics,
     bots: Vec<String>,
     slack_secret: Option<SigningSecret>,
@@ -98,28 +97,51 @@ pub async fn run(
     queue: &queue::Settings,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let channels = settings.channels()?;
-    let Settings { listen: address, mut bots, bot_id, key, slack_signing_secret, .. } = settings;
-    if bots.is_empty() {
-        bots.extend(bot_id);
+    settings.slack_secret()?;
+    settings.channels()?;
+    let (queue, metrics) = (queue.open(&stop).await?, Metrics::new());
+    metrics.serve(settings.metrics.as_deref(), &queue, &settings.bots()).await?;
+    let served = serve(settings, queue.clone(), metrics, stop).await;
+    queue.flush().await;
+    served
+}
+
+impl Settings {
+    pub fn bots(&self) -> Vec<String> {
+        if self.bots.is_empty() { self.bot_id.iter().cloned().collect() } else { self.bots.clone() }
     }
-    let slack_secret = slack_signing_secret.map(SigningSecret::new).transpose();
-    let slack_secret =
-        slack_secret.map_err(|e| Failure::settings(format!("SLACK_SIGNING_SECRET: {e}")))?;
-    if slack_secret.is_none() && channels.is_empty() && key.is_none() {
-        let text = "no authentication configured: set BRIDGE_KEY or the secrets of a channel";
-        return Err(Failure::settings(text));
+
+    /// Checks how webhooks are authenticated.
+    pub fn slack_secret(&self) -> Result<Option<SigningSecret>, Failure> {
+        let Self { key, slack_signing_secret: secret, .. } = self;
+        let secret = secret.clone().map(SigningSecret::new).transpose();
+        let secret = secret.map_err(|e| Failure::settings(format!("SLACK_SIGNING_SECRET: {e}")))?;
+        if secret.is_none() && self.channels()?.is_empty() && key.is_none() {
+            let text = "no authentication configured: set BRIDGE_KEY or the secrets of a channel";
+            return Err(Failure::settings(text));
+        }
+        let fits_a_header = |key: &str| key.trim() == key && key.bytes().all(is_printable);
+        if key.as_ref().is_some_and(|key| !fits_a_header(key)) {
+            let text =
+                "BRIDGE_KEY may have only printable ASCII characters, and no space at its ends";
+            return Err(Failure::settings(text));
+        }
+        Ok(secret)
     }
-    let fits_a_header = |key: &str| key.trim() == key && key.bytes().all(is_printable);
-    if key.as_ref().is_some_and(|key| !fits_a_header(key)) {
-        let text = "BRIDGE_KEY may have only printable ASCII characters, and no space at its ends";
-        return Err(Failure::settings(text));
-    }
-    let (queue, metrics) = (Queue::open(queue, Some(&stop)).await?, Metrics::new());
-    metrics.serve(settings.metrics.as_deref(), &queue, &bots).await?;
-    let listener = listen("BRIDGE_LISTEN", &address).await?;
+}
+
+/// Takes webhooks until `stop`, and then what is in flight.
+pub async fn serve(
+    settings: Settings,
+    queue: Shared,
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let (bots, slack_secret) = (settings.bots(), settings.slack_secret()?);
+    let listener = listen("BRIDGE_LISTEN", &settings.listen).await?;
     let buffer = Semaphore::new(settings.buffer as usize);
-    let receiver = Receiver { queue, metrics, bots, slack_secret, channels, key, buffer };
+    let channels = settings.channels()?;
+    let receiver = Receiver { queue, metrics, bots, slack_secret, channels, key: settings.key, buffer };
     let router = Router::new()
         .route("/{bot}/slack", post(slack))
         .route("/{bot}/messages", post(messages))
@@ -429,15 +451,13 @@ impl Receiver {
             answer("failed", 503, "not stored: repeat it")
         };
         if !self.queue.is_connected() {
-            return Err(failed("NATS is not there"));
+            return Err(failed("the queue is not there"));
         }
         match timeout(IN_TIME, self.queue.publish(bot, id, delivery, body)).await {
             Ok(Ok(false)) => Ok(answer("stored", 200, "stored")),
             Ok(Ok(true)) => Ok(answer("duplicate", 200, "stored before")),
-            Ok(Err(e)) if e.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                Err(refused(413, "larger than the queue takes"))
-            }
-            Ok(Err(e)) => Err(failed(&e.to_string())),
+            Ok(Err(NotStored::TooLarge)) => Err(refused(413, "larger than the queue takes")),
+            Ok(Err(NotStored::Failed(cause))) => Err(failed(&cause)),
             Err(_) => Err(failed("no acknowledgement in time")),
         }
     }

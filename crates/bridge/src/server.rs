@@ -18,14 +18,9 @@ const PING: Duration = Duration::from_secs(5);
 #[derive(clap::Args)]
 #[command(next_help_heading = "NATS")]
 pub struct Server {
-    /// The NATS servers, with commas between them; `tls://` for TLS
-    #[arg(
-        long = "nats-url",
-        global = true,
-        env = "NATS_URL",
-        default_value = "nats://127.0.0.1:4222"
-    )]
-    pub url: String,
+    /// The NATS servers, with commas between them; `tls://` for TLS. Without them, the queue is a file
+    #[arg(long = "nats-url", global = true, env = "NATS_URL")]
+    pub url: Option<String>,
     /// The user to log in as
     #[arg(long = "nats-user", global = true, env = "NATS_USER", requires = "nats_password")]
     nats_user: Option<String>,
@@ -44,7 +39,8 @@ pub struct Server {
 impl Server {
     /// Connects, if the server is there and is supported.
     pub async fn connect(&self) -> Result<Context, Failure> {
-        if self.url.contains('@') {
+        let url = self.url.as_deref().unwrap_or_default();
+        if url.contains('@') {
             let text =
                 "NATS_URL must not hold a password: use NATS_USER and NATS_PASSWORD, or NATS_TOKEN";
             return Err(Failure::settings(text));
@@ -63,24 +59,12 @@ impl Server {
         if let Some(token) = &self.nats_token {
             options = options.token(token.clone());
         }
-        let servers: Vec<_> = self.url.split(',').map(str::trim).collect();
-        let client = options.connect(servers).await.map_err(|e| self.failure(&e))?;
+        let servers: Vec<_> = url.split(',').map(str::trim).collect();
+        let client = options.connect(servers).await.map_err(|e| failure(url, &e))?;
         self.check(&client.server_info().version)?;
         let mut context = jetstream::new(client);
         context.set_timeout(REQUEST);
         Ok(context)
-    }
-
-    fn failure(&self, error: &ConnectError) -> Failure {
-        match error.kind() {
-            ConnectErrorKind::ServerParse => {
-                Failure::settings(format!("invalid NATS_URL: {error}"))
-            }
-            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-                Failure::settings(format!("NATS at {} rejects the credentials: {error}", self.url))
-            }
-            _ => Failure::new(format!("NATS at {} cannot be reached: {error}", self.url)),
-        }
     }
 
     fn check(&self, version: &str) -> Result<(), Failure> {
@@ -99,6 +83,16 @@ impl Server {
         Err(Failure::settings(format!(
             "{text}. Install {major}.{minor} or later, or set NATS_ALLOW_OLD_SERVER=1"
         )))
+    }
+}
+
+fn failure(url: &str, error: &ConnectError) -> Failure {
+    match error.kind() {
+        ConnectErrorKind::ServerParse => Failure::settings(format!("invalid NATS_URL: {error}")),
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            Failure::settings(format!("NATS at {url} rejects the credentials: {error}"))
+        }
+        _ => Failure::new(format!("NATS at {url} cannot be reached: {error}")),
     }
 }
 

@@ -529,27 +529,6 @@ async fn only_failures_make_a_message_fail() {
     assert!(setup.dead().is_empty());
 }
 
-/// Whatever the queue takes has a place among the dead letters.
-#[tokio::test]
-async fn a_dead_letter_is_never_too_large() {
-    let Some(nats) = Nats::start().await else { return };
-    let sandbox = Sandbox::start().await.unwrap();
-    let setup = Setup::new(&nats, &sandbox);
-    let (_receiver, receiver) = setup.receiver().await;
-    let _worker = setup.worker();
-    sandbox.fail_next([None, None, Some(Fault::Error { status: 400, stored: false })]);
-    let mut large = message(1);
-    let room = (1 << 20) - (4 << 10) - large.to_string().len();
-    let key = "k".repeat(200);
-    for (more, status) in [(1, 413), (0, 200)] {
-        large["payload"]["text"] = json!("1".to_owned() + &"x".repeat(room + more));
-        assert_eq!(receiver.message(&large, Some(&key)).await.0, status);
-    }
-    drained(&setup, SOON).await;
-    let dead = setup.dead();
-    assert_eq!((dead.len(), &dead[0]["message"]), (1, &large));
-}
-
 /// A worker that is lost leaves its message to another, which finds what is stored.
 #[tokio::test]
 async fn a_killed_worker_loses_nothing_and_stores_nothing_twice() {
@@ -727,31 +706,6 @@ async fn the_queue_survives_its_server() {
     drained(&setup, SOON).await;
     assert_eq!(texts(&sandbox).len(), 4);
     assert!(setup.dead().is_empty());
-}
-
-/// A queue that is full takes nothing, and loses nothing.
-#[tokio::test]
-async fn a_full_queue_has_the_channel_wait() {
-    let Some(nats) = Nats::start().await else { return };
-    let sandbox = Sandbox::start().await.unwrap();
-    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_MAX_BYTES", 1 << 16);
-    let (_receiver, receiver) = setup.receiver().await;
-    let long = |number| {
-        let mut message = message(number);
-        message["payload"]["text"] = json!(number.to_string() + &"x".repeat(9_999));
-        message
-    };
-    let mut taken = 0;
-    while taken < 10 && receiver.message(&long(taken), None).await.0 == 200 {
-        taken += 1;
-    }
-    assert!((5..=6).contains(&taken), "{taken}");
-    assert_eq!(receiver.message(&long(taken), None).await.0, 503);
-    let _worker = setup.worker();
-    drained(&setup, SOON).await;
-    assert_eq!(receiver.message(&long(taken), None).await.0, 200);
-    drained(&setup, SOON).await;
-    assert_eq!(sandbox.messages().len(), taken + 1);
 }
 
 /// A server that loses track of messages is accepted only if somebody says so.

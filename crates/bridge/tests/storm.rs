@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use botpress_sandbox::Sandbox;
 use serde_json::{Value, json};
 use support::{Nats, Process, Receiver, Setup, drained, figure, signed};
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
@@ -19,14 +20,26 @@ struct Storm {
     sending: Duration,
     kill_every: Duration,
     most_kills: usize,
+    /// How many times the NATS server is killed.
+    server_kills: u32,
 }
 
 /// Less than a minute of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_storm() {
     let [sending, kill_every] = [6, 5].map(Duration::from_secs);
-    let (webhooks, conversations, partitions, most_kills) = (300, 60, 64, 3);
-    Storm { webhooks, conversations, partitions, sending, kill_every, most_kills }.rage().await;
+    let (webhooks, conversations, partitions) = (300, 60, 64);
+    let (most_kills, server_kills) = (3, 1);
+    let storm = Storm {
+        webhooks,
+        conversations,
+        partitions,
+        sending,
+        kill_every,
+        most_kills,
+        server_kills,
+    };
+    storm.rage().await;
 }
 
 /// 20,000 webhooks, each sent twice: some minutes.
@@ -36,8 +49,18 @@ async fn a_short_storm() {
 #[ignore = "takes some minutes"]
 async fn the_storm() {
     let [sending, kill_every] = [200, 8].map(Duration::from_secs);
-    let (webhooks, conversations, partitions, most_kills) = (20_000, 2_000, 192, usize::MAX);
-    Storm { webhooks, conversations, partitions, sending, kill_every, most_kills }.rage().await;
+    let (webhooks, conversations, partitions) = (20_000, 2_000, 64);
+    let (most_kills, server_kills) = (usize::MAX, 8);
+    let storm = Storm {
+        webhooks,
+        conversations,
+        partitions,
+        sending,
+        kill_every,
+        most_kills,
+        server_kills,
+    };
+    storm.rage().await;
 }
 
 /// What the webhook with this number is.
@@ -69,7 +92,7 @@ impl Storm {
         let start = Instant::now();
         let mut workers: Vec<_> = (0..3).map(|_| setup.worker()).collect();
         let mut kills = 0;
-        let mut restarted = false;
+        let mut server_kills = 0;
         let mut sending = self.send(&receiver);
         let mut next_kill = interval(self.kill_every);
         next_kill.tick().await;
@@ -84,17 +107,18 @@ impl Storm {
                     kills += 1;
                 }
                 _ = looks.tick() => {
-                    if !restarted && start.elapsed() > self.sending / 2 {
+                    let next_server_kill = self.sending * (server_kills + 1) / (self.server_kills + 1);
+                    if server_kills < self.server_kills && start.elapsed() > next_server_kill {
                         nats.kill();
                         sleep(Duration::from_secs(1)).await;
                         nats.resume().await;
-                        restarted = true;
+                        server_kills += 1;
                     }
                     while let Some(sent) = sending.try_join_next() {
                         sent.unwrap();
                     }
                     let depth = figure(&setup.metrics, "bridge_queue_depth").await;
-                    if restarted && sending.is_empty() && depth == Some(0.0) {
+                    if server_kills == self.server_kills && sending.is_empty() && depth == Some(0.0) {
                         break;
                     }
                     assert!(start.elapsed() < 12 * self.sending + Duration::from_secs(120), "{depth:?} are left");
@@ -108,7 +132,7 @@ impl Storm {
             figure(&setup.metrics, "bridge_received_total{outcome=\"duplicate\"}").await;
         println!(
             "{} webhooks, each sent twice ({} known by then), in {took:.0?}: {:.0} a second; \
-             {kills} workers killed, the NATS server killed once",
+             {kills} workers killed, the NATS server killed {server_kills} times",
             self.webhooks,
             duplicates.unwrap_or_default(),
             self.webhooks as f64 / took.as_secs_f64(),
@@ -218,35 +242,40 @@ async fn growth() {
     let Some(nats) = Nats::start().await else { return };
     drop(nats);
     println!("partitions workers limit/s | messages/s refused");
+    #[derive(Clone, Copy)]
     struct Case {
-        partitions: usize,
+        /// None: the queue is a file.
+        partitions: Option<u16>,
         workers: usize,
         /// How many requests a second the sandbox takes.
         limit: Option<u64>,
         messages: usize,
     }
-    let unlimited =
-        |partitions, workers, messages| Case { partitions, workers, limit: None, messages };
-    let limited = |workers| Case { partitions: 16, workers, limit: Some(100), messages: 1_500 };
+    let file = Case { partitions: None, workers: 1, limit: None, messages: 12_000 };
+    let unlimited = |partitions, workers| Case { partitions: Some(partitions), workers, ..file };
+    let limited = |workers| Case { limit: Some(100), messages: 1_500, ..unlimited(64, workers) };
     for Case { partitions, workers, limit, messages } in [
-        unlimited(16, 1, 6_000),
-        unlimited(16, 2, 6_000),
-        unlimited(16, 4, 6_000),
-        unlimited(64, 1, 12_000),
-        unlimited(64, 2, 12_000),
-        unlimited(64, 4, 12_000),
+        file,
+        unlimited(64, 1),
+        unlimited(64, 2),
+        unlimited(64, 4),
+        unlimited(16, 1),
+        unlimited(16, 2),
+        unlimited(16, 4),
+        unlimited(256, 1),
         limited(1),
         limited(2),
         limited(4),
     ] {
-        let nats = Nats::start().await.unwrap();
+        let (nats, folder) = (Nats::start().await.unwrap(), TempDir::new().unwrap());
         let sandbox = Sandbox::builder().latency(Duration::from_millis(10));
         let sandbox = limit.map_or(sandbox.clone(), |limit| sandbox.requests_per_second(limit));
         let sandbox = sandbox.start().await.unwrap();
-        let setup = Setup::new(&nats, &sandbox)
-            .with("BRIDGE_PARTITIONS", partitions)
-            .with("BRIDGE_DEADLINE", 20)
-            .with("BRIDGE_LOG", "error");
+        let setup = match partitions {
+            Some(partitions) => Setup::new(&nats, &sandbox).with("BRIDGE_PARTITIONS", partitions),
+            None => Setup::on_file(&folder.path().join("queue.db"), &sandbox),
+        };
+        let setup = setup.with("BRIDGE_DEADLINE", 20).with("BRIDGE_LOG", "error");
         let (process, receiver) = setup.receiver().await;
         let conversations = if limit.is_some() { 50 } else { 640 };
         let mut sending = JoinSet::new();
@@ -264,16 +293,18 @@ async fn growth() {
         let stored = || sandbox.messages().len();
         // From when all are at work.
         while stored() < messages / 5 {
-            sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(500)).await;
         }
         let (start, first) = (Instant::now(), stored());
         while stored() < messages {
-            sleep(Duration::from_millis(100)).await;
+            sleep(Duration::from_millis(500)).await;
         }
         let rate = (messages - first) as f64 / start.elapsed().as_secs_f64();
         let refused = sandbox.refused();
         let limit = limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
-        println!("{partitions:10} {workers:7} {limit:>7} | {rate:10.0} {refused:7}");
+        let partitions =
+            partitions.map_or_else(|| "a file".to_owned(), |partitions| partitions.to_string());
+        println!("{partitions:>10} {workers:7} {limit:>7} | {rate:10.0} {refused:7}");
         drop(workers_running);
         assert_eq!(sandbox.messages().len(), messages);
     }

@@ -134,8 +134,16 @@ pub struct Setup {
 
 impl Setup {
     pub fn new(nats: &Nats, sandbox: &Sandbox) -> Self {
+        Self::without_queue(sandbox).with("NATS_URL", nats.url())
+    }
+
+    /// With the queue in a file.
+    pub fn on_file(file: &Path, sandbox: &Sandbox) -> Self {
+        Self::without_queue(sandbox).with("BRIDGE_FILE", file.display())
+    }
+
+    fn without_queue(sandbox: &Sandbox) -> Self {
         let settings = [
-            ("NATS_URL", nats.url()),
             ("BP_API_URL", sandbox.url()),
             ("BP_TOKEN", Sandbox::TOKEN.to_owned()),
             ("BP_BOT_ID", Sandbox::BOT_ID.to_owned()),
@@ -154,7 +162,7 @@ impl Setup {
         self
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_botpress-bridge"));
         command.args(arguments).env_clear().envs(self.variables.iter().cloned());
         command
@@ -166,10 +174,30 @@ impl Setup {
 
     /// A receiver, and where it listens.
     pub async fn receiver(&self) -> (Process, Receiver) {
-        let port = free_port();
+        self.listening(&["receive"]).await
+    }
+
+    /// A process that receives and delivers, and where it listens.
+    pub async fn bridge(&self) -> (Process, Receiver) {
+        self.listening(&["run"]).await
+    }
+
+    async fn listening(&self, arguments: &[&str]) -> (Process, Receiver) {
+        self.listening_with(arguments, |command| command).await
+    }
+
+    /// A process that listens where `BRIDGE_LISTEN` says, if it is set.
+    pub async fn listening_with(
+        &self,
+        arguments: &[&str],
+        change: impl Fn(Command) -> Command,
+    ) -> (Process, Receiver) {
+        let listen = self.variables.iter().find(|(name, _)| *name == "BRIDGE_LISTEN");
+        let port = listen.and_then(|(_, listen)| listen.rsplit_once(':')?.1.parse().ok());
+        let port: u16 = port.unwrap_or_else(free_port);
         let setup = self.clone().with("BRIDGE_LISTEN", format!("127.0.0.1:{port}"));
         let setup = setup.with("BRIDGE_METRICS", &self.metrics);
-        let process = Process::start(setup.command(&["receive"]));
+        let process = Process::start(change(setup.command(arguments)));
         eventually("the receiver listens", Duration::from_secs(20), async || {
             tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
         })
@@ -201,10 +229,14 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let log = tempfile::tempfile().unwrap();
         let child = command.stderr(log.try_clone().unwrap()).spawn().unwrap();
         Self { child, log }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn kill(&mut self) {

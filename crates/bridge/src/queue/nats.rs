@@ -1,0 +1,519 @@
+//! The streams in NATS JetStream: what waits, and what cannot be delivered.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::stream::{DiscardPolicy, RawMessageErrorKind, RetentionPolicy, Stream};
+use async_nats::jetstream::{AckKind, Context, Message, stream};
+use async_trait::async_trait;
+use botpress_messages::Delivery;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use time::OffsetDateTime;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::{Kind, Lane, Letter, NotStored, Queue, Settings, Taken, Trouble, conversation};
+use crate::Failure;
+use crate::server::REQUEST;
+use crate::watchdog::{Position, Watchdog};
+
+/// Webhooks that wait: subject `webhooks.BOT.PARTITION`, and each message is gone once it is
+/// acknowledged.
+const WEBHOOKS: &str = "WEBHOOKS";
+/// What cannot be delivered: subject `dead.KIND.BOT`.
+const DEAD: &str = "DEAD";
+
+/// How long a pull waits for a message.
+const PULL: Duration = Duration::from_secs(5);
+/// The client gives up a pull so much later, and takes no message from it any more.
+const PULL_GRACE: Duration = Duration::from_secs(5);
+/// A delivery starts within this time after its pull, or not at all.
+const TAKEN_WITHIN: Duration = PULL.saturating_add(PULL_GRACE);
+/// What is left after a delivery to tell the server of its end.
+const SETTLING: Duration = Duration::from_secs(2);
+/// What a dead letter has beside the message: its headers.
+const LETTER: usize = 4 << 10;
+
+/// A new stream has this number of partitions for each bot: a message that waits holds up this fraction of
+/// the conversations.
+const PARTITIONS: u16 = 64;
+
+/// A connection to the server.
+#[derive(Clone)]
+pub struct Nats {
+    context: Context,
+    webhooks: Stream,
+    dead: Stream,
+    partitions: usize,
+}
+
+impl Settings {
+    /// The stream of webhooks, if it has to be created. One subject for each partition: what is
+    /// published into another finds no stream, instead of nobody who delivers it.
+    fn webhooks(&self) -> stream::Config {
+        let partitions = self.partitions.unwrap_or(PARTITIONS);
+        stream::Config {
+            name: WEBHOOKS.to_owned(),
+            subjects: (0..partitions).map(|partition| format!("webhooks.*.{partition}")).collect(),
+            retention: RetentionPolicy::WorkQueue,
+            duplicate_window: Duration::from_secs(self.duplicate_window),
+            ..self.bounded()
+        }
+    }
+
+    fn dead(&self) -> stream::Config {
+        stream::Config {
+            name: DEAD.to_owned(),
+            subjects: vec!["dead.*.*".to_owned()],
+            duplicate_window: Duration::from_secs(3_600),
+            ..self.bounded()
+        }
+    }
+
+    /// Full means that nothing more is taken. Nothing old makes room.
+    fn bounded(&self) -> stream::Config {
+        stream::Config {
+            max_bytes: self.max_bytes,
+            discard: DiscardPolicy::New,
+            num_replicas: self.replicas.into(),
+            ..Default::default()
+        }
+    }
+}
+
+impl Nats {
+    /// Connects and creates what is missing. With `stop`, it waits for a server that is not there yet.
+    pub async fn open(
+        settings: &Settings,
+        stop: Option<&CancellationToken>,
+    ) -> Result<Self, Failure> {
+        let open = async || Self::set_up(settings, &settings.server.connect().await?).await;
+        let Some(stop) = stop else { return open().await };
+        let opened = async {
+            loop {
+                match open().await {
+                    Err(failure) if failure.code != 2 => {
+                        tracing::warn!("{}; trying again", failure.text);
+                    }
+                    result => return result,
+                }
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            result = opened => result,
+            () = stop.cancelled() => {
+                Err(Failure { code: 0, text: "ended before NATS was there".to_owned() })
+            }
+        }
+    }
+
+    async fn set_up(settings: &Settings, context: &Context) -> Result<Self, Failure> {
+        let failed = |name, e| {
+            Failure::new(format!(
+                "NATS at {}: {name}: {e}",
+                settings.server.url.as_deref().unwrap_or_default()
+            ))
+        };
+        let stream = async |config: stream::Config| {
+            let name = config.name.clone();
+            context.get_or_create_stream(config).await.map_err(|e| failed(name, e.to_string()))
+        };
+        let webhooks = stream(settings.webhooks()).await?;
+        let partitions = webhooks.cached_info().config.subjects.len();
+        let asked = settings.partitions.map(usize::from);
+        if let Some(asked) = asked.filter(|asked| *asked != partitions) {
+            return Err(Failure::settings(format!(
+                "BRIDGE_PARTITIONS={asked}, but the stream {WEBHOOKS} has {partitions}: see README.md on how to change it"
+            )));
+        }
+        let dead = stream(settings.dead()).await?;
+        Ok(Self { context: context.clone(), webhooks, dead, partitions })
+    }
+
+    /// Stores a message of this conversation, once for each id. Returns whether it was there already.
+    pub async fn store(
+        &self,
+        bot: &str,
+        conversation: u64,
+        id: &str,
+        payload: Bytes,
+    ) -> Result<bool, NotStored> {
+        // Also as a dead letter, a message has to fit.
+        if payload.len() + LETTER > self.context.client().server_info().max_payload {
+            return Err(NotStored::TooLarge);
+        }
+        let id = format!("{bot} {id}");
+        let publication = PublishMessage::build().message_id(id).payload(payload);
+        self.acknowledged(self.subject(bot, conversation), publication).await.map_err(|e| {
+            let is_too_large = e.kind() == PublishErrorKind::MaxPayloadExceeded;
+            if is_too_large { NotStored::TooLarge } else { NotStored::Failed(e.to_string()) }
+        })
+    }
+
+    /// Stores a dead letter of another queue, once.
+    pub async fn take_letter(&self, letter: &Letter) -> Result<(), Failure> {
+        let Letter { number, kind, bot, id, reason, since, payload } = letter;
+        let place = place(*number, *since);
+        let id = format!("{bot} {}", id.as_deref().unwrap_or_default());
+        let taken = self.bury(*kind, bot, &place, &id, reason, payload.clone()).await;
+        taken.map_err(|e| Failure::new(format!("letter {number} stays: {e}")))
+    }
+
+    fn subject(&self, bot: &str, conversation: u64) -> String {
+        format!("webhooks.{bot}.{}", conversation % self.partitions as u64)
+    }
+
+    /// Publishes and waits until the server has stored it. Tells whether it had that already.
+    async fn acknowledged(
+        &self,
+        subject: String,
+        publication: PublishMessage,
+    ) -> Result<bool, PublishError> {
+        let acknowledgement = self.context.send_publish(subject, publication).await?;
+        Ok(acknowledgement.await?.duplicate)
+    }
+
+    /// The consumer of a partition, which all workers share. It has one message in flight at a time,
+    /// also while a message waits to be delivered again: so they keep their order.
+    async fn consumer(
+        &self,
+        bot: &str,
+        partition: usize,
+        deadline: Duration,
+    ) -> Result<PullConsumer, Failure> {
+        let name = format!("{bot}-{partition}");
+        let config = pull::Config {
+            durable_name: Some(name.clone()),
+            filter_subject: format!("webhooks.{bot}.{partition}"),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ack_wait(deadline),
+            max_ack_pending: 1,
+            ..Default::default()
+        };
+        let failed = |e| Failure::new(format!("the consumer {name} cannot be had: {e}"));
+        let consumer: PullConsumer =
+            self.webhooks.get_or_create_consumer(&name, config.clone()).await.map_err(failed)?;
+        if consumer.cached_info().config.ack_wait >= config.ack_wait {
+            return Ok(consumer);
+        }
+        // Never less: a worker with a longer deadline may run.
+        self.webhooks.create_consumer(config).await.map_err(failed)
+    }
+
+    /// How far the consumer of a partition is; `None` if nothing waits there.
+    async fn position(&self, consumer: &PullConsumer) -> Result<Option<Position>, Failure> {
+        let info = consumer.cached_info();
+        let Some(first) = first(&self.webhooks, &info.config.filter_subject, 1).await? else {
+            return Ok(None);
+        };
+        let failed = |e| Failure::new(format!("the consumer {} cannot be asked: {e}", info.name));
+        let info = consumer.get_info().await.map_err(failed)?;
+        let delivered = info.delivered.consumer_sequence;
+        Ok(Some(Position { first: first.sequence, delivered, created: info.created }))
+    }
+
+    /// Removes a consumer. The next one of its partition begins with the first message that is left.
+    async fn remove_consumer(&self, consumer: &PullConsumer) -> Result<(), Failure> {
+        let name = &consumer.cached_info().name;
+        let removed = self.webhooks.delete_consumer(name).await;
+        removed.map(drop).map_err(|e| Failure::new(format!("the consumer {name} stays: {e}")))
+    }
+
+    /// Stores a message that cannot be delivered, once for each `place`, with the message's id.
+    pub async fn bury(
+        &self,
+        kind: Kind,
+        bot: &str,
+        place: &str,
+        id: &str,
+        reason: &str,
+        payload: Bytes,
+    ) -> Result<(), PublishError> {
+        let publication = PublishMessage::build()
+            .message_id(place)
+            .header(ID, id)
+            .header(REASON, one_line(reason))
+            .payload(payload);
+        self.acknowledged(format!("dead.{kind}.{bot}"), publication).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Queue for Nats {
+    fn is_connected(&self) -> bool {
+        self.context.client().connection_state() == State::Connected
+    }
+
+    async fn publish(
+        &self,
+        bot: &str,
+        id: &str,
+        delivery: &Delivery,
+        payload: Bytes,
+    ) -> Result<bool, NotStored> {
+        self.store(bot, conversation(delivery), id, payload).await
+    }
+
+    /// One for each partition.
+    fn lanes(&self, bot: &str, _at_once: usize, deadline: Duration) -> Vec<Box<dyn Lane>> {
+        let lane = |partition| Partition {
+            queue: self.clone(),
+            bot: bot.to_owned(),
+            number: partition,
+            deadline,
+            consumer: None,
+            current: None,
+            trouble: Default::default(),
+            watchdog: Watchdog::default(),
+        };
+        (0..self.partitions).map(|partition| Box::new(lane(partition)) as _).collect()
+    }
+
+    async fn flush(&self) {
+        let _ = timeout(REQUEST, self.context.client().flush()).await;
+    }
+
+    async fn backlog(&self, bot: &str) -> Result<(u64, Option<OffsetDateTime>), Failure> {
+        let subject = format!("webhooks.{bot}.*");
+        let failed = |e| Failure::new(format!("the stream {WEBHOOKS} cannot be asked: {e}"));
+        let mut subjects = self.webhooks.info_with_subjects(&subject).await.map_err(failed)?;
+        let mut depth = 0;
+        while let Some(count) = subjects.next().await {
+            depth += count.map_err(failed)?.1 as u64;
+        }
+        let oldest = first(&self.webhooks, &subject, 1).await?;
+        Ok((depth, oldest.map(|message| message.time)))
+    }
+
+    async fn letter(&self, from: u64) -> Result<Option<Letter>, Failure> {
+        Ok(first(&self.dead, "dead.>", from).await?.map(letter))
+    }
+
+    async fn letters(&self) -> Result<(u64, u64), Failure> {
+        let info = self.dead.get_info().await;
+        let failed = |e| Failure::new(format!("the stream {DEAD} cannot be asked: {e}"));
+        let state = info.map_err(failed)?.state;
+        Ok((state.messages, state.last_sequence))
+    }
+
+    async fn retry_letter(&self, letter: &Letter, delivery: &Delivery) -> Result<(), Failure> {
+        // The stream may still know the message's own id, and would not take it.
+        let id = format!("retry {}", place(letter.number, letter.since));
+        let mut publication =
+            PublishMessage::build().message_id(id).payload(letter.payload.clone());
+        if let Some(id) = &letter.id {
+            publication = publication.header(ID, id.as_str());
+        }
+        let subject = self.subject(&letter.bot, conversation(delivery));
+        self.acknowledged(subject, publication).await.map_err(Failure::new)?;
+        self.remove_letter(letter.number).await
+    }
+
+    async fn remove_letter(&self, number: u64) -> Result<(), Failure> {
+        let removed = self.dead.delete_message(number).await;
+        removed.map(drop).map_err(|e| Failure::new(format!("letter {number} stays: {e}")))
+    }
+}
+
+/// Takes the messages of a partition, one at a time. All workers share the consumer of a partition, and the
+/// server gives a message to one of them. It belongs to the worker for a time that is longer than the worker
+/// takes it to be, even if the process stood still in between; after that, another worker gets it.
+struct Partition {
+    queue: Nats,
+    bot: String,
+    number: usize,
+    deadline: Duration,
+    consumer: Option<PullConsumer>,
+    current: Option<Current>,
+    /// Of the message with this sequence.
+    trouble: (u64, Trouble),
+    watchdog: Watchdog,
+}
+
+/// The message that the worker has.
+struct Current {
+    message: Message,
+    until: Instant,
+}
+
+#[async_trait]
+impl Lane for Partition {
+    /// A pull that is in flight is never given up: its message would belong to nobody for as long as it
+    /// belonged to this worker.
+    async fn next(&mut self, _ending: &CancellationToken) -> Result<Option<Taken>, Failure> {
+        if !self.queue.is_connected() {
+            // Requests would pile up until the server is back, and be of no use then.
+            sleep(Duration::from_secs(1)).await;
+            return Ok(None);
+        }
+        let taken = self.pull().await;
+        if taken.is_err() {
+            self.consumer = None;
+        }
+        taken
+    }
+
+    /// Has a consumer that hands out nothing created again, if messages wait.
+    async fn check(&mut self) -> Result<bool, Failure> {
+        let Some(consumer) = &self.consumer else { return Ok(false) };
+        let position = self.queue.position(consumer).await?;
+        let ack_wait = consumer.cached_info().config.ack_wait;
+        if !self.watchdog.is_stuck(position, ack_wait, Instant::now()) {
+            return Ok(false);
+        }
+        let name = &consumer.cached_info().name;
+        tracing::warn!(
+            consumer = name,
+            "no message of it came for two ack waits although some wait; it is created again"
+        );
+        self.queue.remove_consumer(consumer).await?;
+        self.consumer = None;
+        Ok(true)
+    }
+
+    /// Nothing is pulled, so nothing is stuck.
+    fn pause(&mut self) {
+        self.watchdog = Watchdog::default();
+    }
+
+    async fn stored(&mut self, taken: Taken, _message_id: &str) {
+        let Some(Current { message, until }) = self.current.take() else { return };
+        insist(taken.sequence, until, || message.double_ack()).await;
+    }
+
+    /// If that gets lost, the server gives the message away by itself, only later. And it must not come later
+    /// than that, as it would from a buffer: another worker may have the message then.
+    async fn again(&mut self, taken: Taken, wait: Duration) {
+        self.trouble = (taken.sequence, taken.trouble);
+        let Some(Current { message, until }) = self.current.take() else { return };
+        if Instant::now() < until
+            && self.queue.is_connected()
+            && let Err(e) =
+                message.ack_with(AckKind::Nak(Some(wait).filter(|wait| !wait.is_zero()))).await
+        {
+            tracing::warn!("a message is not given back: {e}");
+        }
+    }
+
+    async fn bury(&mut self, taken: Taken, kind: Kind, reason: &str) {
+        let Some(Current { message, until }) = self.current.take() else { return };
+        let Taken { sequence, id, payload, received, .. } = taken;
+        // Twice the same, if the worker is lost in between: the id is of this message alone.
+        let place = place(sequence, received);
+        let bury = || self.queue.bury(kind, &self.bot, &place, &id, reason, payload.clone());
+        if insist(sequence, until, bury).await.is_some() {
+            insist(sequence, until, || message.double_ack_with(AckKind::Term)).await;
+        }
+    }
+}
+
+impl Partition {
+    async fn pull(&mut self) -> Result<Option<Taken>, Failure> {
+        let consumer = match &mut self.consumer {
+            Some(consumer) => consumer,
+            None => {
+                let consumer = self.queue.consumer(&self.bot, self.number, self.deadline).await?;
+                self.consumer.insert(consumer)
+            }
+        };
+        let failed = |e: &dyn Display| Failure::new(format!("no message can be pulled: {e}"));
+        let start = Instant::now();
+        let batch = consumer.batch().max_messages(1).expires(PULL).messages().await;
+        let Some(message) = batch.map_err(|e| failed(&e))?.next().await else { return Ok(None) };
+        let message = message.map_err(|e| failed(&e))?;
+        let info = message.info().map_err(|e| failed(&e))?;
+        let (sequence, received) = (info.stream_sequence, info.published);
+        let delivered = info.delivered.try_into().unwrap_or(u32::MAX);
+        let headers = message.headers.as_ref();
+        let id = headers.and_then(|headers| headers.get(ID).or(headers.get(NATS_MESSAGE_ID)));
+        let id = id.map_or_else(|| place(sequence, received), |id| id.to_string());
+        let payload = message.payload.clone();
+        let (known, trouble) = self.trouble;
+        let trouble = if known == sequence { trouble } else { Trouble::default() };
+        self.current = Some(Current { message, until: start + ack_wait(self.deadline) });
+        let latest = start + TAKEN_WITHIN;
+        Ok(Some(Taken { sequence, id, payload, delivered, received, latest, trouble }))
+    }
+}
+
+/// Asks the server for something until it confirms that, but not for ever.
+async fn insist<F, T, E>(sequence: u64, until: Instant, ask: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Display,
+{
+    let mut cause = "there was no time".to_owned();
+    // Not even once after that: it could belong to another worker by then.
+    while Instant::now() < until {
+        match timeout_at(until, ask()).await {
+            Ok(Ok(answer)) => return Some(answer),
+            Ok(Err(e)) => cause = e.to_string(),
+            Err(_) => cause = "no answer".to_owned(),
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    tracing::warn!(sequence, "NATS does not confirm: {cause}; it comes again");
+    None
+}
+
+fn letter(message: StreamMessage) -> Letter {
+    let rest = message.subject.strip_prefix("dead.").unwrap_or_default();
+    let (kind, bot) = rest.split_once('.').unwrap_or_default();
+    let header = |name| message.headers.get(name).map(|value| value.to_string());
+    Letter {
+        number: message.sequence,
+        kind: Kind::from_name(kind),
+        bot: bot.to_owned(),
+        id: header(ID),
+        reason: header(REASON).unwrap_or_default(),
+        since: message.time,
+        payload: message.payload,
+    }
+}
+
+/// Where a message is in its stream, and since when: one that is made anew counts from 1 again.
+fn place(sequence: u64, stored: OffsetDateTime) -> String {
+    format!("{sequence} {}", stored.unix_timestamp_nanos())
+}
+
+/// Why a dead letter is one.
+const REASON: &str = "Bridge-Reason";
+/// The id of the event that a message is from, where the stream knows it by another.
+const ID: &str = "Bridge-Id";
+
+/// How long a message belongs to the worker that pulled it. Counted from before the pull, so
+/// it is over for the worker earlier than for the server.
+pub fn ack_wait(deadline: Duration) -> Duration {
+    TAKEN_WITHIN + deadline + SETTLING
+}
+
+/// A header's value may have one line alone, and is to leave room for the message.
+fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut bytes = 0;
+    let fits = |c: &char| {
+        bytes += c.len_utf8();
+        bytes <= 2_000
+    };
+    line.chars().filter(|c| !c.is_control()).take_while(fits).collect()
+}
+
+/// The first message with this subject, from this sequence on.
+async fn first(
+    stream: &Stream,
+    subject: &str,
+    from: u64,
+) -> Result<Option<StreamMessage>, Failure> {
+    match stream.get_first_raw_message_by_subject(subject, from).await {
+        Ok(message) => Ok(Some(message)),
+        Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(e) => Err(Failure::new(format!("no message can be read: {e}"))),
+    }
+}
