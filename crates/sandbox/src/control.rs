@@ -24,7 +24,7 @@ use super::endpoint::{Behavior, Endpoint, answer, read};
 use super::fault::{Fault, Storm, TargetedFault, given, has_text, milliseconds};
 use super::log::{self, Answer, KEPT, News, SECRET};
 use super::openapi;
-use super::refusal::{Refusal, refusal};
+use super::rejection::{Refusal, refusal};
 use super::{Builder, Sandbox, lock};
 use botpress_messages::ErrorType;
 use botpress_messages::contract::OPERATIONS;

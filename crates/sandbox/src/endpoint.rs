@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::fault::{Fault, Faults, send};
 use super::log::{Answer, Log, News, Outcome};
-use super::refusal::{Refusal, refusal};
+use super::rejection::{Refusal, refusal};
 use super::store::{Caller, Store, returned};
 use super::{Builder, lock};
 use botpress_messages::ErrorType;

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::Builder;
 use super::log::Answer;
-use super::refusal::refusal;
+use super::rejection::refusal;
 use botpress_messages::ErrorType;
 
 /// A way in which a request fails. `stored` says whether the message is stored before it does.

@@ -66,7 +66,7 @@ mod fault;
 mod log;
 mod openapi;
 mod page;
-mod refusal;
+mod rejection;
 mod store;
 
 use std::io;

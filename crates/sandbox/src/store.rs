@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use ulid::Ulid;
 
 use super::log::{Change, Outcome};
-use super::refusal::{Refusal, refusal};
+use super::rejection::{Refusal, refusal};
 use botpress_messages::ErrorType;
 use botpress_messages::contract::Path;
 use botpress_messages::contract::{OPERATIONS, Operation};
