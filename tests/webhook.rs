@@ -1,4 +1,4 @@
-//! The webhook example as a program: what Slack sends, what it is answered, what is stored.
+//! The webhook example as a program: what Slack sends, the responses, and what is stored.
 
 use std::fs;
 use std::process::Stdio;
@@ -60,13 +60,13 @@ impl Webhook {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
-    /// Sends what Slack would, and returns the status of the answer.
+    /// Sends what Slack would, and returns the status of the response.
     async fn send(&self, event: &Value) -> u16 {
         let (body, time) = (event.to_string(), ago(0));
         self.post(&body, &sign(&body, &time), &time).await.0
     }
 
-    /// Sends it until the answer is 200.
+    /// Sends it until the response is a 200.
     async fn send_on(&self, event: &Value) {
         for _ in 0..50 {
             match self.send(event).await {
@@ -100,13 +100,13 @@ fn sign(body: &str, time: &str) -> String {
     slack::sign(&SigningSecret::new(SECRET).unwrap(), time, body.as_bytes())
 }
 
-/// The recorded events. Each has a name, and says what is stored or updated, if anything is.
+/// The recorded events. Each has a name and lists what is stored or updated, if anything.
 fn events() -> Vec<Value> {
     let lines = fs::read_to_string("tests/cases/slack-events.ndjson").unwrap();
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A message like the first that was recorded, but for its number.
+/// A message like the first recorded one, except for its number.
 fn numbered(number: usize) -> Value {
     let mut event = events()[0]["event"].take();
     event["event"]["ts"] = json!(format!("1722441123.{number:06}"));
@@ -133,9 +133,9 @@ fn stored(sandbox: &Sandbox) -> Vec<Value> {
     messages.collect()
 }
 
-/// Slack can repeat an event before it is answered, and when the bot has added a tag of its own.
+/// Slack can repeat an event before the response, and after the bot has added a tag.
 #[tokio::test]
-async fn what_people_write_is_stored_once_and_nothing_else() {
+async fn only_messages_from_people_are_stored_once() {
     let gap = Duration::from_millis(5);
     let sandbox = Sandbox::builder().strict().lookup_gap(gap).start().await.unwrap();
     let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
@@ -182,16 +182,16 @@ async fn a_storm_leaves_each_message_once() {
     assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (5, 7));
 }
 
-/// What fails is in the log, without what is secret or private.
+/// Failures are logged without secret or private values.
 #[tokio::test]
-async fn the_answer_says_whether_to_repeat() {
+async fn the_status_decides_whether_slack_repeats() {
     struct Case {
         name: &'static str,
         token: &'static str,
-        /// What happens to the requests, one after the other.
+        /// The faults of the requests, in order.
         faults: Vec<Option<Fault>>,
         status: u16,
-        /// How many messages are stored in the end, if the token is right.
+        /// The number of messages stored in the end, if the token is right.
         messages: Option<usize>,
     }
     let lost = Some(Fault::Reset { stored: true });
@@ -248,7 +248,7 @@ async fn the_answer_says_whether_to_repeat() {
 }
 
 #[tokio::test]
-async fn only_webhooks_of_slack_are_accepted_and_the_log_says_why() {
+async fn only_webhooks_of_slack_are_accepted_and_rejections_are_logged() {
     struct Case {
         body: String,
         signature: String,
@@ -303,9 +303,9 @@ async fn only_webhooks_of_slack_are_accepted_and_the_log_says_why() {
     }
 }
 
-/// Slack would only repeat what is answered with 400, and it would be no better.
+/// After a 400, Slack would only repeat the event, which would not help.
 #[tokio::test]
-async fn what_cannot_be_stored_is_answered_with_200_and_logged() {
+async fn events_that_cannot_be_stored_get_a_200_and_are_logged() {
     struct Case {
         body: String,
         answer: &'static str,
@@ -347,7 +347,7 @@ async fn what_cannot_be_stored_is_answered_with_200_and_logged() {
     assert!(!log.contains("staging"), "{log}");
 }
 
-/// What is in flight is answered before it ends. A client that only holds a connection does not keep it.
+/// Requests in flight get a response before it ends. A client that only holds a connection does not delay that.
 #[cfg(unix)]
 #[tokio::test]
 async fn it_ends_when_it_is_terminated() {
@@ -374,7 +374,7 @@ async fn it_ends_when_it_is_terminated() {
 }
 
 #[tokio::test]
-async fn what_keeps_it_from_starting_is_named() {
+async fn the_cause_of_a_failed_start_is_named() {
     let given = [("SLACK_SIGNING_SECRET", SECRET), ("BP_TOKEN", "t"), ("BP_BOT_ID", "b")];
     for (missing, name) in
         ["SLACK_SIGNING_SECRET", "BP_TOKEN", "BP_BOT_ID", "BP_INTEGRATION_ID"].iter().enumerate()
@@ -402,7 +402,7 @@ async fn what_keeps_it_from_starting_is_named() {
     assert!(error.starts_with(&format!("error: cannot listen on {address}: ")));
 }
 
-/// What it reports when it does not start.
+/// The error printed when it does not start.
 async fn failure(command: &mut Command) -> String {
     let output = timeout(Duration::from_secs(30), command.output()).await;
     let output = output.expect("it starts").unwrap();
