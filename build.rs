@@ -50,7 +50,7 @@ const SPEC: &str = "spec/botpress.yaml";
 
 fn main() {
     println!("cargo::rerun-if-changed={SPEC}");
-    // The tests run this very program on broken specs.
+    // The tests run this program on broken specs.
     if let Ok(program) = env::current_exe() {
         println!("cargo::rustc-env=BUILD_SCRIPT={}", program.display());
     }
@@ -112,7 +112,7 @@ fn file(tokens: TokenStream) -> Result<syn::File> {
     syn::parse2(tokens).map_err(|e| format!("what it generates is not Rust: {e}"))
 }
 
-/// The client as progenitor generates it, with `provided` types left to the rest of this program.
+/// The client as progenitor generates it; `provided` types are left to the rest of this program.
 fn progenitor<'a>(
     spec: &OpenAPI,
     document: &Value,

@@ -1,4 +1,4 @@
-// Prints what the vendor's client knows of operations, as an OpenAPI 3.1 document:
+// Prints the operations as the vendor's client declares them, as an OpenAPI 3.1 document:
 //
 //     node witness.mjs getOrCreateMessage ...
 //

@@ -1,4 +1,4 @@
-//! What may stand in the spec outside of schemas, and which operations the generator supports.
+//! Checks the spec outside of schemas, and which operations the generator supports.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ const JSON: &str = "application/json";
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
-/// The headers that say who calls, which the client sends with every request, by the names of their
+/// The headers that identify the caller, which the client sends with every request, by the names of their
 /// parameters; whether it always has a value for them.
 const CALLER: [(&str, bool); 3] =
     [("BotId", true), ("IntegrationId", false), ("IntegrationAlias", false)];
@@ -22,7 +22,7 @@ const CALLER: [(&str, bool); 3] =
 /// The headers that the client reads from a response.
 const READ: [&str; 3] = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"];
 
-/// Methods that every generated client has, so that no operation can be called so.
+/// Methods that every generated client has, so that no operation can have these names.
 const TAKEN: [&str; 10] = [
     "api_version",
     "baseurl",
@@ -43,7 +43,7 @@ struct Document<'a> {
     error: Option<&'a str>,
 }
 
-/// Has the spec hold nothing that the generator does not use.
+/// Checks that the spec contains nothing that the generator does not use.
 pub fn check(value: &Value) -> Result<()> {
     let document = Node::new(value, "")?;
     document.check(&[
@@ -179,7 +179,7 @@ struct Parameter<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// The named parameters: the headers that say who calls.
+    /// The named parameters: the headers that identify the caller.
     fn parameters(&self) -> Result<()> {
         let parameters = self.components.node("parameters")?;
         for (name, _, at) in parameters.entries() {
@@ -389,7 +389,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// An operation that gets or creates a record: `post`, with the headers that say who calls and no other
+    /// An operation that gets or creates a record: `post`, with the headers that identify the caller and no other
     /// parameter, a body, and 200.
     fn get_or_create(
         &self,
@@ -567,7 +567,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Has each component but the schemas, which are types, be used.
+    /// Checks that each component is used, except the schemas, which are types.
     fn unused(&self, document: &Value) -> Result<()> {
         let mut found = Vec::new();
         references(document, &mut found);

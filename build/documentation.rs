@@ -1,4 +1,4 @@
-//! Descriptions as documentation: what looks like code is no doctest, and what looks like a link is none to rustdoc.
+//! Descriptions as documentation. Code-like text must not become a doctest, nor link-like text a rustdoc link.
 
 use serde_yaml::Value;
 

@@ -1,4 +1,4 @@
-//! What progenitor is given: the spec, with what it would turn into types that say less or cannot be read.
+//! The input of progenitor: the spec, adjusted where progenitor would generate imprecise or unreadable types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_yaml::Value;
 use crate::document::references;
 use crate::spec::SCHEMAS;
 
-/// Keywords that are rules, and none of a type.
+/// Keywords that are rules and do not affect types.
 const RULES: [&str; 3] = ["minLength", "maxLength", "pattern"];
 
 /// Changes a checked document into one that progenitor understands as it is meant. Requests consist of the `sent`
@@ -146,7 +146,7 @@ fn below(schema: &mut Value) {
         .map(|(name, _)| name.clone())
         .collect();
     if let Some(Value::Sequence(required)) = map.get_mut("required") {
-        // What may be null is an option, whether it may be missing or not.
+        // A nullable value is an option, whether or not it can be missing.
         required.retain(|name| !nullable.contains(name));
     }
     for (key, value) in map.iter_mut() {

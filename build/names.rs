@@ -30,7 +30,7 @@ fn is_in_identifiers(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii() && is_identifier(&format!("x{c}"))
 }
 
-/// Whether a name is one in Rust, and no keyword.
+/// Whether a name is valid in Rust and not a keyword.
 pub fn is_identifier(name: &str) -> bool {
     // syn knows the keywords, except one that is new in edition 2024.
     name != "gen" && syn::parse_str::<syn::Ident>(name).is_ok()

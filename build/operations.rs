@@ -1,4 +1,4 @@
-//! The operations of the spec: what each takes and answers, and the Rust that says so.
+//! The operations of the spec: their requests and responses, and the Rust code for them.
 
 use std::collections::BTreeSet;
 
@@ -20,13 +20,13 @@ const JSON: &str = "application/json";
 pub struct GetOrCreate {
     id: String,
     path: String,
-    /// The names of the schemas of its body and of its answer.
+    /// The names of the schemas of its body and of its response.
     pub body: String,
     answer: String,
-    /// The property of the answer that holds the record, and the name of its schema.
+    /// The property of the response that holds the record, and the name of its schema.
     property: String,
     record: String,
-    /// Whether the answer can say that the call created the record.
+    /// Whether the response can state that the call created the record.
     says_created: bool,
     /// Within which properties of the body the record is looked up, besides its tags.
     within: Vec<String>,
@@ -137,7 +137,7 @@ fn get_or_create(
     })
 }
 
-/// Has a body consist of what `src/record.rs` can look up, compare and check.
+/// Checks that a body consists of what `src/record.rs` can look up, compare and check.
 fn check_body(object: &ObjectType, schemas: &Schemas, within: &[String], at: &str) -> Result<()> {
     let tags = object.properties.get("tags");
     let tags = tags.ok_or(format!("{at}: has no property `tags`, by which the record is found"))?;
@@ -232,7 +232,7 @@ fn object<'a>(schema: &'a Schema, at: &str) -> Result<&'a ObjectType> {
     }
 }
 
-/// The schema of a response's record, and whether `meta` says that it was created.
+/// The schema of a response's record, and whether `meta` states that it was created.
 fn record(schemas: &Schemas, answer: &str, record: &str) -> Result<(String, bool)> {
     let at = format!("components.schemas.{answer}");
     let object = object(&schemas[answer], &at)?;
@@ -276,7 +276,7 @@ fn record(schemas: &Schemas, answer: &str, record: &str) -> Result<(String, bool
     Ok((record, meta.is_some()))
 }
 
-/// Has a schema require a property of a type.
+/// Checks that a schema requires a property of a type.
 fn has(
     schemas: &Schemas,
     name: &str,
@@ -299,7 +299,7 @@ fn has(
     }
 }
 
-/// The names of the schemas that errors consist of: that of the responses which are errors, and what it is one of.
+/// The names of the schemas of errors: the one of error responses, and its alternatives.
 pub fn errors(spec: &OpenAPI, schemas: &Schemas) -> BTreeSet<String> {
     let of_operations = spec.operations().flat_map(|(_, _, operation)| {
         let responses = operation.responses.responses.iter();
@@ -319,7 +319,7 @@ pub fn errors(spec: &OpenAPI, schemas: &Schemas) -> BTreeSet<String> {
     errors
 }
 
-/// The names of the headers that say who calls, by those of the parameters in the spec: `BOT_ID`.
+/// The names of the headers that identify the caller, by those of the parameters in the spec: `BOT_ID`.
 pub fn headers(spec: &OpenAPI) -> Result<TokenStream> {
     let parameters = spec.components.iter().flat_map(|components| &components.parameters);
     let headers = parameters.map(|(name, parameter)| {
@@ -338,7 +338,7 @@ pub fn headers(spec: &OpenAPI) -> Result<TokenStream> {
     headers.collect()
 }
 
-/// What every request has to be, and where it goes: `OPERATIONS`, an `Operation` each.
+/// The rules and the path of every request: `OPERATIONS`, with one `Operation` each.
 pub fn table(operations: &[GetOrCreate], schemas: &Schemas) -> Result<TokenStream> {
     let entries = operations.iter().enumerate().map(|(index, operation)| {
         let GetOrCreate { id, path, body, property, within, .. } = operation;

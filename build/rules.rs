@@ -1,4 +1,4 @@
-//! The rules that the body of a request has to keep.
+//! The rules for the body of a request.
 
 use openapiv3::{
     AdditionalProperties, ArrayType, NumberType, ObjectType, ReferenceOr, Schema, SchemaKind,
@@ -120,7 +120,7 @@ pub fn rules(
                 others: #others,
             }))
         }
-        // The one form of alternative that requests have: which property is there decides.
+        // The one form of alternative that requests have: the property that is present decides.
         SchemaKind::OneOf { one_of } => {
             let mut names = Vec::new();
             let mut alternatives = Vec::new();

@@ -1,5 +1,5 @@
-//! What may stand in a schema. What is sent is checked by rules, so a request knows the keywords that have
-//! one; what is received is read whatever it is, so a response knows those that make a type.
+//! The keywords that a schema is allowed to have. Requests are checked by rules, so their schemas can have the
+//! keywords with a rule. Responses are not checked, so their schemas can have the keywords that affect a type.
 
 use std::cell::RefCell;
 use std::collections::btree_map::Entry;
@@ -17,7 +17,7 @@ use crate::strict::{Keyword, Node, nearest, shown};
 pub struct Schemas<'a> {
     named: BTreeMap<&'a str, &'a Value>,
     uses: BTreeMap<&'a str, BTreeMap<Use, String>>,
-    /// An error about two schemas, which one in a schema alone comes before.
+    /// An error about two schemas. An error within one schema takes precedence.
     between: RefCell<Option<String>>,
 }
 
@@ -32,7 +32,7 @@ pub enum Use {
     Content,
 }
 
-/// Where a schema stands.
+/// The position of a schema.
 #[derive(Clone, Copy, PartialEq)]
 enum Position<'a> {
     /// In `components.schemas`, by its name.
@@ -98,7 +98,7 @@ const FORMATS: [(&str, &[&str]); 3] = [
 ];
 /// `src/validate.rs` has a bit for each required property.
 const MOST_REQUIRED: usize = 128;
-/// Names that the code of the types uses for what Rust calls so.
+/// Names that the code of the types uses with their usual meaning in Rust.
 const RESERVED: [&str; 5] = ["Err", "None", "Ok", "Some", "String"];
 
 impl<'a> Schemas<'a> {
@@ -147,7 +147,7 @@ impl<'a> Schemas<'a> {
         Ok(schemas)
     }
 
-    /// Notes for every schema that a part of the document refers to that it is used so.
+    /// Marks every schema that a part of the document refers to with this use.
     fn mark(&mut self, part: &'a Value, at: &str, purpose: Use) {
         match part {
             Value::Mapping(map) => {
@@ -367,7 +367,7 @@ impl<'a> Schemas<'a> {
         Ok(())
     }
 
-    /// An alternative with a name of its own.
+    /// An alternative with its own name.
     fn check_reference(&self, node: &Node<'_>, _: &BTreeMap<Use, String>) -> Result<String> {
         let name = self.named_object(node)?;
         Ok(name.to_owned())
@@ -386,7 +386,7 @@ impl<'a> Schemas<'a> {
         Ok(name)
     }
 
-    /// An alternative of which the one property is there.
+    /// An alternative that is identified by its one property.
     fn check_choice(&self, node: &Node<'_>, uses: &BTreeMap<Use, String>) -> Result<String> {
         let wrong = || {
             format!(
@@ -541,7 +541,7 @@ impl<'a> Schemas<'a> {
         }
     }
 
-    /// Has each schema come to an end: no record can hold a record that must hold it again.
+    /// Checks that each schema allows finite values: a record must not require itself, directly or indirectly.
     fn check_ends(&self) -> Result<()> {
         let mut finite = BTreeSet::new();
         loop {
@@ -760,7 +760,7 @@ fn ends(schema: &Value, finite: &BTreeSet<&str>) -> bool {
         && (schema.get("oneOf").is_none() || list("oneOf").any(|schema| ends(schema, finite)))
 }
 
-/// Has an object have a property.
+/// Checks that an object has a property.
 pub fn property(properties: Option<&Map>, name: &str, at: &str) -> Result<()> {
     if properties.is_some_and(|properties| properties.get(name).is_some()) {
         return Ok(());

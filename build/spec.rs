@@ -13,7 +13,7 @@ pub type Result<T> = std::result::Result<T, String>;
 /// The named schemas of the spec.
 pub type Schemas = BTreeMap<String, Schema>;
 
-/// Reads YAML, with its merge keys applied, and has it be of the right version.
+/// Reads YAML with merge keys applied, and checks its version.
 pub fn read(yaml: &str) -> Result<Value> {
     let document = serde_yaml::from_str(yaml).map_err(|error| not_yaml(&error))?;
     let document = merged(document, "")?;
@@ -47,7 +47,7 @@ fn not_yaml(error: &serde_yaml::Error) -> String {
     }
 }
 
-/// Applies `<<`: what a mapping has itself counts, then what is merged first. Statuses become strings.
+/// Applies `<<`: a mapping's own keys take precedence, then the first merged ones. Statuses become strings.
 fn merged(value: Value, at: &str) -> Result<Value> {
     let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
     match value {
@@ -95,7 +95,7 @@ fn merged(value: Value, at: &str) -> Result<Value> {
 /// The document as openapiv3 models it.
 pub fn parse(document: &Value) -> Result<OpenAPI> {
     serde_yaml::from_value(document.clone()).map_err(|whole| {
-        // Each schema on its own has a better place.
+        // An error in a single schema gives a better place.
         let schemas = document.get("components").and_then(|components| components.get("schemas"));
         let schemas = schemas.and_then(Value::as_mapping).into_iter().flatten();
         let mut errors = schemas.filter_map(|(name, schema)| {

@@ -1,5 +1,5 @@
-//! What may stand in a mapping of the spec. Each kind of mapping has a table of its keywords; whatever the
-//! generator has no use for is an error, which names the place and the way out.
+//! The keywords that a mapping of the spec is allowed to have. Each kind of mapping has a table of them; any other
+//! keyword is an error that names the place and the fix.
 
 use serde_yaml::{Mapping, Value};
 
@@ -36,7 +36,7 @@ pub enum Kind {
     Any,
 }
 
-/// Keywords that OpenAPI 3.0 has and this generator does not, and those of 3.1, with the way out.
+/// Keywords that OpenAPI 3.0 has and this generator does not, and those of 3.1, with the fix.
 const FOREIGN: &[(&str, &str)] = &[
     ("$comment", "is OpenAPI 3.1; in 3.0 write a YAML comment"),
     ("$defs", "is OpenAPI 3.1; in 3.0 name the schema in `components.schemas`"),
@@ -151,7 +151,7 @@ impl<'a> Node<'a> {
         list.enumerate().map(move |(index, value)| (value, format!("{}.{index}", self.place(key))))
     }
 
-    /// Has each keyword be one of these, with a value of its kind.
+    /// Checks that each keyword is one of these, with a value of its kind.
     pub fn check(&self, keywords: &[Keyword]) -> Result<()> {
         for (key, value, at) in self.entries() {
             match keywords.iter().find(|keyword| keyword.0 == key) {
@@ -247,7 +247,7 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
-/// The word that was meant, if one of these is close.
+/// The closest of these words, if one is close enough.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let distances =
         known.map(|known| (distance(&word.to_lowercase(), &known.to_lowercase()), known));
@@ -255,7 +255,7 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     (distance <= 1 + word.chars().count() / 5).then_some(known)
 }
 
-/// How many letters have to be changed, added or left out; two that are exchanged count as one.
+/// The number of letters to change, add or remove; exchanging two counts as one.
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<_>, Vec<_>) = (from.chars().collect(), to.chars().collect());
     let mut rows = vec![(0..=to.len()).collect::<Vec<_>>()];

@@ -1,4 +1,4 @@
-//! What is added to the generated types: open enumerations, constructors, and what users expect of types.
+//! Additions to the generated types: open enumerations, constructors, and common traits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +10,8 @@ use syn::punctuated::Punctuated;
 use crate::spec::{Result, Schemas, description, is_private, resolved, rust_name};
 use crate::{example, input, names};
 
-/// Puts the generated items right for those who use them: they may grow, have every trait that is true of
-/// them, document each field, and show nothing private.
+/// Refines the generated items for users: they can gain fields later, have every suitable trait, document each
+/// field, and show nothing private.
 pub fn refine(
     items: &mut [syn::Item],
     schemas: &Schemas,
@@ -84,14 +84,13 @@ pub fn refine(
     Ok(debugs.into_iter().collect())
 }
 
-/// Whether one of serde's attributes of a field has this word. A field that need not be there has
-/// `skip_serializing_if`.
+/// Whether one of serde's attributes of a field has this word. An optional field has `skip_serializing_if`.
 fn serde_says(field: &syn::Field, word: &str) -> bool {
     let mut attributes = field.attrs.iter().filter(|attribute| attribute.path().is_ident("serde"));
     attributes.any(|attribute| attribute.to_token_stream().to_string().contains(word))
 }
 
-/// The names of the items that hold a floating-point number: two of these may not be equal to themselves.
+/// The names of the items that contain a floating-point number: such values are not always equal to themselves.
 fn floating(items: &[syn::Item]) -> BTreeSet<String> {
     let mut floating = BTreeSet::from(["f32".to_owned(), "f64".to_owned()]);
     loop {
@@ -180,7 +179,7 @@ pub fn open_object(schema: &Schema) -> Option<&ObjectType> {
     (open && !object.properties.is_empty()).then_some(object)
 }
 
-/// What messages can say, for the module of that name.
+/// The contents of messages, for the module `content`.
 pub fn content(document: &serde_yaml::Value) -> TokenStream {
     let names = input::content(document).into_iter();
     let names = names.filter_map(|name| rust_name(&name, "components.schemas").ok());
@@ -289,8 +288,8 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
     Ok(enums)
 }
 
-/// Constructors for every open object: `new` takes what is required, a method of its name sets
-/// what is optional, and `extra` adds a key that the contract does not name.
+/// Constructors for every open object: `new` takes the required properties, a method named after each optional
+/// property sets it, and `extra` adds a key that the contract does not name.
 ///
 /// The objects in `sent`, which requests consist of, have the same without `extra`; the records among them have
 /// `from_required` for a `new` that is written by hand.
@@ -316,7 +315,7 @@ pub fn constructors(
         let item = item.ok_or(format!("{at}: progenitor generated no struct of it"))?;
         let (mut params, mut fields, mut setters) = (Vec::new(), Vec::new(), Vec::new());
         let mut entries = Vec::new();
-        // Where a property stands, its name in Rust, and its type.
+        // The place of a property, its name in Rust, and its type.
         let look_up = |property: &str| -> Result<_> {
             let at = format!("{at}.properties.{property}");
             let field = rust_name(&names::snake(property), &at)?;
@@ -338,7 +337,7 @@ pub fn constructors(
             let (at, field, kind) = look_up(property)?;
             let schema = resolved(schemas, &object.properties[property].clone().unbox(), &at)?;
             let doc = description(&schema, &at)?;
-            // A list or a map that may be missing is empty then.
+            // A missing list or map is empty.
             let inner = generic(kind, "Option");
             let (argument, value) = argument(schemas, inner.unwrap_or(kind), &field);
             let (value, entry) = if inner.is_some() {
@@ -430,7 +429,7 @@ pub fn constructors(
     Ok(constructors)
 }
 
-/// The type of the argument that a field of some type is set by, and what makes its value of that.
+/// The type of the argument that sets a field of this type, and the conversion to the field's value.
 fn argument(schemas: &Schemas, kind: &syn::Type, name: &syn::Ident) -> (TokenStream, TokenStream) {
     let into = |kind: &dyn ToTokens| quote!(impl ::std::convert::Into<#kind>);
     if let Some(kind) = generic(kind, "Box") {

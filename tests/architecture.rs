@@ -1,4 +1,4 @@
-//! Holds the modules of `src/` to the layers of ARCHITECTURE.md.
+//! Checks the modules of `src/` against the layers of ARCHITECTURE.md.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,7 +37,7 @@ fn used(code: &str) -> Vec<String> {
     names.map(|name| name.chars().take_while(|c| is_name(*c)).collect()).collect()
 }
 
-/// What is wrong with a module, by the layers of the map.
+/// The uses of a module that violate the layers of the map.
 fn problems(layers: &Layers, module: &str, code: &str) -> Vec<String> {
     let Some(layer) = layers.get(module) else {
         return vec![format!("{module} is not in the map")];

@@ -1,5 +1,5 @@
-//! build.rs on other specs: what it understands is followed, and of anything else there is one readable error,
-//! with file, place and cause.
+//! build.rs on other specs: what it understands changes the result, and anything else is one readable error with
+//! file, place and cause.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use std::{env, fs};
 
 const SPEC: &str = include_str!("../spec/botpress.yaml");
 
-/// Another text in the place of the first one like it.
+/// Replaces the first occurrence of a text.
 #[derive(Clone, Copy, Debug)]
 struct Edit {
     from: &'static str,
@@ -32,7 +32,7 @@ struct Followed {
 }
 
 // Lines after which a test adds one.
-const TEXT: &str = "          description: The text; it may be empty.\n          type: string\n";
+const TEXT: &str = "          description: The text; it can be empty.\n          type: string\n";
 const MESSAGE_ID: &str = "          description: The id of the message.\n          type: string\n";
 const COUNT: &str = "Versions before 1.80 do not say it.\n          type: number\n";
 const OPERATION: &str = "      operationId: getOrCreateMessage\n";
@@ -48,7 +48,7 @@ fn after(from: &'static str, line: &str) -> Edit {
     Edit { from, to: format!("{from}{line}").leak() }
 }
 
-/// What the build script prints for this spec, and what it generates.
+/// The output of the build script for this spec, and the generated code.
 fn build(spec: Option<&str>) -> (String, Option<String>) {
     static BUILDS: AtomicUsize = AtomicUsize::new(0);
     let number = BUILDS.fetch_add(1, Ordering::Relaxed);
@@ -387,7 +387,7 @@ fn yaml_that_is_broken_is_rejected() {
 }
 
 #[test]
-fn rules_that_no_request_can_keep_are_rejected() {
+fn rules_that_no_request_can_satisfy_are_rejected() {
     assert_rejected(&[
         Rejected {
             edit: replaced("      minLength: 24\n", "      minLength: 29\n"),
@@ -415,7 +415,7 @@ fn rules_that_no_request_can_keep_are_rejected() {
     ]);
 }
 
-/// What is sent is checked by rules; a keyword that has none would be a gap.
+/// Requests are checked by rules; a keyword without a rule would be a gap.
 #[test]
 fn keywords_without_a_rule_are_rejected() {
     assert_rejected(&[
@@ -494,7 +494,7 @@ fn keywords_without_a_rule_are_rejected() {
     ]);
 }
 
-/// What is received is read, whatever it is.
+/// Responses are read without checks.
 #[test]
 fn rules_outside_of_requests_are_rejected() {
     assert_rejected(&[
@@ -525,7 +525,7 @@ fn rules_outside_of_requests_are_rejected() {
         },
         Rejected {
             edit: replaced(
-                "          description: The text; it may be empty.\n          type: string\n",
+                "          description: The text; it can be empty.\n          type: string\n",
                 "          $ref: \"#/components/schemas/TagValue\"\n",
             ),
             place: "components.schemas.Text.properties.text",
@@ -668,7 +668,7 @@ fn references_that_lead_nowhere_are_rejected() {
         },
         Rejected {
             edit: replaced(
-                "        created:\n          description: Whether this call created what it returns.\n          type: boolean",
+                "        created:\n          description: Whether this call created the record.\n          type: boolean",
                 "        created: { $ref: \"#/components/schemas/Meta\" }",
             ),
             place: "components.schemas.Meta",
@@ -1203,7 +1203,7 @@ fn examples_that_no_constructor_makes_are_rejected() {
 
 /// A private value that the generator cannot hide must not be shown.
 #[test]
-fn what_cannot_be_private_is_rejected() {
+fn values_that_cannot_be_private_are_rejected() {
     assert_rejected(&[
         Rejected {
             edit: after(TEXT, "          x-private: \"true\"\n"),
@@ -1369,7 +1369,7 @@ fn edits_change_what_is_generated() {
 
 /// `tests/shapes.rs` and `tests/ordinary.rs` compile these clients and use them.
 #[test]
-fn other_specs_generate_what_was_reviewed() {
+fn other_specs_generate_the_reviewed_code() {
     for (spec, snapshot) in [
         (include_str!("specs/shapes.yaml"), "tests/snapshots/shapes.rs"),
         (include_str!("specs/ordinary.yaml"), "tests/snapshots/ordinary.rs"),
@@ -1385,9 +1385,9 @@ fn other_specs_generate_what_was_reviewed() {
     }
 }
 
-/// A status may be written as a number, too.
+/// A status can also be written as a number.
 #[test]
-fn a_spec_that_says_the_same_generates_the_same() {
+fn equivalent_specs_generate_the_same() {
     let (_, before) = build(Some(SPEC));
     let (_, after) = build(Some(&SPEC.replace("\"200\":", "200:")));
     assert_eq!(before, after);

@@ -1,4 +1,4 @@
-//! The whole way of a webhook: its user, its conversation, its message.
+//! The whole path of a webhook: its user, its conversation, its message.
 //!
 //! Time is paused: waits pass as soon as nothing else happens, and can be checked exactly.
 
@@ -23,12 +23,12 @@ fn place(id: impl ToString) -> NewConversation {
     NewConversation::new("channel").tag("id", id.to_string())
 }
 
-/// A message of this number, which is its text too.
+/// A message with this number, which is also its text.
 fn inbound(user: NewUser, conversation: NewConversation, number: usize) -> Delivery {
     Delivery::new(conversation, user, Text::new(number.to_string())).tag("id", number.to_string())
 }
 
-/// What was asked for, in the order of its arrival.
+/// The kinds of records requested, in the order of arrival.
 fn asked(sandbox: &Sandbox) -> Vec<&'static str> {
     sandbox.requests().iter().filter_map(|request| request.record).collect()
 }
@@ -62,7 +62,7 @@ async fn a_webhook_becomes_a_stored_message() {
     assert_eq!(bodies[2].get("user").or(bodies[2].get("conversation")), None);
 }
 
-/// A message with one id or two, as the bot has of its own user.
+/// A message with one or two given ids, such as the id of the bot's user.
 #[tokio::test(start_paused = true)]
 async fn ids_that_are_known_are_not_asked_for() {
     struct Case {
@@ -204,7 +204,7 @@ async fn every_violation_is_reported_before_anything_is_sent() {
     paths.sort_unstable();
     assert_eq!(paths, ["/conversation", "/conversation/channel", "/user", "/user/name"], "{error}");
     assert!(sandbox.requests().is_empty());
-    // The raw calls stay free.
+    // The raw calls are not checked.
     assert_eq!(client.get_or_create(&NewUser::new()).await.unwrap().created, Some(true));
 }
 
@@ -223,7 +223,7 @@ async fn a_known_person_in_a_known_conversation_costs_one_request() {
     assert_eq!(asked(&sandbox)[12..], ["user", "message", "conversation", "message"]);
     assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (1, 1));
     assert_eq!(sandbox.users()[0].name.as_deref(), Some("Ann"));
-    // For an hour.
+    // Ids are remembered for an hour.
     sleep(Duration::from_secs(3_601)).await;
     client.deliver(&inbound(person(1).name("Ann"), place(1), 12)).await.unwrap();
     assert_eq!(sandbox.requests().len(), 16 + 3);
@@ -259,7 +259,7 @@ async fn an_id_that_is_gone_is_asked_for_again_once() {
     assert_eq!(asked(&sandbox)[before..], ["message"]);
 }
 
-/// A webhook has to be answered soon: the conversation would be tried for twenty seconds.
+/// A webhook needs a quick response: the conversation would be tried for twenty seconds.
 #[tokio::test(start_paused = true)]
 async fn a_rejected_user_does_not_wait_for_the_conversation() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -311,16 +311,16 @@ async fn a_new_id_that_some_servers_do_not_know_yet_is_tried_again() {
     let mixed = Delivery::new(CONVERSATION, person(1), Text::new("Hello")).tag("id", "1");
     let error = deliver(vec![user(), unknown()], &mixed).await.unwrap_err();
     assert_eq!((error.attempts(), error.should_repeat()), (1, true));
-    // With ids that the caller gives, it comes again in vain.
+    // With ids from the caller, another webhook would not help.
     let own = Delivery::new(CONVERSATION, USER, Text::new("Hello")).tag("id", "1");
     let error = deliver(vec![unknown()], &own).await.unwrap_err();
     assert_eq!((error.attempts(), error.should_repeat()), (1, false));
 }
 
-/// The message may be stored when the id of its user turns out to be unknown. What then happens to the
-/// request for that user says nothing about the message.
+/// The message may be stored when the id of its user turns out to be unknown. The
+/// outcome of the next request for that user is no evidence about the message.
 #[tokio::test(start_paused = true)]
-async fn an_error_is_about_the_message_whatever_failed_last() {
+async fn an_error_is_about_the_message_even_if_another_step_failed_last() {
     let sandbox = Sandbox::builder().strict().start().await.unwrap();
     let client = quick(sandbox.client()).build().unwrap();
     let first = client.deliver(&inbound(person(1), place(1), 1)).await.unwrap().record;
@@ -332,7 +332,7 @@ async fn an_error_is_about_the_message_whatever_failed_last() {
     assert!(error.is_timeout() && !error.maybe_stored() && error.should_repeat(), "{error}");
 }
 
-/// A name that changes back has to arrive too: the id is remembered with what was sent last.
+/// A name that changes back has to arrive too: the id is remembered with the last values sent.
 #[tokio::test(start_paused = true)]
 async fn a_name_that_changes_back_arrives() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -364,7 +364,7 @@ async fn clients_of_one_bot_take_turns_for_a_message() {
     }
 }
 
-/// More than a task may do in one turn of the runtime, at once.
+/// More simultaneous work than a task can do in one poll.
 #[tokio::test(start_paused = true)]
 async fn a_conversation_keeps_the_order_in_which_its_deliveries_start() {
     let sandbox = Sandbox::builder().storm(3, 0.2).start().await.unwrap();
@@ -383,7 +383,7 @@ async fn a_conversation_keeps_the_order_in_which_its_deliveries_start() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn conversations_go_side_by_side() {
+async fn conversations_run_in_parallel() {
     let sandbox = Sandbox::builder().latency(Duration::from_secs(1)).start().await.unwrap();
     let client = quick(sandbox.client()).build().unwrap();
     let start = Instant::now();
@@ -396,7 +396,7 @@ async fn conversations_go_side_by_side() {
     assert_eq!(start.elapsed().as_secs(), 3);
 }
 
-/// What looks up and stores in two steps would store a person twice, if asked twice at once.
+/// A server that looks up and stores in two steps would store a user twice if asked twice at once.
 #[tokio::test(start_paused = true)]
 async fn simultaneous_first_deliveries_ask_once() {
     for remembers in [3_600, 0] {
@@ -415,20 +415,25 @@ async fn simultaneous_first_deliveries_ask_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_says_how_far_the_delivery_came() {
-    let refused = |status| Some(Fault::Error { status, stored: false });
+async fn an_error_names_the_failed_step() {
+    let rejected = |status| Some(Fault::Error { status, stored: false });
     let broken = Some(Fault::Reset { stored: true });
     struct Case {
-        /// Of the requests, in the order of their arrival.
+        /// The faults of the requests, in the order of arrival.
         faults: Vec<Option<Fault>>,
         step: &'static str,
         maybe_stored: bool,
         should_repeat: bool,
     }
     let cases = [
-        Case { faults: vec![refused(401)], step: "user", maybe_stored: false, should_repeat: true },
         Case {
-            faults: vec![None, refused(400)],
+            faults: vec![rejected(401)],
+            step: "user",
+            maybe_stored: false,
+            should_repeat: true,
+        },
+        Case {
+            faults: vec![None, rejected(400)],
             step: "conversation",
             maybe_stored: false,
             should_repeat: false,
@@ -441,7 +446,7 @@ async fn an_error_says_how_far_the_delivery_came() {
             should_repeat: true,
         },
         Case {
-            faults: vec![None, None, refused(400)],
+            faults: vec![None, None, rejected(400)],
             step: "message",
             maybe_stored: false,
             should_repeat: false,
@@ -470,7 +475,7 @@ async fn an_error_says_how_far_the_delivery_came() {
         assert_eq!(error.to_string().contains("may be stored"), maybe_stored, "{error}");
         assert_eq!(error.should_repeat(), should_repeat, "{faults:?}: {error}");
         assert_eq!(error.to_string().starts_with(&format!("{step}: ")), step != "message");
-        // Whatever it was, the same webhook ends in one message.
+        // In each case, repeating the webhook leaves one message.
         client.deliver(&inbound(person(1), place(1), 1)).await.unwrap();
         let stored =
             [sandbox.users().len(), sandbox.conversations().len(), sandbox.messages().len()];
@@ -480,7 +485,7 @@ async fn an_error_says_how_far_the_delivery_came() {
 
 /// A webhook has three seconds for all of its calls.
 #[tokio::test(start_paused = true)]
-async fn one_deadline_covers_the_whole_way() {
+async fn one_deadline_covers_the_whole_delivery() {
     let three = Duration::from_secs(3);
     for silent in [0, 2] {
         let sandbox = Sandbox::start().await.unwrap();
@@ -508,7 +513,7 @@ async fn one_deadline_covers_the_whole_way() {
     assert!(start.elapsed() <= Duration::from_millis(5_005), "{:?}", start.elapsed());
 }
 
-/// A webhook of Slack's has 2.5 seconds. One request without a response does not cost them all, and a server
+/// A Slack webhook has 2.5 seconds. One request without a response does not cost them all, and a server
 /// that is always slow still gets the time that it needs.
 #[tokio::test(start_paused = true)]
 async fn a_stalled_attempt_leaves_time_for_another() {
@@ -524,8 +529,7 @@ async fn a_stalled_attempt_leaves_time_for_another() {
     client.get_or_create(&hello()).await.unwrap();
 }
 
-/// A delivery that nobody waits for any more leaves its message behind: the next one in the conversation
-/// does not overtake it.
+/// A dropped delivery can leave its request at the server: the next one in the conversation does not overtake it.
 #[tokio::test(start_paused = true)]
 async fn a_dropped_delivery_is_not_overtaken() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -543,7 +547,7 @@ async fn a_dropped_delivery_is_not_overtaken() {
     assert!(numbers.is_sorted() && numbers.len() == 39, "{numbers:?}");
 }
 
-/// Another bot or token counts a window of its own, another retry policy does not.
+/// Another bot or token has its own window; another retry policy does not.
 #[tokio::test(start_paused = true)]
 async fn one_process_serves_many_bots() {
     let limited = || Sandbox::builder().requests_per_second(5).bot_id("other").token("its token");
@@ -568,7 +572,7 @@ async fn one_process_serves_many_bots() {
     for number in 2..20 {
         client.deliver(&inbound(person(1), place(1), number)).await.unwrap();
     }
-    assert!(start.elapsed() < Duration::from_millis(500) && second.refused() == 0);
+    assert!(start.elapsed() < Duration::from_millis(500) && second.rejected() == 0);
     other.deliver(&inbound(person(1), place(1), 4)).await.unwrap();
     // Closing one ends them all.
     client.close();
@@ -619,14 +623,14 @@ async fn a_storm_leaves_each_message_once_and_in_order() {
     assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (300, 400));
 }
 
-/// What integrations rely on to answer first and deliver then.
+/// Integrations rely on this to respond first and deliver afterwards.
 #[test]
 fn deliveries_can_be_sent_to_tasks() {
     fn sent<T: Send>(_: T) {}
     let _ = |client: Client, message: Delivery| sent(async move { client.deliver(&message).await });
 }
 
-/// What the calls before it left of the time may be too little for the message: then it is not sent.
+/// If the earlier calls leave too little time for the message, it is not sent.
 #[tokio::test(start_paused = true)]
 async fn a_message_is_not_sent_in_the_last_moment() {
     let second = Duration::from_secs(1);
@@ -648,10 +652,9 @@ fn untagged(user: NewUser, conversation: NewConversation) -> Delivery {
     Delivery::new(conversation, user, Text::new("Hello"))
 }
 
-/// An id that turns out to be unknown starts a delivery anew, which does not make undone what was
-/// done before.
+/// An unknown id restarts a delivery. That does not undo what was done before.
 #[tokio::test]
-async fn the_truth_covers_what_was_before_an_unknown_id() {
+async fn errors_cover_attempts_before_an_unknown_id() {
     let user = json!({ "user": {
         "id": USER, "createdAt": "2026-08-19T10:00:00Z", "updatedAt": "2026-08-19T10:00:00Z", "tags": {}
     }});
@@ -696,9 +699,9 @@ async fn the_truth_covers_what_was_before_an_unknown_id() {
     }
 }
 
-/// Whatever is changed on the way from one client to another, they do not get into each other's way.
+/// Clients with different settings that are derived from one another still coordinate.
 #[tokio::test(start_paused = true)]
-async fn clients_that_were_made_from_one_another_take_turns_and_end_together() {
+async fn derived_clients_take_turns_and_close_together() {
     let sandbox = Sandbox::builder().lookup_gap(Duration::from_millis(50)).start().await.unwrap();
     let client = quick(sandbox.client()).build().unwrap();
     let second = Duration::from_secs(1);
@@ -732,9 +735,9 @@ async fn ids_can_be_remembered_for_ever() {
     assert_eq!(sandbox.requests().len(), 4);
 }
 
-/// More calls than may start before the first answer wait for it, and not longer than they may.
+/// Calls beyond those allowed before the first response wait for it, but not beyond their deadline.
 #[tokio::test(start_paused = true)]
-async fn a_short_deadline_waits_for_the_first_answer() {
+async fn waiting_for_the_first_response_ends_at_the_deadline() {
     let quarter = Duration::from_millis(250);
     for (latency, fare) in [(20, 9), (300, 8)] {
         let latency = Duration::from_millis(latency);

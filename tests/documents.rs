@@ -1,4 +1,4 @@
-//! The pages of this repository: links lead somewhere, no table appears twice, and the README stays short.
+//! The pages of this repository: no link is broken, no table appears twice, and the README stays short.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -44,7 +44,7 @@ fn the_readme_stays_short() {
 fn each_crate_has_a_readme() {
     let crates = fs::read_dir(Path::new(ROOT).join("crates")).unwrap();
     let mut bare: Vec<_> = crates.map(|entry| entry.unwrap().path()).collect();
-    // A folder without a manifest is what another branch left of its crate.
+    // A folder without a manifest can be left over from a crate of another branch.
     bare.retain(|path| path.join("Cargo.toml").exists() && !path.join("README.md").exists());
     assert!(bare.is_empty(), "crates without a README.md: {bare:?}");
 }
@@ -108,7 +108,7 @@ fn markdown(file: &Path) -> String {
     documentation.collect::<Vec<_>>().join("\n")
 }
 
-/// Why a link leads nowhere.
+/// Why a link is broken.
 fn problem(page: &Path, link: &str) -> Option<&'static str> {
     if link.contains("://") || link.starts_with("mailto:") {
         return None;
@@ -134,7 +134,7 @@ fn problem(page: &Path, link: &str) -> Option<&'static str> {
     (!found).then_some("has no such heading")
 }
 
-/// Where links and images lead: `[text](here)`, `[label]: here`, `href="here"`, `src="here"`.
+/// The targets of links and images: `[text](here)`, `[label]: here`, `href="here"`, `src="here"`.
 fn links(page: &str) -> Vec<String> {
     let text = without_code_spans(&without_code_blocks(page));
     let inline =
@@ -168,7 +168,7 @@ fn anchor(title: &str) -> String {
     let mut parts = title.split("](");
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        // Of a link, the text counts.
+        // Only the text of a link counts.
         text.push_str(part.split_once(')').map_or(part, |(_, rest)| rest));
     }
     let kept = text.chars().filter(|c| c.is_alphanumeric() || "_- ".contains(*c));
@@ -191,7 +191,7 @@ fn words(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// A page with an empty line in place of each line of code between fences.
+/// A page with each line between code fences replaced by an empty one.
 fn without_code_blocks(page: &str) -> String {
     let mut open: Option<&str> = None;
     let mut text = String::new();
@@ -209,7 +209,7 @@ fn without_code_blocks(page: &str) -> String {
     text
 }
 
-/// A page without its `code`, which does not go beyond a paragraph.
+/// A page without `code` spans, none of which extends beyond a paragraph.
 fn without_code_spans(page: &str) -> String {
     let mut text = String::new();
     for paragraph in page.split_inclusive("\n\n") {

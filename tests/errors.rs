@@ -16,7 +16,7 @@ async fn fails_with(answer: Vec<u8>) -> Error {
     once(&url).get_or_create(&hello()).await.unwrap_err()
 }
 
-fn json_answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
+fn json_response(status: &str, headers: &str, body: &str) -> Vec<u8> {
     http(status, &format!("content-type: application/json\r\n{headers}"), body)
 }
 
@@ -103,7 +103,7 @@ async fn errors_of_the_api_are_read() {
         );
         let documented = format!(r#"{{"type":"{kind}","description":"so it is","status":{code}}}"#);
         for body in [sent, documented] {
-            let error = fails_with(json_answer(status, headers, &body)).await;
+            let error = fails_with(json_response(status, headers, &body)).await;
             assert!(is_api(&error), "{status}: {error:?}");
             assert_eq!(error.status().unwrap().as_str(), code);
             assert_eq!(error.maybe_stored(), maybe_stored, "{status}");
@@ -126,10 +126,10 @@ async fn errors_of_the_api_are_read() {
 }
 
 #[tokio::test]
-async fn an_error_says_whether_the_channel_should_repeat() {
+async fn an_error_reports_whether_the_channel_should_repeat() {
     enum Repeat {
         Always,
-        /// Only if tags identify the message.
+        /// If tags identify the message.
         IfIdentified,
         Never,
     }
@@ -139,7 +139,7 @@ async fn an_error_says_whether_the_channel_should_repeat() {
         repeat: Repeat,
     }
     let api = |status: &str, kind: &str| {
-        json_answer(status, "", &format!(r#"{{"type":"{kind}","message":"no"}}"#))
+        json_response(status, "", &format!(r#"{{"type":"{kind}","message":"no"}}"#))
     };
     let page = |status: &str| http(status, "content-type: text/html\r\n", "<html>");
     let cases = [
@@ -176,7 +176,7 @@ async fn an_error_says_whether_the_channel_should_repeat() {
             assert_eq!(error.should_repeat(), expected, "{error}");
         }
     }
-    // What was never sent can be sent again; what must not be sent cannot.
+    // A message that was never sent can be sent again; an invalid one cannot.
     let closed = client("http://127.0.0.1:1");
     closed.close();
     assert!(closed.get_or_create(&hello()).await.unwrap_err().should_repeat());
@@ -185,7 +185,7 @@ async fn an_error_says_whether_the_channel_should_repeat() {
 }
 
 #[tokio::test]
-async fn an_odd_detail_does_not_hide_a_refusal() {
+async fn an_odd_detail_does_not_hide_a_rejection() {
     let details = [
         "\"metadata\":null",
         "\"metadata\":[]",
@@ -196,7 +196,7 @@ async fn an_odd_detail_does_not_hide_a_refusal() {
     for detail in details {
         for text in ["message", "description"] {
             let body = format!(r#"{{"type":"InvalidPayload","{text}":"no",{detail}}}"#);
-            let error = fails_with(json_answer("400 Bad Request", "", &body)).await;
+            let error = fails_with(json_response("400 Bad Request", "", &body)).await;
             assert!(is_api(&error) && !error.maybe_stored(), "{body}: {error:?}");
         }
     }
@@ -204,7 +204,7 @@ async fn an_odd_detail_does_not_hide_a_refusal() {
 
 /// A server that never stops must not fill the memory.
 #[tokio::test]
-async fn an_endless_answer_is_cut() {
+async fn an_endless_response_is_cut() {
     let mut answer = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n".to_vec();
     answer.resize(20 << 20, b' ');
     let (url, _server) = script(vec![answer]).await;
@@ -270,17 +270,17 @@ async fn responses_that_are_not_the_apis_are_reported() {
             text: "200 (end of file before message length reached)",
         },
         Case {
-            response: json_answer("200 OK", "", "{}"),
+            response: json_response("200 OK", "", "{}"),
             maybe_stored: true,
             text: "missing field `message`",
         },
         Case {
-            response: json_answer("200 OK", "", r#"{"type":"Internal","message":"no"}"#),
+            response: json_response("200 OK", "", r#"{"type":"Internal","message":"no"}"#),
             maybe_stored: true,
             text: "200, application/json",
         },
         Case {
-            response: json_answer("500 Internal Server Error", "", r#"{"error":"no"}"#),
+            response: json_response("500 Internal Server Error", "", r#"{"error":"no"}"#),
             maybe_stored: true,
             text: "500, application/json",
         },
@@ -302,7 +302,7 @@ async fn responses_that_are_not_the_apis_are_reported() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_names_its_cause() {
+async fn a_truncated_response_names_its_cause() {
     let error = fails_with(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()).await;
     let ErrorKind::Response(answer) = error.kind() else { panic!("{error:?}") };
     assert_eq!(answer.status, 200);
@@ -329,7 +329,7 @@ async fn a_server_that_is_not_there_stored_nothing() {
 
 /// A proxy that rejects is not the API.
 #[tokio::test]
-async fn a_proxy_that_refuses_is_called_one() {
+async fn a_rejecting_proxy_is_named_as_a_proxy() {
     let (url, _) = script(vec![http("403 Forbidden", "", "")]).await;
     let client = builder("https://localhost:1")
         .http(move |http| http.proxy(reqwest::Proxy::all(&url).unwrap()))
@@ -341,9 +341,9 @@ async fn a_proxy_that_refuses_is_called_one() {
     assert!(!error.maybe_stored() && error.should_repeat());
 }
 
-/// Programs print the whole chain of causes, as anyhow's `{:#}` does: nothing stands in it twice.
+/// Programs print the whole chain of causes, as anyhow's `{:#}` does: nothing appears in it twice.
 #[tokio::test]
-async fn no_cause_is_told_twice() {
+async fn no_cause_is_repeated() {
     let errors = [
         fails_with(Vec::new()).await,
         fails_with(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()).await,
@@ -365,7 +365,7 @@ async fn no_cause_is_told_twice() {
     }
 }
 
-/// What a test of one's own code needs, to put it in the place of the client.
+/// Users can construct errors to fake the client in their own tests.
 #[test]
 fn errors_can_be_made() {
     let locked = ApiError::new(StatusCode::CONFLICT, ErrorType::ResourceLockedConflict, "locked");
@@ -424,7 +424,7 @@ async fn a_connection_that_breaks_may_have_stored_it() {
 
 /// With time paused, the timeouts pass as soon as nothing else happens.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_answer_in_time_may_have_stored_it() {
+async fn a_server_that_does_not_respond_in_time_may_have_stored_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let silent = tokio::spawn(async move {
@@ -458,14 +458,14 @@ async fn a_token_that_the_server_repeats_is_shown_nowhere() {
     );
     let answers = [
         http("502 Bad Gateway", &echo, TOKEN),
-        json_answer("401 Unauthorized", &echo, &error),
-        json_answer(
+        json_response("401 Unauthorized", &echo, &error),
+        json_response(
             "403 Forbidden",
             &echo,
             &format!(r#"{{"type":"{TOKEN}","description":"{TOKEN}"}}"#),
         ),
-        json_answer("200 OK", &echo, &format!(r#"{{"message":"{TOKEN}"}}"#)),
-        json_answer("200 OK", &echo, &format!(r#"{{"message":{{"id":"{TOKEN}"}}}}"#)),
+        json_response("200 OK", &echo, &format!(r#"{{"message":"{TOKEN}"}}"#)),
+        json_response("200 OK", &echo, &format!(r#"{{"message":{{"id":"{TOKEN}"}}}}"#)),
     ];
     for answer in answers {
         let error = fails_with(answer).await;
@@ -479,7 +479,7 @@ async fn a_token_that_the_server_repeats_is_shown_nowhere() {
     }
 }
 
-/// A token that JSON spells in its own way, or that stands where the text is cut.
+/// A token that JSON escapes, or that is where the text is cut.
 #[tokio::test]
 async fn no_spelling_of_a_token_is_shown() {
     const TOKEN: &str = r#"bp"pat\\5/ecret"#;
@@ -492,12 +492,12 @@ async fn no_spelling_of_a_token_is_shown() {
     let long = |kept: usize| format!("{}{TOKEN}", "x".repeat(kept));
     let cut = format!("HTTP/1.1 502 x\r\ncontent-length: 999\r\n\r\n{}", &TOKEN[..10]);
     let answers = [
-        json_answer("400 Bad Request", "", &error(&spelled)),
-        json_answer("400 Bad Request", "", &error(&slashes)),
-        json_answer("400 Bad Request", "", &error(&format!("\"{unicode}\""))),
-        json_answer("502 Bad Gateway", "", &format!("[{spelled}]")),
-        json_answer("502 Bad Gateway", "", &format!("[{slashes}")),
-        json_answer("502 Bad Gateway", "", &format!("[\"{unicode}\"]")),
+        json_response("400 Bad Request", "", &error(&spelled)),
+        json_response("400 Bad Request", "", &error(&slashes)),
+        json_response("400 Bad Request", "", &error(&format!("\"{unicode}\""))),
+        json_response("502 Bad Gateway", "", &format!("[{spelled}]")),
+        json_response("502 Bad Gateway", "", &format!("[{slashes}")),
+        json_response("502 Bad Gateway", "", &format!("[\"{unicode}\"]")),
         http("502 Bad Gateway", "", &long(990)),
         http("502 Bad Gateway", "", &long(7_990)),
         cut.into_bytes(),
@@ -518,7 +518,7 @@ async fn no_spelling_of_a_token_is_shown() {
     }
 }
 
-/// What a 2xx holds is somebody's message: an error's text and its causes show none of it.
+/// The body of a 2xx can contain a message: an error's text and its causes show none of it.
 #[tokio::test]
 async fn no_text_of_a_message_is_shown() {
     let bodies = [
@@ -528,7 +528,7 @@ async fn no_text_of_a_message_is_shown() {
         r#"{"text":"Dear diary"#,
     ];
     for body in bodies {
-        let error = fails_with(json_answer("200 OK", "", body)).await;
+        let error = fails_with(json_response("200 OK", "", body)).await;
         let mut shown = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
@@ -543,7 +543,7 @@ async fn no_text_of_a_message_is_shown() {
 
 /// A page or an error that repeats the request shows nothing of what people wrote.
 #[tokio::test]
-async fn what_a_server_repeats_of_a_message_is_hidden() {
+async fn a_message_that_the_server_repeats_is_hidden() {
     const TEXT: &str = "Dear diary, \"I\" <met> her";
     let message = NewMessage::new(CONVERSATION, USER, Text::new(TEXT)).tag("id", "1");
     let body = json!({ "echo": serde_json::to_value(&message).unwrap() }).to_string();
@@ -552,7 +552,7 @@ async fn what_a_server_repeats_of_a_message_is_hidden() {
     let responses = [
         http("502 Bad Gateway", "", &body),
         http("502 Bad Gateway", "", &format!("<pre>{html}</pre>")),
-        json_answer("500 Internal Server Error", "", &error.to_string()),
+        json_response("500 Internal Server Error", "", &error.to_string()),
     ];
     for response in responses {
         let (url, _) = script(vec![response]).await;
@@ -562,11 +562,11 @@ async fn what_a_server_repeats_of_a_message_is_hidden() {
     }
 }
 
-/// However much a server sends with an error, little of it is read.
+/// Only a bounded part of an error's body is read.
 #[tokio::test]
 async fn a_huge_error_is_read_only_in_part() {
     let body = format!("[{}\"\"]", "\"\",".repeat(2_700_000));
-    let error = fails_with(json_answer("500 Internal Server Error", "", &body)).await;
+    let error = fails_with(json_response("500 Internal Server Error", "", &body)).await;
     let ErrorKind::Response(response) = error.kind() else { panic!("{error:?}") };
     assert!(response.body_start.len() <= 1_000 && error.maybe_stored());
     assert!(error.to_string().contains("only 65536 bytes of it were read"), "{error}");
@@ -578,7 +578,7 @@ async fn a_huge_error_is_read_only_in_part() {
 async fn responses_with_halves_of_characters_and_nulls_are_read() {
     let user = r#"{"id":"user_1","createdAt":"2026-08-19T10:00:00Z","updatedAt":"2026-08-19T10:00:00Z","tags":{"id":"1","gone":null},"name":"Ann \ud83d","properties":null,"attributes":null}"#;
     let body = format!(r#"{{"user":{user},"meta":{{}}}}"#);
-    let (url, _) = script(vec![json_answer("200 OK", "RateLimit-Remaining: 7\r\n", &body)]).await;
+    let (url, _) = script(vec![json_response("200 OK", "RateLimit-Remaining: 7\r\n", &body)]).await;
     let stored = once(&url).get_or_create(&NewUser::new().tag("id", "1")).await.unwrap();
     assert_eq!(stored.record.name.as_deref(), Some("Ann \u{fffd}"));
     assert_eq!((stored.record.tags.len(), stored.created), (1, None));
@@ -586,9 +586,9 @@ async fn responses_with_halves_of_characters_and_nulls_are_read() {
 
     // An error with one is still an error of the API: nothing is stored.
     let error = r#"{"type":"InvalidPayload","message":"not \udead"}"#;
-    let error = fails_with(json_answer("400 Bad Request", "", error)).await;
+    let error = fails_with(json_response("400 Bad Request", "", error)).await;
     assert!(is_api(&error) && !error.maybe_stored(), "{error}");
-    // And so it is sent.
+    // Such texts are sent like that too.
     let user = NewUser::from_json(r#"{"tags":{"id":"1"},"name":"Ann \ud83d"}"#).unwrap();
     assert_eq!(user.name.as_deref(), Some("Ann \u{fffd}"));
 }

@@ -1,4 +1,4 @@
-//! What works with any choice of features, also with none: this test is part of the package.
+//! Checks what works with any choice of features, even none. This test is part of the package.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -35,7 +35,7 @@ async fn a_user_is_found_or_created() {
     assert!(server.join().unwrap().starts_with("POST /v1/chat/users/get-or-create HTTP/1.1\r\n"));
 }
 
-/// With TLS it fails where nobody listens, without it before that.
+/// With TLS it fails because nothing listens, without TLS before that.
 #[tokio::test]
 async fn https_needs_a_feature() {
     let tls = cfg!(any(feature = "rustls", feature = "native-tls"));

@@ -1,4 +1,4 @@
-//! What a message can say, and every way in which it can break the contract.
+//! The contents of messages, and every way in which a message can break the contract.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ fn body(message: &NewMessage) -> Value {
     serde_json::to_value(message).unwrap()
 }
 
-/// Every content of the contract, with and without what is optional, and with a key of one's own.
+/// Every content of the contract, with and without optional properties, and with a custom key.
 #[test]
 fn each_content_has_a_constructor() {
     let card = || {
@@ -129,7 +129,7 @@ fn each_content_has_a_constructor() {
     }
 }
 
-/// A key of one's own with a name of the contract's takes its place, in the body and alone.
+/// A custom key with a name from the contract replaces that property, in the body and alone.
 #[test]
 fn extra_replaces_what_the_type_names() {
     let text = Text::new("a").extra("text", json!({ "b": 1 }));
@@ -179,7 +179,7 @@ fn a_stored_payload_is_read_as_any_type() {
 }
 
 #[test]
-fn a_payload_that_is_no_object_is_rejected() {
+fn a_payload_that_is_not_an_object_is_rejected() {
     for payload in [json!(1), json!("text"), json!([1]), json!(null)] {
         let error = NewMessage::custom(CONVERSATION, USER, "own", payload).unwrap_err();
         assert_eq!(error.violations()[0].path, "/payload");
@@ -202,7 +202,7 @@ fn only_valid_records_are_read() {
 }
 
 #[test]
-fn the_other_fields_are_set_as_told() {
+fn the_other_fields_can_be_set() {
     let own = json!({ "any": [1, null], "type": "own" });
     let date: DateTime<Utc> = "2027-01-01T00:00:00.123456789Z".parse().unwrap();
     struct Case {
@@ -412,12 +412,12 @@ fn a_place_that_is_not_finite_is_rejected() {
         let expected = [(latitude.as_str(), Rule::Finite, ""), (&longitude, Rule::Finite, "")];
         let message = NewMessage::new(CONVERSATION, USER, content);
         expect(message.validate().unwrap_err(), &expected);
-        // Nor does it become a message of nulls on its way through a queue.
+        // Nor does serialisation for a queue turn it into nulls.
         expect(NewMessage::from_json(body(&message).to_string()).unwrap_err(), &expected);
     }
 }
 
-/// The payload is open: what one writes into it oneself is sent.
+/// The payload is open: custom keys are sent.
 #[test]
 fn a_key_of_ones_own_may_replace_a_typed_one() {
     let message = NewMessage::new(
@@ -429,7 +429,7 @@ fn a_key_of_ones_own_may_replace_a_typed_one() {
     assert!(message.validate().is_ok());
 }
 
-/// A response has more levels around the payload, and nobody could read it.
+/// A response nests the payload deeper, so it could not be read.
 #[test]
 fn a_payload_nested_too_deep_is_rejected() {
     let nested = |levels: usize| (0..levels).fold(json!(null), |inner, _| json!([inner]));
@@ -443,7 +443,7 @@ fn a_payload_nested_too_deep_is_rejected() {
     assert!(NewMessage::from_json(body(&message(99)).to_string()).is_err());
 }
 
-/// What people write is in no error.
+/// No error contains what people write.
 #[test]
 fn violations_do_not_show_what_people_write() {
     let body = json!({

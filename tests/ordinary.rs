@@ -1,7 +1,7 @@
-//! Operations that get or create nothing need only their YAML, `tests/specs/ordinary.yaml`: the client that is
+//! Operations that do not get or create records need only their YAML, `tests/specs/ordinary.yaml`: the client
 //! generated from it talks to a server.
 
-/// What generated code uses of the library.
+/// The parts of the library that generated code uses.
 mod attempt {
     #[derive(Clone, Debug)]
     pub struct Hooks;

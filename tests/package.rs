@@ -1,10 +1,10 @@
-//! What the manifest promises.
+//! The promises of the manifest.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// The tests' own dependencies turn it on for themselves, so no other test would see it missing.
+/// The tests' own dependencies enable it, so no other test would notice if it were missing.
 #[test]
 fn floats_survive_for_users_too() {
     let manifest = include_str!("../Cargo.toml");
@@ -13,7 +13,7 @@ fn floats_survive_for_users_too() {
     assert!(line.contains("float_roundtrip"), "{line}");
 }
 
-/// Who reads the version knows for which contract it is.
+/// The version names the contract that it is for.
 #[test]
 fn the_version_names_the_contract() {
     let spec = include_str!("../spec/botpress.yaml");
@@ -30,7 +30,7 @@ fn the_rust_version_holds_for_every_dependency() {
         String::from_utf8(output.stdout).unwrap()
     };
     let about = cargo(&["-vV"]);
-    // What other platforms need may not be here.
+    // Dependencies of other platforms may be missing here.
     let platform = about.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     let metadata = ["metadata", "--format-version=1", "--locked", "--filter-platform"];
     let metadata: Value =

@@ -1,4 +1,4 @@
-//! The quickstart as a program that talks to an API with variables: it says what to check.
+//! The quickstart as a program that calls an API configured by variables: it prints what to check.
 #![cfg(unix)]
 
 use std::process::Command;
@@ -8,14 +8,14 @@ use test_support::example;
 
 struct Case {
     name: &'static str,
-    /// A variable that is not as it should be.
+    /// A variable with a wrong value.
     variable: Option<(&'static str, &'static str)>,
     faults: Vec<Option<Fault>>,
     says: &'static str,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_quickstart_says_what_to_check() {
+async fn the_quickstart_prints_what_to_check() {
     let failing = |fault| vec![Some(fault); 3];
     let cases = [
         Case { name: "all is well", variable: None, faults: vec![], says: "found" },
@@ -53,10 +53,10 @@ async fn the_quickstart_says_what_to_check() {
     for Case { name, variable, faults, says } in cases {
         let sandbox = Sandbox::start().await.unwrap();
         sandbox.fail_next(faults);
-        assert_says(name, &sandbox, variable, says);
+        assert_prints(name, &sandbox, variable, says);
     }
     let undeclared = Sandbox::builder().tags("message", ["ts"]).start().await.unwrap();
-    assert_says(
+    assert_prints(
         "an undeclared tag",
         &undeclared,
         None,
@@ -64,7 +64,7 @@ async fn the_quickstart_says_what_to_check() {
     );
 }
 
-fn assert_says(name: &str, sandbox: &Sandbox, variable: Option<(&str, &str)>, says: &str) {
+fn assert_prints(name: &str, sandbox: &Sandbox, variable: Option<(&str, &str)>, says: &str) {
     let mut quickstart = Command::new(example("quickstart"));
     quickstart.env_clear().env("BP_API_URL", sandbox.url()).env("BP_TOKEN", Sandbox::TOKEN);
     quickstart.env("BP_BOT_ID", Sandbox::BOT_ID).env("BP_INTEGRATION_ID", "slack");

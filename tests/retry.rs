@@ -1,4 +1,4 @@
-//! Exactly once: when a call is repeated, how long it waits, and what is true afterwards.
+//! Storing once: when a call is retried, how long it waits, and what its result means.
 //!
 //! Time is paused: waits pass as soon as nothing else happens, and can be checked exactly.
 
@@ -28,10 +28,10 @@ async fn calls_are_retried_where_that_is_safe() {
     }
     use Safe::{Always, IfIdentified, Never};
     struct Case {
-        /// Of the first two attempts.
+        /// The faults of the first two attempts.
         fault: Fault,
         retry: Safe,
-        /// By the first attempt.
+        /// Whether the first attempt stores it.
         maybe_stored: bool,
     }
     let faults = [false, true].map(|stored| {
@@ -128,7 +128,7 @@ async fn calls_are_retried_where_that_is_safe() {
                 Ok(stored) => {
                     assert!(repeated, "{fault:?} was repeated");
                     assert_eq!(sandbox.messages().len(), 1, "{fault:?}");
-                    // Whether an attempt that may have stored it did so is not known.
+                    // It is unknown whether an earlier attempt stored it.
                     let truth = if maybe_stored {
                         stored.created != Some(false)
                     } else {
@@ -150,7 +150,7 @@ async fn calls_are_retried_where_that_is_safe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_sent_is_repeated_always() {
+async fn unsent_requests_are_always_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -158,7 +158,7 @@ async fn what_was_not_sent_is_repeated_always() {
     let error = client(&url).get_or_create(&unidentified()).await.unwrap_err();
     assert_eq!((error.maybe_stored(), is_transport(&error)), (false, true), "{error:?}");
     assert!((10..=20).contains(&error.attempts()), "{error}");
-    // 0.1, 0.2, 0.4, ... up to 4 seconds, and up to as much again by chance, until no time is left.
+    // 0.1, 0.2, 0.4, ... up to 4 seconds, plus a random time up to the same length, until the deadline.
     let waited = start.elapsed().as_secs_f64();
     assert!((50.0..=59.0).contains(&waited), "{waited}");
     let start = Instant::now();
@@ -249,8 +249,8 @@ async fn hints_are_honoured() {
         Case { headers: "", seconds: 0 },
     ];
     for Case { headers, seconds } in cases {
-        let refused = http("429 Too Many Requests", headers, "");
-        let (url, _) = script(vec![refused, ok(&stored())]).await;
+        let rejected = http("429 Too Many Requests", headers, "");
+        let (url, _) = script(vec![rejected, ok(&stored())]).await;
         let start = Instant::now();
         let message = client(&url).get_or_create(&unidentified()).await.unwrap();
         assert_eq!(
@@ -259,7 +259,7 @@ async fn hints_are_honoured() {
             "{headers}"
         );
     }
-    // For any other failure the window does not matter, an explicit wish does.
+    // For any other failure the window does not matter, but an explicit `Retry-After` does.
     for (headers, seconds) in
         [("RateLimit-Reset: 9\r\nRateLimit-Remaining: 5\r\n", 1), ("Retry-After: 9\r\n", 9)]
     {
@@ -284,18 +284,18 @@ async fn a_call_may_fail_fast_at_the_limit() {
     let error = client.get_or_create(&hello().tag("id", "4")).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::RateLimit(_)), "{error:?}");
     assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
-    // What only the API knows, it says once.
+    // Only the API knows this, so one call asks.
     sandbox.fail_next([Some(Fault::Limited(1))]);
     sleep(Duration::from_secs(2)).await;
     let error = client.get_or_create(&hello().tag("id", "5")).await.unwrap_err();
     assert_eq!((error.attempts(), error.status().unwrap().as_u16()), (1, 429));
     sleep(Duration::from_secs(2)).await;
     client.get_or_create(&hello().tag("id", "6")).await.unwrap();
-    assert_eq!(sandbox.refused(), 0);
+    assert_eq!(sandbox.rejected(), 0);
 }
 
-/// The time that the server asks for is longer than the call may take: it ends at once, and so do
-/// those of its clones, which send nothing.
+/// The server asks for a wait beyond the call's deadline: the call ends at once, and so do calls of its clones,
+/// which send nothing.
 #[tokio::test(start_paused = true)]
 async fn a_hint_beyond_the_deadline_ends_the_call() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -313,13 +313,13 @@ async fn a_hint_beyond_the_deadline_ends_the_call() {
     assert_eq!(client.get_or_create(&hello()).await.unwrap().created, Some(true));
 }
 
-/// What an attempt may have done stays true when a later one says otherwise.
+/// If an attempt may have stored the message, a later error does not change that.
 #[tokio::test(start_paused = true)]
 async fn the_truth_covers_all_attempts() {
     let sandbox = Sandbox::start().await.unwrap();
     let client = quick(sandbox.client()).build().unwrap();
-    let refused = Some(Fault::Error { status: 401, stored: false });
-    sandbox.fail_next([Some(Fault::Reset { stored: true }), refused]);
+    let rejected = Some(Fault::Error { status: 401, stored: false });
+    sandbox.fail_next([Some(Fault::Reset { stored: true }), rejected]);
     let error = client.get_or_create(&hello()).await.unwrap_err();
     assert!(error.is_auth() && error.maybe_stored() && error.attempts() == 2, "{error:?}");
 
@@ -340,7 +340,7 @@ async fn the_truth_covers_all_attempts() {
         sandbox.fail_next(faults.clone());
         assert_eq!(client.get_or_create(&hello()).await.unwrap().created, created, "{faults:?}");
     }
-    // An attempt that says that it created the message knows.
+    // An attempt that reports that it created the message is certain.
     sandbox.fail_next([Some(Fault::Reset { stored: false })]);
     assert_eq!(client.get_or_create(&hello().tag("id", "2")).await.unwrap().created, Some(true));
 }
@@ -371,7 +371,7 @@ fn empty_values_identify_nothing() {
     }
 }
 
-/// Who knows that the window is used up does not ask to hear it.
+/// A client that knows that the window is used up sends nothing.
 #[tokio::test(start_paused = true)]
 async fn no_call_starts_before_the_window_does() {
     let sandbox = Sandbox::builder().requests_per_second(3).start().await.unwrap();
@@ -380,7 +380,7 @@ async fn no_call_starts_before_the_window_does() {
     for number in 0..7 {
         client.clone().get_or_create(&hello().tag("id", number.to_string())).await.unwrap();
     }
-    assert_eq!((sandbox.refused(), start.elapsed().as_secs()), (0, 2));
+    assert_eq!((sandbox.rejected(), start.elapsed().as_secs()), (0, 2));
 }
 
 /// 3,000 messages, 16 at once, 100 a second, over a network of this latency in milliseconds.
@@ -398,10 +398,10 @@ async fn the_rate_limit_is_kept_without_losing_time() {
         assert!(results.iter().all(Result::is_ok));
         assert_eq!(sandbox.messages().len(), 3000);
         let seconds = start.elapsed().as_secs_f64();
-        let refused = sandbox.refused();
-        println!("{refused} refused, {seconds} s at {latency} ms");
+        let rejected = sandbox.rejected();
+        println!("{rejected} rejected, {seconds} s at {latency} ms");
         assert!((29.0..30.45).contains(&seconds), "{seconds} at {latency} ms");
-        assert!(refused < 30, "{refused} more were answered 429");
+        assert!(rejected < 30, "{rejected} more were answered 429");
     }
 }
 
@@ -436,13 +436,13 @@ async fn clones_wait_as_a_429_asks_within_reason() {
     }
 }
 
-/// Nothing was stored by a conflict with a lock that somebody else holds for a moment.
+/// A conflict with a lock that another request holds briefly stores nothing.
 #[tokio::test(start_paused = true)]
 async fn a_locked_resource_is_asked_for_again() {
     for (type_, attempts) in [("ResourceLockedConflict", 2), ("AlreadyExists", 1)] {
         let body = format!(r#"{{"type":"{type_}","message":"no"}}"#);
-        let refused = http("409 Conflict", "Retry-After: 3\r\n", &body);
-        let (url, _) = script(vec![refused, ok(&stored())]).await;
+        let rejected = http("409 Conflict", "Retry-After: 3\r\n", &body);
+        let (url, _) = script(vec![rejected, ok(&stored())]).await;
         let start = Instant::now();
         match client(&url).get_or_create(&unidentified()).await {
             Ok(stored) => assert_eq!((stored.created, attempts), (Some(true), 2)),
@@ -452,10 +452,10 @@ async fn a_locked_resource_is_asked_for_again() {
     }
 }
 
-/// A host that drops what it gets: there is no connection when the time is up, so nothing was sent.
+/// A host that drops packets: there is no connection before the timeout, so nothing was sent.
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]
-async fn what_found_no_connection_in_time_is_not_stored() {
+async fn without_a_connection_in_time_nothing_is_stored() {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -468,7 +468,7 @@ async fn what_found_no_connection_in_time_is_not_stored() {
     drop(queue);
 }
 
-/// Dropped at any await, a call leaves the client usable, and nothing goes on behind it.
+/// A call that is dropped at any await leaves the client usable and no work behind.
 #[tokio::test(start_paused = true)]
 async fn a_call_can_be_dropped_at_any_time() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -504,7 +504,7 @@ async fn a_storm_loses_nothing_and_duplicates_nothing() {
     let client = quick(sandbox.client()).build().unwrap();
     let send = async |number: usize| {
         let message = NewMessage::new(CONVERSATION, USER, Text::new(number.to_string()));
-        // Every fourth is one that nothing identifies.
+        // Every fourth message has no tags.
         let identified = !number.is_multiple_of(4);
         let message = if identified { message.tag("id", number.to_string()) } else { message };
         (number, identified, client.get_or_create(&message).await)
@@ -553,10 +553,10 @@ async fn dropped_calls_do_not_exceed_the_rate_limit() {
         let _ = timeout(Duration::from_millis(20), client.get_or_create(&message)).await;
     }
     client.get_or_create(&hello()).await.unwrap();
-    assert_eq!(sandbox.refused(), 0);
+    assert_eq!(sandbox.rejected(), 0);
 }
 
-/// The window of a minute, as the vendor documents one: what is used up is waited for, and not polled.
+/// The window of a minute, as the vendor documents one: calls wait for its end instead of polling.
 #[tokio::test(start_paused = true)]
 async fn a_window_of_a_minute_is_waited_for() {
     let limited = |remaining: u64| {

@@ -1,9 +1,9 @@
-//! What the generator makes of awkward names and types compiles and works: `tests/specs/shapes.yaml`.
+//! Code generated for awkward names and types compiles and works: `tests/specs/shapes.yaml`.
 #![allow(dead_code)]
 
 use serde_json::json;
 
-/// What generated code uses of the library.
+/// The parts of the library that generated code uses.
 mod attempt {
     #[derive(Clone, Debug)]
     pub struct Hooks;
@@ -43,7 +43,7 @@ use api::types::{Choice, Default, From, Option, Result, Thing, Vec};
 const DATE: &str = "2027-01-01T00:00:00Z";
 
 #[test]
-fn what_is_private_is_shown_under_no_name() {
+fn private_values_are_never_shown() {
     let thing: Thing = serde_json::from_value(json!({
         "id": "1", "due": DATE, "type": "secret", "2fa": "secret", "crate": "self",
     }))
@@ -55,7 +55,7 @@ fn what_is_private_is_shown_under_no_name() {
 }
 
 #[test]
-fn what_is_nullable_may_be_null_or_missing() {
+fn nullable_properties_can_be_null_or_missing() {
     let null = json!({ "id": "1", "due": DATE, "none": null, "list": null, "other": null });
     let missing = json!({ "id": "1", "due": DATE });
     let [null, missing] =

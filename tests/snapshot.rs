@@ -1,4 +1,4 @@
-//! What is generated, for review: a changed spec or generator shows here as a diff.
+//! The generated code, for review: a changed spec or generator shows here as a diff.
 
 use std::{env, fs};
 

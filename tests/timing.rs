@@ -1,5 +1,5 @@
-//! The same truths under other timings: slow connections, servers that store late or look up and store
-//! in two steps, HTTP/2, clones that start together, time that stands still.
+//! The same guarantees under other timings: slow connections, servers that store late or look up and store
+//! in two steps, HTTP/2, clones that start together, a frozen process.
 
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -29,7 +29,7 @@ fn tagged(number: usize) -> NewMessage {
     numbered(number).tag("id", number.to_string())
 }
 
-/// How often each number is stored.
+/// The number of times that each message is stored.
 fn stored_times(sandbox: &Sandbox) -> HashMap<usize, usize> {
     let mut times = HashMap::new();
     for message in sandbox.messages() {
@@ -39,7 +39,7 @@ fn stored_times(sandbox: &Sandbox) -> HashMap<usize, usize> {
     times
 }
 
-/// Looks names up in 0 to 2.5 milliseconds, so that connections are ready about when time is up.
+/// Resolves names in 0 to 2.5 milliseconds, so that connections are ready at about the timeout.
 struct Slow(SocketAddr);
 
 impl Resolve for Slow {
@@ -53,8 +53,8 @@ impl Resolve for Slow {
     }
 }
 
-/// What is said to be unsent is not at the server, and never arrives twice: on real sockets and threads,
-/// with timeouts that fire while bodies leave, and with futures that are dropped then.
+/// A message reported as unsent is not at the server, and none arrives twice: on real sockets and threads, with
+/// timeouts that fire while bodies are sent, and with futures that are dropped then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn unsent_means_unsent() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -88,7 +88,7 @@ async fn unsent_means_unsent() {
     };
     let results: Vec<_> = stream::iter(0..4_000).map(send).buffer_unordered(32).collect().await;
     sleep(Duration::from_millis(200)).await;
-    // Without tags, whatever arrives is stored.
+    // Without tags, each request that arrives is stored.
     let arrived = stored_times(&sandbox);
     let unsent = |error: &Option<Error>| error.as_ref().is_some_and(|e| !e.maybe_stored());
     let unsent: Vec<_> = results.iter().filter(|(_, error)| unsent(error)).collect();
@@ -99,7 +99,7 @@ async fn unsent_means_unsent() {
     assert_eq!((lies, twice), (0, 0), "of {} unsent, {} arrived", unsent.len(), arrived.len());
 }
 
-/// How an HTTP/2 server treats a connection's first request; it answers any other.
+/// How an HTTP/2 server treats a connection's first request; it responds to all others.
 #[derive(Clone, Copy, Debug)]
 enum First {
     Refuse,
@@ -135,7 +135,7 @@ fn over_http2(address: SocketAddr) -> Client {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_stream_was_not_processed() {
+async fn a_rejected_stream_was_not_processed() {
     for (first, repeated) in [(First::Refuse, true), (First::Break, false)] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -153,7 +153,7 @@ async fn a_refused_stream_was_not_processed() {
     }
 }
 
-/// A server that shuts down says by GOAWAY which streams it took: here none, or the one.
+/// A server that shuts down reports in GOAWAY which streams it processed: here none, or the one.
 #[tokio::test(start_paused = true)]
 async fn a_stream_above_the_last_one_was_not_processed() {
     for (last, repeated) in [(0_u8, true), (1, false)] {
@@ -180,7 +180,7 @@ async fn a_stream_above_the_last_one_was_not_processed() {
     }
 }
 
-/// A server's last words can repeat what it received.
+/// The debug data of a GOAWAY can repeat what the server received.
 #[tokio::test(start_paused = true)]
 async fn the_debug_data_of_a_goaway_shows_no_secret() {
     let (token, text) = ("bp_pat_secret", "Dear diary");
@@ -210,7 +210,7 @@ async fn the_debug_data_of_a_goaway_shows_no_secret() {
     assert!(!shown.contains(token) && !shown.contains(text), "{shown}");
 }
 
-/// Connections of which the server reads one request each, and later no more.
+/// Connections from which the server reads one request each, and then nothing.
 #[tokio::test(start_paused = true)]
 async fn a_dead_http2_connection_fails_one_attempt() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -230,7 +230,7 @@ async fn a_dead_http2_connection_fails_one_attempt() {
                     streams.push(body);
                 }
             };
-            // The first connection stands still after two seconds, and stays open.
+            // The first connection stalls after two seconds, and stays open.
             let life = Duration::from_secs(if connections == 0 { 2 } else { 1_000 });
             let _ = tokio::time::timeout(life, answers).await;
             dead.push(connection);
@@ -246,8 +246,8 @@ async fn a_dead_http2_connection_fails_one_attempt() {
     server.abort();
 }
 
-/// A server gives up what was idle for 5 seconds without a word that arrives in time: after a freeze, the
-/// message goes out on a connection of its own.
+/// A server gives up what was idle for 5 seconds without a notice that arrives in time: after a freeze, the
+/// message is sent on a new connection.
 #[tokio::test(start_paused = true)]
 async fn no_connection_is_used_that_the_server_may_have_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -271,7 +271,7 @@ async fn no_connection_is_used_that_the_server_may_have_given_up() {
 /// A server that stores after it broke the connection, or looks up and stores in two steps: neither
 /// repetitions nor clones overlap with a call in flight.
 #[tokio::test(start_paused = true)]
-async fn no_call_overlaps_with_itself_or_its_like() {
+async fn no_call_overlaps_with_its_retries_or_equal_calls() {
     let sandbox = Sandbox::start().await.unwrap();
     let client = quick(sandbox.client()).build().unwrap();
     let late = Some(Fault::Late(Duration::from_millis(900)));
@@ -302,8 +302,8 @@ async fn no_call_overlaps_with_itself_or_its_like() {
     assert_eq!((created, sandbox.messages().len()), (200, 200));
 }
 
-/// Webhooks that several threads take, each three times and one of them given up: people, conversations
-/// and messages are stored once, by a server that looks up and stores in two steps.
+/// Several threads handle webhooks, each three times with one attempt dropped: users, conversations and
+/// messages are stored once, by a server that looks up and stores in two steps.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn deliveries_of_several_threads_store_once() {
     let sandbox = Sandbox::builder().lookup_gap(Duration::from_millis(2)).start().await.unwrap();
@@ -341,16 +341,16 @@ async fn the_window_is_counted_down_here() {
     struct Case {
         /// Calls that start together against 100 a second.
         count: usize,
-        /// At most.
-        refused: u64,
-        /// At most.
+        /// The most rejections.
+        rejected: u64,
+        /// The longest time.
         seconds: f64,
     }
     let cases = [
-        Case { count: 1_000, refused: 110, seconds: 11.0 },
-        Case { count: 3_000, refused: 130, seconds: 33.0 },
+        Case { count: 1_000, rejected: 110, seconds: 11.0 },
+        Case { count: 3_000, rejected: 130, seconds: 33.0 },
     ];
-    for Case { count, refused, seconds } in cases {
+    for Case { count, rejected, seconds } in cases {
         for latency in [0, 20] {
             let sandbox = Sandbox::builder().requests_per_second(100);
             let sandbox = sandbox.latency(Duration::from_millis(latency)).start().await.unwrap();
@@ -359,16 +359,16 @@ async fn the_window_is_counted_down_here() {
             let start = Instant::now();
             let results = all_at_once(&client, count).await;
             assert!(results.iter().all(Result::is_ok));
-            let (waited, found) = (start.elapsed().as_secs_f64(), sandbox.refused());
-            println!("{count} at {latency} ms: {found} refused, {waited} s");
-            assert!(found <= refused && waited <= seconds, "{found} refused, {waited} s");
+            let (waited, found) = (start.elapsed().as_secs_f64(), sandbox.rejected());
+            println!("{count} at {latency} ms: {found} rejected, {waited} s");
+            assert!(found <= rejected && waited <= seconds, "{found} rejected, {waited} s");
         }
     }
 }
 
 /// The results of a stream are awaited one by one, so its other calls are not polled meanwhile.
 #[tokio::test(start_paused = true)]
-async fn a_call_that_nobody_polls_holds_up_no_other() {
+async fn a_call_that_is_not_polled_blocks_no_other() {
     for per_second in [1, 3, 100] {
         let sandbox = Sandbox::builder().requests_per_second(per_second).start().await.unwrap();
         let in_time = Retry::default().deadline(Duration::from_secs(20));
@@ -389,12 +389,12 @@ async fn others_use_the_window_too() {
     let send = async |number: usize| clients[number % 2].get_or_create(&tagged(number)).await;
     let results: Vec<_> = stream::iter(0..2_000).map(send).buffer_unordered(32).collect().await;
     assert!(results.iter().all(Result::is_ok));
-    assert!(sandbox.refused() < 400, "{} refused", sandbox.refused());
+    assert!(sandbox.rejected() < 400, "{} rejected", sandbox.rejected());
 }
 
 /// The numbers of two responses to requests in flight together: the later one counts.
 #[tokio::test(start_paused = true)]
-async fn an_answer_with_requests_left_opens_the_gate() {
+async fn a_response_with_requests_left_allows_more() {
     let figures = |remaining: u64| {
         let headers =
             format!("RateLimit-Remaining: {remaining}\r\nX-RateLimit-Reset: 1787000000\r\n");
@@ -408,7 +408,7 @@ async fn an_answer_with_requests_left_opens_the_gate() {
     assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
 }
 
-/// The headers of every answer, a 429: a call makes as many requests as it may, and no more.
+/// Headers of the 429 to every request: a call makes the allowed number of requests, and no more.
 #[tokio::test(start_paused = true)]
 async fn max_attempts_bounds_the_requests() {
     for hint in ["Retry-After: 1\r\n", "Retry-After: 0.01\r\n", "RateLimit-Reset: 1\r\n", ""] {
@@ -481,7 +481,7 @@ async fn an_outage_is_not_made_worse() {
     assert!(all_at_once(&client, 1).await[0].is_ok(), "a few failures are no outage");
 }
 
-/// Ends waits, not attempts.
+/// Closing ends waits, not attempts.
 #[tokio::test(start_paused = true)]
 async fn a_closed_client_waits_for_nothing() {
     let sandbox = Sandbox::builder().latency(Duration::from_secs(2)).start().await.unwrap();

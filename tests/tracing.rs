@@ -1,4 +1,4 @@
-//! What subscribers see of a call, with the feature `tracing`.
+//! The spans and events of a call, with the feature `tracing`.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -34,7 +34,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// What happens, as JSON: the events of this crate, in order.
+/// The events of this crate as JSON, in order.
 async fn events(what: impl Future<Output = ()>) -> (Vec<Value>, String) {
     events_at(Level::TRACE, what).await
 }
@@ -158,7 +158,7 @@ fn nothing_private(events: &[Value]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_call_waits_for_is_an_event() {
+async fn each_wait_is_an_event() {
     let (ours, log) = events(async {
         let second = std::time::Duration::from_secs(1);
         let sandbox = Sandbox::builder().latency(second).requests_per_second(1);

@@ -1,4 +1,4 @@
-//! What goes over the wire, byte by byte, and where it does not go.
+//! The bytes on the wire, and where they must not go.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ fn parts(request: &str) -> (&str, BTreeMap<String, &str>, Value) {
 }
 
 #[tokio::test]
-async fn a_request_carries_what_the_contract_names_and_no_more() {
+async fn a_request_has_only_what_the_contract_names() {
     let agent = concat!("botpress-messages/", env!("CARGO_PKG_VERSION"));
     let base = [
         ("accept", "application/json"),
@@ -31,9 +31,9 @@ async fn a_request_carries_what_the_contract_names_and_no_more() {
     ];
     let plain = |url: &str| builder(url);
     struct Case {
-        /// At the end of the base URL.
+        /// The end of the base URL.
         suffix: &'static str,
-        /// Before the path of the operation.
+        /// The path before that of the operation.
         stem: &'static str,
         setup: fn(Builder) -> Builder,
         more: &'static [(&'static str, &'static str)],
@@ -52,7 +52,7 @@ async fn a_request_carries_what_the_contract_names_and_no_more() {
             setup: |b| b.integration_alias("wa"),
             more: &[("x-integration-alias", "wa")],
         },
-        // The last word counts.
+        // The last value counts.
         Case {
             suffix: "",
             stem: "",
@@ -107,7 +107,7 @@ async fn a_request_carries_what_the_contract_names_and_no_more() {
     }
 }
 
-/// A key that stands twice would be read differently by different servers.
+/// Servers read a repeated key differently.
 #[tokio::test]
 async fn equal_messages_are_equal_bytes() {
     let (url, requests) = script(vec![ok(&stored()), ok(&stored())]).await;
@@ -135,8 +135,8 @@ async fn a_redirect_is_an_error_and_not_followed() {
     }
 }
 
-/// Nor is it followed if the caller's settings say so, which would turn the POST into a GET whose answer
-/// looks like the message's. It is one error, once.
+/// Nor is it followed if the caller's settings allow it, which would turn the POST into a GET whose response looks
+/// like the message's. It is reported as a single error.
 #[tokio::test]
 async fn no_setting_makes_a_redirect_followed() {
     for status in ["302 Found", "307 Temporary Redirect"] {
@@ -163,9 +163,9 @@ async fn no_setting_makes_a_redirect_followed() {
     }
 }
 
-/// Such as the trace of the webhook that it handles.
+/// For example the trace of the webhook that the call handles.
 #[tokio::test]
-async fn a_header_of_one_call_is_sent_with_it_alone() {
+async fn a_header_of_one_call_is_sent_only_with_that_call() {
     let traceparent = HeaderName::from_static("traceparent");
     let (url, requests) = script(vec![ok(&stored()), ok(&stored())]).await;
     let client = client(&url);

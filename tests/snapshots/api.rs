@@ -95,7 +95,7 @@ pub mod types {
     #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     pub struct Card {
-        ///The buttons; there may be none.
+        ///The buttons; the list can be empty.
         pub actions: ::std::vec::Vec<CardAction>,
         ///Where the picture on the card is.
         #[serde(
@@ -118,7 +118,7 @@ pub mod types {
     pub struct CardAction {
         ///What the button does.
         pub action: CardActionKind,
-        ///What the button says.
+        ///The text on the button.
         pub label: ::std::string::String,
         ///What it sends, says or opens.
         pub value: ::std::string::String,
@@ -140,7 +140,7 @@ pub mod types {
     #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     pub struct Choice {
-        ///The answers; there may be none.
+        ///The answers; the list can be empty.
         pub options: ::std::vec::Vec<ChoiceOption>,
         ///The question.
         pub text: ::std::string::String,
@@ -278,7 +278,7 @@ pub mod types {
             skip_serializing_if = "::std::option::Option::is_none"
         )]
         pub current_task_id: ::std::option::Option<::std::string::String>,
-        ///Its current workflow; version 1.108 does not have it any more.
+        ///Its current workflow; version 1.108 no longer has it.
         #[serde(
             rename = "currentWorkflowId",
             skip_serializing_if = "::std::option::Option::is_none"
@@ -288,13 +288,13 @@ pub mod types {
         pub id: ::std::string::String,
         ///The name of the integration that it belongs to.
         pub integration: ::std::string::String,
-        ///How many messages it has. Versions before 1.80 do not say it.
+        ///The number of its messages. Versions before 1.80 do not have it.
         #[serde(
             rename = "messageCount",
             skip_serializing_if = "::std::option::Option::is_none"
         )]
         pub message_count: ::std::option::Option<f64>,
-        ///What else is known of the conversation. Only late versions have it.
+        ///What else is known about the conversation. Only late versions have it.
         #[serde(default, skip_serializing_if = "::serde_json::Map::is_empty")]
         pub properties: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
         ///The names and values that identify it.
@@ -319,7 +319,7 @@ pub mod types {
     )]
     #[non_exhaustive]
     pub struct DocumentedError {
-        ///What went wrong, for a person.
+        ///What went wrong, for people.
         pub description: ::std::string::String,
         ///The HTTP status again.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
@@ -333,7 +333,7 @@ pub mod types {
     #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     pub struct Dropdown {
-        ///The answers; there may be none.
+        ///The answers; the list can be empty.
         pub options: ::std::vec::Vec<ChoiceOption>,
         ///The question.
         pub text: ::std::string::String,
@@ -363,7 +363,7 @@ pub mod types {
         #[serde(default)]
         #[serde(deserialize_with = "crate::decode::or_default")]
         pub id: ::std::option::Option<::std::string::String>,
-        ///What went wrong, for a person.
+        ///What went wrong, for people.
         pub message: ::std::string::String,
         ///Further facts about the error.
         #[serde(default, skip_serializing_if = "::serde_json::Map::is_empty")]
@@ -505,14 +505,14 @@ pub mod types {
         #[serde(rename = "createdAt")]
         #[serde(deserialize_with = "crate::decode::date")]
         pub created_at: ::chrono::DateTime<::chrono::offset::Utc>,
-        ///Which way it goes, seen from the bot.
+        ///Its direction, from the bot's point of view.
         pub direction: Direction,
         ///The id of the message.
         pub id: ::std::string::String,
         ///Where it comes from, if not from a person.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub origin: ::std::option::Option<Origin>,
-        ///What the message says, in the form that its type names.
+        ///The content, in the form that the type names.
         pub payload: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
         ///The names and values that identify it.
         pub tags: ::std::collections::BTreeMap<
@@ -530,7 +530,7 @@ pub mod types {
         #[serde(rename = "userId")]
         pub user_id: ::std::string::String,
     }
-    ///What the call did. Versions before 1.80 do not say it.
+    ///What the call did. Versions before 1.80 do not have it.
     #[derive(
         ::serde::Deserialize,
         ::serde::Serialize,
@@ -542,7 +542,7 @@ pub mod types {
     )]
     #[non_exhaustive]
     pub struct Meta {
-        ///Whether this call created what it returns.
+        ///Whether this call created the record.
         pub created: bool,
     }
     ///A conversation to find or create.
@@ -560,7 +560,7 @@ pub mod types {
     pub struct NewConversation {
         ///The name of a channel that the integration defines: `channel`, `dm`, `thread`, ... It has at most 200 characters.
         pub channel: ::std::string::String,
-        ///The tags by which to look for what is stored, if not by all of them. Each item has at most 500 characters.
+        ///The tags to look up the record by, if not by all of them. Each item has at most 500 characters.
         #[serde(
             rename = "discriminateByTags",
             default,
@@ -587,7 +587,7 @@ pub mod types {
         ///A conversation: `conv_` and 26 characters, or a UUID. It has 28 to 36 characters.
         #[serde(rename = "conversationId")]
         pub conversation_id: ::std::string::String,
-        ///The tags by which to look for what is stored, if not by all of them. Each item has at most 500 characters.
+        ///The tags to look up the record by, if not by all of them. Each item has at most 500 characters.
         #[serde(
             rename = "discriminateByTags",
             default,
@@ -596,7 +596,7 @@ pub mod types {
         pub discriminate_by_tags: ::std::vec::Vec<::std::string::String>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub origin: ::std::option::Option<NewMessageOrigin>,
-        ///What the message says, in the form that its type names.
+        ///The content, in the form that the type names.
         pub payload: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub schedule: ::std::option::Option<Schedule>,
@@ -669,7 +669,7 @@ pub mod types {
     #[serde(deny_unknown_fields)]
     #[non_exhaustive]
     pub struct NewUser {
-        ///The tags by which to look for what is stored, if not by all of them. Each item has at most 500 characters.
+        ///The tags to look up the record by, if not by all of them. Each item has at most 500 characters.
         #[serde(
             rename = "discriminateByTags",
             default,
@@ -725,7 +725,7 @@ pub mod types {
     #[derive(::serde::Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     pub struct Text {
-        ///The text; it may be empty.
+        ///The text; it can be empty.
         pub text: ::std::string::String,
         #[serde(flatten)]
         ///Keys that the contract does not name.
@@ -743,7 +743,7 @@ pub mod types {
     )]
     #[non_exhaustive]
     pub struct User {
-        ///What else the integration knows of the user. Versions before 1.80 do not have it.
+        ///What else the integration knows about the user. Versions before 1.80 do not have it.
         #[serde(default, skip_serializing_if = "::serde_json::Map::is_empty")]
         pub attributes: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
         ///When it was created.
@@ -761,7 +761,7 @@ pub mod types {
             skip_serializing_if = "::std::option::Option::is_none"
         )]
         pub picture_url: ::std::option::Option<::std::string::String>,
-        ///What else the bot knows of the user. Versions before 1.80 do not have it.
+        ///What else the bot knows about the user. Versions before 1.80 do not have it.
         #[serde(default, skip_serializing_if = "::serde_json::Map::is_empty")]
         pub properties: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
         ///The names and values that identify it.
@@ -899,7 +899,7 @@ pub mod types {
             f.write_str(self.as_str())
         }
     }
-    ///Which way a message goes, seen from the bot.
+    ///The direction of a message, from the bot's point of view.
     #[derive(Clone, Debug)]
     #[non_exhaustive]
     pub enum Direction {
@@ -1907,7 +1907,7 @@ assert_eq!(to_value(content).unwrap(), json!({"markdown":"**Hello**"}));
             self.integration_name = ::std::option::Option::Some(integration_name.into());
             self
         }
-        ///The tags by which to look for what is stored, if not by all of them. Each item has at most 500 characters.
+        ///The tags to look up the record by, if not by all of them. Each item has at most 500 characters.
         #[must_use]
         pub fn discriminate_by_tags(
             mut self,
@@ -1964,7 +1964,7 @@ assert_eq!(to_value(content).unwrap(), json!({"markdown":"**Hello**"}));
             self.origin = ::std::option::Option::Some(origin.into());
             self
         }
-        ///The tags by which to look for what is stored, if not by all of them. Each item has at most 500 characters.
+        ///The tags to look up the record by, if not by all of them. Each item has at most 500 characters.
         #[must_use]
         pub fn discriminate_by_tags(
             mut self,
@@ -2023,7 +2023,7 @@ assert_eq!(to_value(content).unwrap(), json!({"markdown":"**Hello**"}));
             self.integration_name = ::std::option::Option::Some(integration_name.into());
             self
         }
-        ///The tags by which to look for what is stored, if not by all of them. Each item has at most 500 characters.
+        ///The tags to look up the record by, if not by all of them. Each item has at most 500 characters.
         #[must_use]
         pub fn discriminate_by_tags(
             mut self,
@@ -2186,7 +2186,7 @@ assert_eq!(to_value(content).unwrap(), json!({"title":"A tour","videoUrl":"https
 #[derive(Clone, Debug)]
 /**Client for Botpress Runtime API, message delivery
 
-Hands a message from a channel (Slack, WhatsApp, mail, ...) to a Botpress bot, once, however often the channel repeats its webhook: first the user who wrote it and the conversation it belongs to, then the message.
+Hands a message from a channel (Slack, WhatsApp, mail, ...) to a Botpress bot, once, even if the channel repeats its webhook: first the user who wrote it and the conversation it belongs to, then the message.
 
 Version: 1.108.0*/
 pub struct Client {
@@ -2251,7 +2251,7 @@ const _: () = {
 };
 #[allow(clippy::all)]
 impl Client {
-    /**Gets the message that carries these tags, or creates it
+    /**Gets the message with these tags, or creates it
 
 Looks for a stored message by its tags: by all of them, or only by those that `discriminateByTags` lists. If there is one, it is updated with the tags and the payload of this request (from version 1.80 on) and returned; if there is none, it is created.
 
@@ -2292,7 +2292,7 @@ Sends a `POST` request to `/v1/chat/messages/get-or-create`
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
-    /**Gets the user who carries these tags, or creates one
+    /**Gets the user with these tags, or creates one
 
 Looks for a stored user by tags: by all of the request's, or only by those that `discriminateByTags` lists; further tags of the stored user do not matter. A user who is found is updated with the name, the picture and the tags of this request (from version 1.80 on).
 
@@ -2333,7 +2333,7 @@ Sends a `POST` request to `/v1/chat/users/get-or-create`
             _ => Err(Error::UnexpectedResponse(response)),
         }
     }
-    /**Gets the conversation that carries these tags, or creates it
+    /**Gets the conversation with these tags, or creates it
 
 Looks for a stored conversation of the channel by tags: by all of the request's, or only by those that `discriminateByTags` lists; further tags of the stored conversation do not matter. One that is found is updated with the tags of this request (from version 1.80 on).
 

@@ -1,12 +1,12 @@
 /// Where the API is.
 pub const BASE_URL: &str = "https://api.botpress.cloud";
-///The bot that is addressed.
+///The id of the bot.
 pub const BOT_ID: ::http::HeaderName = ::http::HeaderName::from_static("x-bot-id");
-///The integration that calls, by its id.
+///The id of the calling integration.
 pub const INTEGRATION_ID: ::http::HeaderName = ::http::HeaderName::from_static(
     "x-integration-id",
 );
-///The integration that calls, by its alias in the bot.
+///The alias of the calling integration in the bot.
 pub const INTEGRATION_ALIAS: ::http::HeaderName = ::http::HeaderName::from_static(
     "x-integration-alias",
 );

@@ -1,9 +1,9 @@
-//! What a call costs.
+//! The cost of a call.
 //!
 //!     cargo bench -p bench                            CPU time and allocations, as ratios of one run
 //!     cargo bench -p bench -- many                    what calls cost while thousands are in flight
-//!     cargo bench -p bench -- instructions            instructions a call, by valgrind
-//!     cargo bench -p bench -- instructions accept     makes these the figures that calls are held to
+//!     cargo bench -p bench -- instructions            instructions per call, by valgrind
+//!     cargo bench -p bench -- instructions accept     accepts these as the new figures
 //!
 //! The server runs in another process, so that its work is not counted. With the vendor's client in
 //! `target/vendor` (`npm install --prefix target/vendor @botpress/client`), it is measured too.
@@ -106,7 +106,7 @@ fn vendor(url: &str) -> Result<Option<Program>> {
 }
 
 /// Interleaves rounds of all calls, and prints medians: of the times, and of the ratios within a round,
-/// since what else the machine does changes from one round to the next.
+/// since the load of the machine changes between rounds.
 fn compare() -> Result<()> {
     const ROUNDS: usize = 101;
     const CALLS: usize = 300;
@@ -147,7 +147,7 @@ fn compare() -> Result<()> {
     Ok(())
 }
 
-/// What a delivery costs beside this number of others, most of which wait for the rate limit.
+/// The cost of a delivery next to this number of others, most of which wait for the rate limit.
 fn many() -> Result<()> {
     const ROUNDS: usize = 11;
     const COUNTS: [usize; 3] = [100, 1_000, 10_000];
@@ -210,15 +210,15 @@ fn instructions() -> Result<Figures> {
     figures.collect()
 }
 
-/// The figures that calls are held to.
+/// The accepted figures.
 const ACCEPTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
 
 fn text(figures: &Figures) -> String {
     figures.iter().map(|(name, figure)| format!("{name} {figure}\n")).collect()
 }
 
-/// Fails if a call got dearer than the accepted figure says, both beside the call by hand: so it does not
-/// matter which processor and which C library count.
+/// Fails if a call costs more than its accepted figure. Both are relative to the hand-written call, so processor
+/// and C library do not matter.
 fn hold(figures: &Figures) -> Result<()> {
     const TOLERATED: f64 = 1.03;
     let accepted = fs::read_to_string(ACCEPTED)?;

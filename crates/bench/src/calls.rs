@@ -15,18 +15,18 @@ const TEXT: &str = "can someone restart **staging**?";
 const TOKEN: &str = "bp_pat_5ecret";
 const BOT: &str = "6f2f9e4e-5b0c-4c4e-9d3e-0a7c1b2d3e4f";
 
-/// What a call is made of.
+/// A way of making a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Call {
-    /// Bytes that were made before, through reqwest; the answer's bytes are not looked at.
+    /// Prepared bytes through reqwest; the response's bytes are ignored.
     Floor,
-    /// reqwest with serde structs, as one writes them by hand.
+    /// reqwest with hand-written serde structs.
     Hand,
     /// `get_or_create` with a message built by type.
     Typed,
     /// `get_or_create` with a message read from JSON.
     Json,
-    /// `deliver` of a known person in a known conversation.
+    /// `deliver` for a known user in a known conversation.
     Deliver,
     /// Building and validating, without a call.
     Validate,
@@ -74,7 +74,7 @@ impl Caller {
         }
     }
 
-    /// Makes so many calls, some of them at once. Each kind has futures of its own size.
+    /// Makes this number of calls, some of them in parallel. Each kind has futures of another size.
     pub async fn run(&self, call: Call, count: usize) {
         match call {
             Call::Floor => at_once(count, |_| self.floor()).await,
@@ -119,7 +119,7 @@ impl Caller {
         NewMessage::from_json(body.to_string()).expect("it is valid")
     }
 
-    /// So many deliveries at once, each into a conversation of its own.
+    /// This number of deliveries in parallel, each to its own conversation.
     pub async fn deliver_at_once(&self, count: usize) {
         join_all((0..count).map(|number| self.deliver(inbound(number, number)))).await;
     }
@@ -141,7 +141,7 @@ fn message(number: usize) -> NewMessage {
     NewMessage::new(CONVERSATION, USER, Text::new(TEXT)).with_tags(tags(number))
 }
 
-/// Deliveries into one conversation go one after the other.
+/// Deliveries to the same conversation run one at a time.
 fn inbound(number: usize, conversation: usize) -> Delivery {
     let user = NewUser::new().tag("id", "U05BPU9V1KQ");
     let conversation = NewConversation::new("channel").tag("id", conversation.to_string());

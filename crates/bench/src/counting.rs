@@ -1,4 +1,4 @@
-//! Counts what is allocated.
+//! Counts allocations.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -11,12 +11,12 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 impl Counting {
-    /// How many allocations there were so far.
+    /// The number of allocations until now.
     pub fn allocations() -> u64 {
         ALLOCATIONS.load(Ordering::Relaxed)
     }
 
-    /// How many bytes a piece of work needed at its peak, beside those that were allocated before.
+    /// The peak number of bytes of some work, in addition to those allocated before.
     pub fn needed(work: impl FnOnce()) -> usize {
         let before = LIVE.load(Ordering::Relaxed);
         PEAK.store(before, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! A server that answers every request at once, with as little work as possible.
+//! A server that responds to every request at once, with as little work as possible.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,18 +16,18 @@ pub async fn serve(listening: impl FnOnce(SocketAddr)) -> io::Result<()> {
     listening(listener.local_addr()?);
     loop {
         let (connection, _) = listener.accept().await?;
-        // A client that leaves ends its own connection alone.
-        tokio::spawn(async move { drop(answer(connection).await) });
+        // A client that disconnects ends only its own connection.
+        tokio::spawn(async move { drop(respond(connection).await) });
     }
 }
 
-/// Below this path, the rate limit lets so few requests through at once that many calls wait for it.
+/// Below this path, the rate limit allows so few requests at once that many calls wait for it.
 pub const BUSY: &str = "/busy";
 const AT_ONCE: u64 = 64;
 
-async fn answer(mut connection: TcpStream) -> io::Result<()> {
+async fn respond(mut connection: TcpStream) -> io::Result<()> {
     connection.set_nodelay(true)?;
-    let answers = [999_999, AT_ONCE].map(|remaining| {
+    let responses = [999_999, AT_ONCE].map(|remaining| {
         [MESSAGE, USER, CONVERSATION].map(|body| {
             let length = body.len();
             format!(
@@ -39,9 +39,9 @@ async fn answer(mut connection: TcpStream) -> io::Result<()> {
     });
     let mut bytes = Vec::new();
     loop {
-        while let Some((busy, answer, length)) = request(&bytes) {
+        while let Some((busy, response, length)) = request(&bytes) {
             bytes.drain(..length);
-            connection.write_all(answers[usize::from(busy)][answer].as_bytes()).await?;
+            connection.write_all(responses[usize::from(busy)][response].as_bytes()).await?;
         }
         if connection.read_buf(&mut bytes).await? == 0 {
             return Ok(());
@@ -49,8 +49,8 @@ async fn answer(mut connection: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Of the request that the bytes begin with, if it is complete: whether the server is busy, which answer
-/// is for it, and how long it is.
+/// The request at the start of the bytes, if it is complete: whether the server is busy, the index of its
+/// response, and its length.
 fn request(bytes: &[u8]) -> Option<(bool, usize, usize)> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&bytes[..head]).ok()?;
@@ -59,6 +59,10 @@ fn request(bytes: &[u8]) -> Option<(bool, usize, usize)> {
         name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().ok())?
     };
     let end = head + text.lines().find_map(header).unwrap_or(0);
-    let answer = ["/users/", "/conversations/"].iter().position(|path| text.contains(path));
-    (bytes.len() >= end).then_some((text.contains(BUSY), answer.map_or(0, |index| index + 1), end))
+    let response = ["/users/", "/conversations/"].iter().position(|path| text.contains(path));
+    (bytes.len() >= end).then_some((
+        text.contains(BUSY),
+        response.map_or(0, |index| index + 1),
+        end,
+    ))
 }

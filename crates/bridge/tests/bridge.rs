@@ -382,7 +382,7 @@ async fn each_outcome_has_its_place() {
     let reasons = [
         "the request breaks the contract and was not sent: ",
         "no tag identifies the message",
-        "the API responded 400 InvalidPayload: the sandbox was told to fail",
+        "the API responded 400 InvalidPayload: error injected by the sandbox",
     ];
     for (letter, reason) in dead.iter().zip(reasons) {
         assert!(letter["reason"].as_str().unwrap().starts_with(reason), "{letter}");

@@ -241,7 +241,7 @@ async fn send(receiver: &Receiver, number: usize, conversations: usize) {
 async fn growth() {
     let Some(nats) = Nats::start().await else { return };
     drop(nats);
-    println!("partitions workers limit/s | messages/s refused");
+    println!("partitions workers limit/s | messages/s rejected");
     #[derive(Clone, Copy)]
     struct Case {
         /// None: the queue is a file.
@@ -300,11 +300,11 @@ async fn growth() {
             sleep(Duration::from_millis(500)).await;
         }
         let rate = (messages - first) as f64 / start.elapsed().as_secs_f64();
-        let refused = sandbox.refused();
+        let rejected = sandbox.rejected();
         let limit = limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
         let partitions =
             partitions.map_or_else(|| "a file".to_owned(), |partitions| partitions.to_string());
-        println!("{partitions:>10} {workers:7} {limit:>7} | {rate:10.0} {refused:7}");
+        println!("{partitions:>10} {workers:7} {limit:>7} | {rate:10.0} {rejected:8}");
         drop(workers_running);
         assert_eq!(sandbox.messages().len(), messages);
     }

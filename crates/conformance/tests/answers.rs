@@ -1,4 +1,4 @@
-//! Whatever comes back, a call ends in a value or an error.
+//! Whatever the response, a call ends in a value or an error.
 
 use botpress_messages::User;
 use chrono::{DateTime, Utc};
@@ -10,9 +10,9 @@ use test_support::*;
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
 
-    /// Whatever comes back is a value or an error.
+    /// Any response is a value or an error.
     #[test]
-    fn no_answer_is_too_strange(
+    fn any_response_is_a_value_or_an_error(
         status in 200..600u16,
         headers in prop::collection::vec(("[a-z-]{1,12}|retry-after|ratelimit-reset|content-type", "[ -~]{0,30}|[0-9.e-]{1,25}"), 0..4),
         body in prop_oneof![
@@ -42,7 +42,7 @@ proptest! {
         }
     }
 
-    /// The form that the API writes is read in a way of its own, with the same result.
+    /// The API's form of a date has its own parser, with the same result.
     #[test]
     fn dates_are_what_chrono_reads(
         text in prop_oneof![

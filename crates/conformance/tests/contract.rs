@@ -1,4 +1,4 @@
-//! The recorded requests, the documentation's samples and the answers of each vendor version.
+//! The recorded requests, the documentation's samples and the responses of each vendor version.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use test_support::*;
 
-/// The vendor's versions whose answers are read, and what they say of `created`.
+/// The vendor's versions whose responses are read, and their value of `created`.
 const VERSIONS: [&str; 4] = ["1.14.0", "1.70.2", "1.82.0", "1.108.0"];
 const CREATED: [Option<bool>; 4] = [None, None, Some(true), Some(false)];
 
-/// What the record of an operation is called in its answer.
+/// The name of an operation's record in its response.
 fn record_of(operation: &str) -> String {
     operation.trim_start_matches("getOrCreate").to_lowercase()
 }
@@ -36,7 +36,7 @@ fn failed(error: Error) -> TestCaseError {
 }
 
 #[tokio::test]
-async fn recorded_requests_arrive_as_they_are_or_are_refused_unsent() {
+async fn recorded_requests_arrive_unchanged_or_are_rejected_unsent() {
     recorded("messages", NewMessage::from_json).await;
     recorded("users", NewUser::from_json).await;
     recorded("conversations", NewConversation::from_json).await;
@@ -120,7 +120,7 @@ async fn the_documented_samples_pass() {
 }
 
 #[tokio::test]
-async fn the_answer_of_every_version_is_read() {
+async fn the_response_of_every_version_is_read() {
     let common = json!({
         "createdAt": "2026-08-19T10:00:00.250Z",
         "updatedAt": "2026-08-19T10:00:01.500Z",
@@ -131,7 +131,7 @@ async fn the_answer_of_every_version_is_read() {
         with(&common, json!({ "id": CONVERSATION, "channel": "dm", "integration": "slack" }));
     let (id, own) = ("x".repeat(28), json!({ "plan": "gold" }));
 
-    // What 1.14, 1.70.2, 1.82 and 1.108 add to that.
+    // The additions of 1.14, 1.70.2, 1.82 and 1.108.
     let added = [json!({}), json!({ "origin": "synthetic" }), json!({}), json!({})];
     let messages = read("getOrCreateMessage", hello(), stored()["message"].take(), added).await;
     assert_eq!(messages[0].direction, Direction::Incoming);
@@ -184,7 +184,7 @@ async fn read<R: GetOrCreate<Record: Serialize>>(
 }
 
 #[tokio::test]
-async fn what_a_later_version_may_add_is_read() {
+async fn additions_of_a_later_version_are_read() {
     let mut answer = stored();
     answer["message"]["id"] = json!("message_".repeat(20));
     answer["message"]["direction"] = json!("sideways");
@@ -199,7 +199,7 @@ async fn what_a_later_version_may_add_is_read() {
 }
 
 #[tokio::test]
-async fn the_rate_limit_is_told() {
+async fn the_rate_limit_is_reported() {
     let headers = "RateLimit-Limit: 100\r\nRateLimit-Remaining: 7\r\nRateLimit-Reset: 1\r\n";
     let (url, _) =
         script(vec![http("200 OK", headers, &stored().to_string()), ok(&stored())]).await;
@@ -212,7 +212,7 @@ async fn the_rate_limit_is_told() {
     assert_eq!((limit.limit, limit.remaining, limit.reset), (None, None, None));
 }
 
-/// What integrations rely on to share one client between tasks.
+/// Integrations rely on this to share one client between tasks.
 #[test]
 fn the_client_can_be_shared_and_its_futures_sent() {
     fn shared<T: Clone + Send + Sync + 'static>() {}
@@ -223,7 +223,7 @@ fn the_client_can_be_shared_and_its_futures_sent() {
     };
 }
 
-/// Tests a property with so many values.
+/// Tests a property with this number of values.
 fn holds<T: Debug>(
     cases: u32,
     values: impl Strategy<Value = T>,
@@ -247,7 +247,7 @@ fn arrives<R: GetOrCreate>(operation: &str, from_json: Read<R>) {
         let record = record.map_err(failed)?;
         body = without_empty_list(body);
         let arrived = block_on(async {
-            // Of its own, since the tags of the last body may be these.
+            // A new one, since the tags of the last body may be the same.
             let sandbox = Sandbox::start().await.unwrap();
             quick(sandbox.client()).build()?.get_or_create(&record).await?;
             Ok::<_, Error>(sandbox.requests().pop().map(|request| request.body))
@@ -258,7 +258,7 @@ fn arrives<R: GetOrCreate>(operation: &str, from_json: Read<R>) {
 }
 
 #[test]
-fn any_answer_that_the_vendors_contract_allows_is_read() {
+fn any_response_that_the_vendors_contract_allows_is_read() {
     understands("getOrCreateMessage", hello());
     understands("getOrCreateUser", NewUser::new());
     understands("getOrCreateConversation", NewConversation::new("dm"));
@@ -282,7 +282,7 @@ fn understands<R: GetOrCreate<Record: Serialize>>(operation: &str, request: R) {
             let moment = |date: Value| date.as_str().unwrap().parse::<DateTime<Utc>>();
             prop_assert_eq!(moment(read), moment(sent));
         }
-        // An empty object says as much as none.
+        // An empty object means the same as none.
         let says = |_: &String, value: &mut Value| *value != json!({});
         sent.as_object_mut().unwrap().retain(says);
         read.as_object_mut().unwrap().retain(says);

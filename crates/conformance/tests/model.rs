@@ -33,7 +33,7 @@ const AT_ONCE: usize = 24;
 const MOST_FAULTS: usize = 30;
 /// The longest that a server stores after the connection broke; the library waits a second for that.
 const LATE: u64 = 900;
-/// What a server still does after a call is over.
+/// The time in which a server finishes work after a call is over.
 const SETTLES: Duration = Duration::from_secs(2);
 /// The other integration.
 const OTHER: &str = "other";
@@ -213,8 +213,8 @@ async fn give_up_soon(mut rng: Rng) {
         _ = timeout(patience, client.get_or_create(&user(number))).await;
     }
     client.get_or_create(&user(60)).await.unwrap();
-    let refused = sandbox.refused();
-    assert!(refused <= 2, "{refused} refused of {limit}/s at {latency:?}");
+    let rejected = sandbox.rejected();
+    assert!(rejected <= 2, "{rejected} rejected of {limit}/s at {latency:?}");
 }
 
 /// Starts deliveries into one conversation together: they are stored in this order.
@@ -234,7 +234,7 @@ async fn send_in_order(bot: Arc<Bot>, client: Client, count: usize) {
     assert!(places.iter().all(Option::is_some), "not stored: {places:?}");
 }
 
-/// Whatever happened, a client works once the faults are over.
+/// In any case, a client works again once the faults are over.
 async fn works_again(client: &Client, story: &str) {
     let user = NewUser::new().tag("id", "last");
     for _ in 0..MOST_FAULTS {
@@ -268,8 +268,8 @@ impl Bot {
         // Each of two integrations has its own.
         let twice = users.windows(3).all(|three| three[0] != three[2]);
         assert!(twice, "{story}: users are stored twice: {users:?}");
-        let refused = self.sandbox.refused();
-        assert!(refused < 20, "{story}: {refused} requests were beyond the limit");
+        let rejected = self.sandbox.rejected();
+        assert!(rejected < 20, "{story}: {rejected} requests were beyond the limit");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Over https: whom a client trusts, which HTTP the two agree on, and that nothing is said before.
+//! Over https: which servers a client trusts, which HTTP version is chosen, and that nothing is sent before.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn authority() -> Authority {
     CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// Starts a server that the authority vouches for, and that speaks these versions of HTTP.
+/// Starts a server that the authority vouches for, and that supports these versions of HTTP.
 async fn serve(authority: &Authority, versions: &[&[u8]]) -> String {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
@@ -47,7 +47,7 @@ async fn serve(authority: &Authority, versions: &[&[u8]]) -> String {
             let (connection, _) = listener.accept().await.unwrap();
             // A client that does not trust the server disconnects.
             if let Ok(connection) = acceptor.accept(connection).await {
-                tokio::spawn(answer(connection));
+                tokio::spawn(respond(connection));
             }
         }
     });
@@ -55,7 +55,7 @@ async fn serve(authority: &Authority, versions: &[&[u8]]) -> String {
 }
 
 /// Shows in the tags of the response which HTTP version was agreed on.
-async fn answer(mut connection: TlsStream<TcpStream>) {
+async fn respond(mut connection: TlsStream<TcpStream>) {
     let version = connection.get_ref().1.alpn_protocol().unwrap_or_default().to_vec();
     let mut body = stored();
     body["message"]["tags"]["http"] = String::from_utf8_lossy(&version).into();
@@ -73,7 +73,7 @@ async fn answer(mut connection: TlsStream<TcpStream>) {
     }
 }
 
-/// A client that trusts this authority alone, and makes one attempt.
+/// A client that trusts only this authority, and makes one attempt.
 fn trusting(authority: &Authority, url: &str) -> Client {
     let certificate = reqwest::Certificate::from_pem(authority.pem().as_bytes()).unwrap();
     let settings = builder(url).http(move |http| http.tls_certs_only([certificate.clone()]));
@@ -90,9 +90,9 @@ async fn a_certificate_is_trusted_and_http_2_preferred() {
     }
 }
 
-/// The message stays here, and the error says so.
+/// Nothing is sent, and the error reports that.
 #[tokio::test]
-async fn a_stranger_gets_nothing() {
+async fn an_untrusted_server_gets_nothing() {
     let impostor = serve(&authority(), &[H2, HTTP1]).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let plain = format!("https://{}", listener.local_addr().unwrap());

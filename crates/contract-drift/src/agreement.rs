@@ -9,7 +9,7 @@ use crate::normal::{ANNOUNCEMENTS, entries, list};
 use crate::role::{InRole, Role};
 use crate::schema::Comparison;
 
-/// Where our requests may be rejected or their responses not be read.
+/// Finds where our requests could be rejected or their responses could be unreadable.
 pub fn breaks(ours: &Value, theirs: &Value, client: &Client) -> Vec<Difference> {
     let sent = Schemas::new((ours, Role::RequestSender), (theirs, Role::RequestReader));
     let read = Schemas::new((theirs, Role::ResponseSender), (ours, Role::ResponseReader));
@@ -42,7 +42,7 @@ impl<'a> Schemas<'a> {
         Self { sender, reader, comparison }
     }
 
-    /// Why not everything that is sent as one schema says can be read as the other says.
+    /// The reasons why values sent by one schema cannot all be read by the other.
     fn subset(&self, sent: &Value, read: &Value, place: &Place) -> Vec<Difference> {
         self.comparison.subset(&self.sender.schema(sent), &self.reader.schema(read), place)
     }
@@ -59,7 +59,7 @@ fn servers(ours: &Value, theirs: &Value) -> Vec<Difference> {
         .collect()
 }
 
-/// Whichever of our alternatives the client uses, it has to meet one of theirs.
+/// Each of our alternatives must meet one of theirs.
 fn security(ours: &Value, theirs: &Value, client: &Client) -> Option<Difference> {
     let demanded: Vec<_> = list(&theirs["security"]).collect();
     if demanded.is_empty() {
@@ -149,7 +149,7 @@ fn parameters(ours: &Value, theirs: &Value, client: &Client, schemas: &Schemas) 
             found.extend(comparison.subset(&sent["schema"], &parameter["schema"], &place));
         }
     }
-    // Headers that a server does not know, it ignores.
+    // A server ignores unknown headers.
     let is_key = |name: &str| {
         let schemes = list(&theirs["security"]).flat_map(list);
         schemes.into_iter().any(|scheme| name == parameter_of(scheme))
@@ -194,13 +194,13 @@ fn request(ours: &Value, theirs: &Value, schemas: &Schemas) -> Vec<Difference> {
     found
 }
 
-/// What a body says of a media type, by its name or by a range.
+/// The entry of a body for a media type, by its name or by a range.
 fn of_media_type<'a>(content: &'a Value, media_type: &str) -> Option<&'a Value> {
     let range = format!("{}/*", media_type.split('/').next().unwrap_or_default());
     [media_type, &range, "*/*"].iter().find_map(|name| content.get(*name))
 }
 
-/// What is wrong with the responses that are no error.
+/// The differences in responses that are not errors.
 fn successes(ours: &Value, theirs: &Value, schemas: &Schemas) -> Vec<Difference> {
     let mut found = Vec::new();
     // Only a request with one of these headers gets a 304.
@@ -234,7 +234,7 @@ fn successes(ours: &Value, theirs: &Value, schemas: &Schemas) -> Vec<Difference>
     found
 }
 
-/// The responses that are no error. `default` is one if there is no other.
+/// The responses that are not errors. `default` is one if there is no other.
 fn successes_of(responses: &Value) -> Vec<(&str, &Value)> {
     let all = || entries(responses).map(|(status, response)| (status.as_str(), response));
     let successes: Vec<_> = all().filter(|(status, _)| !is_error(status)).collect();
@@ -260,7 +260,7 @@ fn place_of(status: &str) -> Place {
     }
 }
 
-/// One of the media types that we read has to be offered, and each that is has to fit.
+/// At least one media type that we read must be offered, and each offered one must fit.
 fn response(read: &Value, given: &Value, place: &Place, schemas: &Schemas) -> Vec<Difference> {
     if entries(&read["content"]).next().is_none() {
         return Vec::new();
@@ -278,7 +278,7 @@ fn response(read: &Value, given: &Value, place: &Place, schemas: &Schemas) -> Ve
     pairs.into_iter().flat_map(of_pair).collect()
 }
 
-/// What is wrong with the errors: the client reads them by a rule of its own, or as ours says.
+/// The differences in errors. The client reads them by its own rule, or as ours describes.
 fn errors(ours: &Value, theirs: &Value, client: &Client, schemas: &Schemas) -> Vec<Difference> {
     let mut found = Vec::new();
     let all = &theirs["responses"];
@@ -322,7 +322,7 @@ mod tests {
 
     const JSON: &str = "application/json";
 
-    /// The smallest contracts that a rule finds a difference in.
+    /// The smallest contracts in which a rule finds a difference.
     struct Case {
         code: Code,
         ours: Value,
@@ -493,7 +493,7 @@ mod tests {
         for Case { code, ours, theirs } in cases {
             assert_eq!(codes(&ours, &theirs, "{}"), [code], "{ours} {theirs}");
         }
-        // A client that reads errors by a rule of its own.
+        // A client that reads errors by its own rule.
         for theirs in [
             response("404", JSON, json!({ "type": "object" })),
             response("default", "text/html", json!({ "type": "object", "required": ["message"] })),

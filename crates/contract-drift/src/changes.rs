@@ -25,11 +25,11 @@ pub fn changes(old: &Value, new: &Value) -> Vec<Difference> {
 type Pair<'a> = (Option<&'a Value>, Option<&'a Value>, Place);
 
 struct Changes<'a> {
-    /// The schemas that contain themselves, on each side. What they are called does not matter.
+    /// The schemas that contain themselves, on each side. Their names do not matter.
     definitions: [&'a Value; 2],
     /// The pairs with a reference that were met.
     seen: BTreeSet<String>,
-    /// What these refer to, which is not compared yet.
+    /// The targets of these references that are still to be compared.
     open: Vec<Pair<'a>>,
     found: Vec<Difference>,
 }

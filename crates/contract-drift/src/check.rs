@@ -18,15 +18,15 @@ pub struct Spec {
     contracts: Contracts,
 }
 
-/// How to check.
+/// The options of a check.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// The versions that are known. A document that differs from all of them gets notices.
     pub pins: Pins,
-    /// What the client does that its spec does not say.
+    /// The behaviour of the client that is not in its spec.
     pub client: Client,
-    /// Whether the vendor's document was made from types, which say nothing of bounds, formats,
-    /// servers, security and errors. These are left out of the comparison then.
+    /// Whether the vendor's document was made from types, which have no bounds, formats, servers, security
+    /// and errors. These are then not compared.
     pub types: bool,
 }
 
@@ -39,7 +39,7 @@ impl Spec {
         Self::only(document, &[])
     }
 
-    /// Only the operations with these names; all of them, if there are none.
+    /// Only the operations with these names; all operations if the list is empty.
     pub fn only(document: Document, names: &[String]) -> Result<Self> {
         let operations = document.operations()?;
         let mut contracts = Contracts::new();
@@ -72,7 +72,7 @@ impl Spec {
         &self.contracts
     }
 
-    /// The contracts of its operations in another document. With `partly`, only what matters to ours.
+    /// The contracts of its operations in another document. With `partly`, only the parts that matter to ours.
     fn in_document<'a>(&'a self, document: &Document, partly: bool) -> Theirs<'a> {
         let of_one = |(name, ours): (&'a String, &Value)| {
             let difference = |code, text| Err(Difference::new(code, &Place::default(), text));
@@ -93,8 +93,8 @@ impl Spec {
     }
 }
 
-/// Where the client that `ours` describes does not work against `theirs`, and, if versions are pinned,
-/// what `theirs` has that no pinned version had.
+/// Finds where the client that `ours` describes does not work against `theirs`, and, if versions are pinned,
+/// how `theirs` differs from all of them.
 pub fn check(ours: &Spec, theirs: &Document, options: &Options) -> Vec<Finding> {
     let mut found = findings(ours, theirs, options);
     for finding in &mut found {
@@ -151,8 +151,8 @@ fn findings(ours: &Spec, theirs: &Document, options: &Options) -> Vec<Finding> {
     found
 }
 
-/// Where the client that `ours` describes does not work against a pinned version. Operations that the
-/// version does not have are not compared.
+/// Finds where the client that `ours` describes does not work against a pinned version. Operations that the
+/// version lacks are not compared.
 pub fn check_pin(ours: &Spec, pin: &Pin, client: &Client) -> Vec<Finding> {
     let theirs = pin.contracts.iter().filter(|(name, _)| ours.contracts.contains_key(*name));
     let theirs: Theirs = theirs.map(|(name, contract)| (&**name, Ok(contract.clone()))).collect();
@@ -180,7 +180,7 @@ pub fn pin(theirs: &Document, ours: &Spec) -> Result<Contracts> {
     Ok(contracts)
 }
 
-/// What is found between the contracts of each operation.
+/// The findings between the contracts of each operation.
 fn compare(
     ones: &Contracts,
     others: &Theirs,

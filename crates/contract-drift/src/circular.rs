@@ -8,14 +8,14 @@ use crate::url::pointer_of;
 
 type Edges = BTreeMap<String, BTreeSet<String>>;
 
-/// The pointers of what contains itself by way of references, and of what lies between two of these.
+/// The pointers of schemas that contain themselves by references, and of those between two of these.
 pub fn circular(root: &Value) -> BTreeSet<String> {
     let mut edges = Edges::new();
     for pointer in references_in(root) {
         let inner = root.pointer(&pointer).map(references_in).unwrap_or_default();
         edges.insert(pointer, inner);
     }
-    // What leads nowhere is in no circle, nor is what nothing leads to.
+    // A node without outgoing or without incoming edges is in no cycle.
     let edges = reversed(&without_dead_ends(edges));
     without_dead_ends(edges).into_keys().collect()
 }

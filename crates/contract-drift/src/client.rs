@@ -1,4 +1,4 @@
-//! What a client does that its spec does not say.
+//! The behaviour of a client that is not in its spec.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::normal::Document;
 use crate::parse::{entries_of, parse, text_of};
 
-/// What a client does that its spec does not say. It is kept in a file next to the spec:
+/// The behaviour of a client that is not in its spec. It is in a file next to the spec:
 ///
 /// ```yaml
 /// # Parameters that the client always sends.
@@ -36,7 +36,7 @@ impl Client {
         let file = entries_of(&file, "the file", &["sends", "errors"])?;
         let sends = file.get("sends").map(|sends| sends.as_array().ok_or("`sends` is not a list"));
         let sends = sends.transpose()?.into_iter().flatten().map(key_of);
-        // The schema stands alone, so no reference can lead out of it.
+        // The schema is on its own, so no reference can lead out of it.
         let errors = file.get("errors").map(Document::schema_in_normal_form).transpose()?;
         Ok(Self { sends: sends.collect::<Result<_>>()?, errors })
     }
@@ -52,7 +52,7 @@ impl Client {
     }
 }
 
-/// How contracts call a parameter.
+/// The name of a parameter in contracts.
 fn key_of(sent: &Value) -> Result<String> {
     let entries = entries_of(sent, "an entry of `sends`", &["in", "name"])?;
     let [place, name] = ["in", "name"].map(|key| text_of(entries, key));

@@ -1,4 +1,4 @@
-//! What a check finds.
+//! The findings of a check.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub struct Finding {
     pub theirs: Option<Location>,
 }
 
-/// Where in a document something is, or would be.
+/// A place in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Location {
@@ -33,9 +33,9 @@ pub struct Location {
 /// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// The contract changed, and the client still works.
+    /// The contract changed, but the client still works.
     Notice,
-    /// A request may be rejected, or a response may not be read.
+    /// A request could be rejected, or a response could be unreadable.
     Break,
 }
 
@@ -56,11 +56,11 @@ pub enum Code {
     OperationUnreadable,
     /// Their document does not name our server.
     ServerMissing,
-    /// Their document demands other credentials than ours sends.
+    /// Their document requires other credentials than ours sends.
     SecurityUnmet,
-    /// A parameter is required, and we need not send it.
+    /// A parameter is required, but ours does not require it.
     ParameterRequired,
-    /// We may send a parameter that their document does not have.
+    /// We can send a parameter that their document does not have.
     ParameterUnknown,
     /// The body of a request or response has no media type in common.
     MediaType,
@@ -74,13 +74,13 @@ pub enum Code {
     TooComplex,
     /// One side has a schema, and the other has none.
     SchemaMissing,
-    /// We may send a property that is read-only there.
+    /// We can send a property that is read-only there.
     ReadOnly,
     /// A value fits none of the alternatives of `anyOf`.
     AnyOf,
     /// A value does not fit exactly one of the alternatives of `oneOf`.
     OneOf,
-    /// A value may be null, and must not be.
+    /// A value can be null where null is not allowed.
     Null,
     /// A value is of another type.
     Type,
@@ -90,9 +90,9 @@ pub enum Code {
     Constraint,
     /// A bound is tighter.
     Bound,
-    /// A property may be missing, and is required.
+    /// A required property can be missing.
     Required,
-    /// A property may be present, and is not allowed.
+    /// A property that is not allowed can be present.
     PropertyForbidden,
     /// The contract differs from the pinned one.
     Changed,
@@ -100,7 +100,7 @@ pub enum Code {
     SameVersion,
 }
 
-/// A finding of a rule, before it is known of which operation and how serious it is.
+/// A finding of a rule, before its operation and its verdict are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
     pub code: Code,

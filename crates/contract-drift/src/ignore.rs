@@ -1,4 +1,4 @@
-//! Findings that are known and do no harm.
+//! Known, harmless findings.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::parse::{entries_of, parse, text_of};
 ///   reason: our names are short
 /// ```
 ///
-/// What an entry does not name, may be anything. A place includes what is below it.
+/// A key that an entry leaves out matches everything. A place includes everything below it.
 #[derive(Clone, Debug, Default)]
 pub struct Ignore(Vec<Entry>);
 
@@ -38,7 +38,7 @@ impl Ignore {
         Ok(Self(entries.iter().map(Entry::read).collect::<Result<_>>()?))
     }
 
-    /// Takes out what an entry matches. Returns the entries that match nothing, as text.
+    /// Removes the findings that an entry matches. Returns the entries that match nothing, as text.
     pub fn take_from(&self, findings: &mut Vec<Finding>) -> Vec<String> {
         let unused = self.0.iter().filter(|entry| !findings.iter().any(|f| entry.matches(f)));
         let unused = unused.map(Entry::to_text).collect();

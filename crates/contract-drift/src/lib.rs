@@ -1,5 +1,5 @@
-//! Does the client that a small, hand-written OpenAPI document describes still work against the
-//! vendor's current document?
+//! Checks whether the client that a small, hand-written OpenAPI document describes still works against
+//! the vendor's current document.
 //!
 //! [`check`] compares the operations of the hand-written document, [`Spec`], with the same
 //! operations of the vendor's [`Document`]. The vendor's side has to allow every request that the

@@ -119,7 +119,7 @@ fn within_schema<'a>(
     })
 }
 
-/// Adds the lines to places in a document, as far as its text is known and understood.
+/// Adds line numbers to places in a document where its text is known and understood.
 pub fn add_lines<'a>(document: &Document, locations: impl Iterator<Item = &'a mut Location>) {
     let Some(text) = document.text() else { return };
     let mut locations: Vec<_> = locations.collect();
@@ -150,7 +150,7 @@ struct Open {
     item: Option<usize>,
 }
 
-/// The lines of the wanted pointers that the text has, up to where it is not understood.
+/// The lines of the wanted pointers, up to the first part of the text that is not understood.
 fn lines(text: &str, wanted: &BTreeSet<String>) -> BTreeMap<String, usize> {
     let mut lines = BTreeMap::new();
     let mut open: Vec<Open> = Vec::new();

@@ -13,8 +13,8 @@ use contract_drift::{
 };
 use serde_json::{Value, json};
 
-/// Does the client that a hand-written OpenAPI document describes still work against the vendor's
-/// current document?
+/// Checks whether the client that a hand-written OpenAPI document describes still works against the vendor's
+/// current document
 ///
 /// Documents are OpenAPI 3.0 or 3.1, in YAML or JSON. `-` is the standard input. What the client does
 /// beyond its document is in a file next to it, `api.drift.yaml` for `api.yaml`.
@@ -105,7 +105,7 @@ struct Outcome<'a> {
     /// The operations that were compared.
     operations: Vec<&'a str>,
     findings: Vec<Finding>,
-    /// The pinned version that the document is.
+    /// The pinned version that equals the document.
     pin: Option<&'a Pin>,
     /// Entries of the list of findings to leave out that match nothing.
     unused: Vec<String>,
@@ -118,7 +118,7 @@ fn main() -> ExitCode {
     };
     match report {
         Ok(Report { text, code }) => {
-            // A reader that closed the pipe has seen enough.
+            // The reader can close the pipe early.
             let _ = io::stdout().write_all(text.as_bytes());
             code.into()
         }
@@ -182,7 +182,7 @@ fn write_pin(args: &PinArgs) -> Result<Report, String> {
             let options = Options { client: client(path)?, ..Options::default() };
             let findings = check(&ours, &theirs, &options);
             if !findings.is_empty() {
-                text += "WARNING the client does not work against what is pinned:\n";
+                text += "WARNING the client does not work against the pinned contract:\n";
             }
             text += &lines(&findings, path, &args.theirs);
             pin(&theirs, &ours).map_err(|e| in_file(&args.theirs, e))?
@@ -201,7 +201,8 @@ impl Outcome<'_> {
         let Self { args, operations, findings, pin, .. } = self;
         let mut text = self.age().unwrap_or_default();
         for entry in &self.unused {
-            let _ = writeln!(text, "WARNING to be ignored, and not found: {entry}");
+            let _ =
+                writeln!(text, "WARNING an entry of the ignored findings matches nothing: {entry}");
         }
         text += &lines(findings, &args.ours, &args.theirs);
         let _ = writeln!(text, "drift: {}", self.verdict());
@@ -254,7 +255,7 @@ impl Outcome<'_> {
         }
     }
 
-    /// The version of a document, and a warning if it proves little.
+    /// The version of a document, and a warning if it may be outdated.
     fn age(&self) -> Option<String> {
         let newest = &self.pins.newest()?.version;
         let title = self.theirs.title().unwrap_or("unknown");
@@ -313,7 +314,7 @@ fn spec(path: &Path, operations: &[String]) -> Result<Spec, String> {
     Spec::only(document(path)?, operations).map_err(|e| in_file(path, e))
 }
 
-/// What the file next to a spec says about the client.
+/// The description of the client in the file next to a spec.
 fn client(spec: &Path) -> Result<Client, String> {
     let path = spec.with_extension("drift.yaml");
     if !path.exists() {

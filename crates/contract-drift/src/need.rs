@@ -7,9 +7,9 @@ use serde_json::Value;
 #[derive(Clone, Copy)]
 pub enum Need<'a> {
     All,
-    /// What this part of ours has, too.
+    /// Only what this part of ours has too.
     Part(&'a Value, Side),
-    /// What matters to the values of this schema of ours.
+    /// Only what matters for values of this schema of ours.
     Schema(&'a Value, Side),
     Nothing,
 }
@@ -22,7 +22,7 @@ pub enum Side {
 }
 
 impl<'a> Need<'a> {
-    /// Of what is in a part under this key.
+    /// The need for the value under this key of a part.
     pub fn of_part(self, key: &str) -> Self {
         match self {
             Need::Part(ours, side) => match (key, ours.get(key)) {
@@ -45,8 +45,8 @@ impl<'a> Need<'a> {
         }
     }
 
-    /// Of what the other side says about properties without a schema of their own. Some of them may
-    /// have one here.
+    /// The need for the other side's schema of additional properties. Some of them may have their own
+    /// schema here.
     pub fn of_rest(self) -> Self {
         match self {
             Need::Schema(ours, _) if is_plain(ours) && ours["properties"].is_null() => {
@@ -56,7 +56,7 @@ impl<'a> Need<'a> {
         }
     }
 
-    /// Of the properties without a schema of their own.
+    /// The need for properties without their own schema.
     fn of_others(self) -> Self {
         match self {
             Need::Schema(ours, side) if is_plain(ours) => {
@@ -90,7 +90,7 @@ impl<'a> Need<'a> {
     }
 }
 
-/// Whether the properties of a schema are all that it says about properties.
+/// Whether a schema describes properties only by `properties`.
 fn is_plain(schema: &Value) -> bool {
     let others = ["allOf", "anyOf", "oneOf", "patternProperties", "$ref"];
     schema.is_object() && others.iter().all(|key| schema.get(key).is_none())

@@ -1,8 +1,8 @@
 //! The contract of one operation, in a form that does not depend on layout or wording.
 //!
 //! It keeps the names and the shape of OpenAPI 3.0, into which it brings those of 3.1. References are
-//! inlined, and gone is what no call depends on: texts, examples, most extensions, names of
-//! components, order, and defaults spelled out.
+//! inlined. Parts that no call depends on are removed: texts, examples, most extensions, names of
+//! components, order, and explicit defaults.
 //!
 //! Only a schema that contains itself keeps its name: it is in `definitions`, and references to it
 //! stay.
@@ -90,7 +90,7 @@ impl Document {
         Ok(document)
     }
 
-    /// The normal form of a schema that stands alone.
+    /// The normal form of a schema on its own.
     pub(crate) fn schema_in_normal_form(schema: &Value) -> Result<Value> {
         let circular = BTreeSet::new();
         let document = Self { root: Value::Null, text: None, is_3_1: false, circular };
@@ -137,7 +137,7 @@ impl Document {
         self.normal(method, path, item, operation, None).map(Some)
     }
 
-    /// The contract of the operation that answers the requests of `ours`, a contract in normal form.
+    /// The contract of the operation that serves the requests of `ours`, a contract in normal form.
     /// Its path and the names of its path parameters are those of `ours`. With `partly`, properties
     /// that do not matter to `ours` have no schema.
     pub(crate) fn matching(&self, ours: &Value, partly: bool) -> Result<Option<Value>> {
@@ -212,7 +212,7 @@ impl Document {
         Ok(item.get(method).map(|operation| (item, operation)))
     }
 
-    /// What an operation, its path or the document says about something.
+    /// The value of a key in an operation, else in its path, else in the document.
     fn own<'a>(&'a self, key: &str, item: &'a Value, operation: &'a Value) -> Option<&'a Value> {
         operation.get(key).or(item.get(key)).or(self.root.get(key))
     }
@@ -255,8 +255,8 @@ impl Document {
         Ok(contract)
     }
 
-    /// The schemas that contain themselves, as far as they were referred to. With `partly`, those
-    /// that cannot be read are left out, since nobody may need them.
+    /// The schemas that contain themselves and were referred to. With `partly`, unreadable ones are
+    /// left out, since they may not be needed.
     fn definitions(&self, reading: &Reading, partly: bool) -> Result<Map<String, Value>> {
         let mut definitions = Map::new();
         loop {
@@ -274,7 +274,7 @@ impl Document {
         }
     }
 
-    /// What a chain of references leads to.
+    /// The target of a chain of references.
     pub(crate) fn follow<'a>(&'a self, value: &'a Value) -> Result<&'a Value> {
         Ok(self.end_of(value, |_| true)?.1)
     }
@@ -688,7 +688,7 @@ fn only_kind(values: &Value) -> Option<&'static str> {
 /// `1` for `1.0`.
 fn plain_number(value: &Value) -> Value {
     match value.as_f64().filter(|_| value.is_f64()) {
-        // Every integer in this range is one of `i64`.
+        // Every integer in this range fits into `i64`.
         Some(number) if number.fract() == 0.0 && number.abs() < 9e18 => json!(number as i64),
         _ => value.clone(),
     }
@@ -719,7 +719,7 @@ fn without_default_style(place: &str, parameter: &mut Value) {
     }
 }
 
-/// Keeps a keyword, unless it is wording or says what holds without it.
+/// Keeps a keyword, unless it is wording or states the default.
 fn keep(kept: &mut Value, name: &str, value: Value) {
     let says_nothing = match name {
         "title" | "summary" | "description" | "example" | "examples" | "externalDocs" | "xml"
@@ -894,7 +894,7 @@ mod tests {
             schema_of("3.0.0", reference(0), definitions.collect()).unwrap_err()
         };
         let wide = |n| json!({ "properties": { "a": reference(n + 1), "b": reference(n + 1) } });
-        // The reference at the end leads nowhere, but nobody gets there.
+        // The reference at the end is dangling, but is never followed.
         let large = error(&|n| if n < 20 { wide(n) } else { json!({}) });
         let deep = error(&|n| json!({ "items": reference(n + 1) }));
         for (error, text) in [(large, "too large"), (deep, "nested too deeply")] {

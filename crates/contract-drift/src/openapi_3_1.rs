@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use crate::decimal::Decimal;
 use crate::normal::sorted;
 
-/// Brings the keywords of an OpenAPI 3.1 schema to the form that 3.0 has for them. What has none
-/// stays, and the rules do not understand it.
+/// Converts the keywords of an OpenAPI 3.1 schema to their form in 3.0. A keyword without one stays, and the
+/// rules do not understand it.
 pub fn in_3_0(schema: &mut Map<String, Value>) {
-    // These forms mean something in 3.0 alone.
+    // These forms have a meaning only in 3.0.
     for keyword in ["nullable", "exclusiveMinimum", "exclusiveMaximum"] {
         if schema.get(keyword) == Some(&json!(true)) {
             schema.insert(keyword.into(), json!("not of OpenAPI 3.1"));
@@ -63,7 +63,7 @@ pub fn in_3_0(schema: &mut Map<String, Value>) {
             schema.remove(exclusive);
         }
     }
-    // What is of one schema or null is that schema, nullable.
+    // "One schema or null" becomes that schema, nullable.
     for wrapper in ["anyOf", "oneOf"] {
         let Some(Value::Array(members)) = schema.get(wrapper) else { continue };
         let null = json!({ "enum": [null] });

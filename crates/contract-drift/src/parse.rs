@@ -5,7 +5,7 @@ use serde_yaml::Value as Yaml;
 
 use crate::error::{Error, Result};
 
-/// What a JSON or YAML text contains. Merge keys (`<<`) are applied.
+/// The value of a JSON or YAML text. Merge keys (`<<`) are applied.
 pub fn parse(text: &str) -> Result<Value> {
     let looks_like_json = text.trim_start().starts_with(['{', '[']);
     let as_json = || serde_json::from_str(text).map_err(|e| format!("not JSON: {e}"));
@@ -70,7 +70,7 @@ pub fn entries_of<'a>(
     }
 }
 
-/// A text of a mapping, if it is there.
+/// A text of a mapping, if present.
 pub fn text_of(entries: &Map<String, Value>, key: &str) -> Result<Option<String>> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let texts = entries.get(key).map(|value| text(value).ok_or(format!("`{key}` is not a text")));

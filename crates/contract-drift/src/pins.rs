@@ -23,7 +23,7 @@ pub struct Pin {
     pub contracts: Contracts,
 }
 
-/// Why a document proves little about what the vendor serves today.
+/// Why a document may not be what the vendor serves today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// Its version is older than the newest pin.
@@ -94,7 +94,7 @@ impl Pin {
     }
 }
 
-/// Whether a JSON value is what a pin contains.
+/// Whether a JSON value has the form of a pin.
 pub fn is_pin(value: &Value) -> bool {
     let contracts = value.as_object();
     contracts.is_some_and(|all| !all.is_empty() && all.values().all(|one| flaw(one).is_none()))
@@ -113,7 +113,7 @@ fn contracts(text: &str) -> Result<Contracts> {
     }
 }
 
-/// Why this is not a contract in normal form, if it is not.
+/// The cause if this is not a contract in normal form.
 fn flaw(contract: &Value) -> Option<String> {
     type Is = fn(&Value) -> bool;
     let are_objects: Is =
@@ -137,7 +137,7 @@ fn flaw(contract: &Value) -> Option<String> {
     missing.or_else(wrong).map(|(key, _)| format!("`{key}` is missing or has another form"))
 }
 
-/// A part of a version. What comes after the numbers (`-beta`) comes before the release.
+/// A part of a version. A suffix after the numbers (`-beta`) sorts before the release.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Text(String),
@@ -145,7 +145,7 @@ enum Part {
     Number(u64),
 }
 
-/// What versions are sorted by. `None` if there is no number, or it cannot be the name of a file.
+/// The sort key of a version. `None` if it has no number or cannot be a file name.
 fn order_of(version: &str) -> Option<Vec<Part>> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_+".contains(c);
     if version.starts_with('.') || !version.chars().all(is_allowed) {

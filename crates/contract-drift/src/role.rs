@@ -1,4 +1,4 @@
-//! Schemas as they count for one side of a comparison: what is never sent is not there.
+//! Schemas as they apply to one side of a comparison, without properties that are never sent.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ impl<'a> InRole<'a> {
         entries(self.definitions).map(|(key, schema)| (key.clone(), self.schema(schema))).collect()
     }
 
-    /// A schema as it counts in this role: read-only properties are not sent in requests, and
+    /// A schema as it applies in this role: read-only properties are not sent in requests, and
     /// write-only ones not in responses, so they are not required there either.
     pub fn schema(self, schema: &Value) -> Value {
         self.with(schema, &BTreeSet::new())
@@ -47,7 +47,7 @@ impl<'a> InRole<'a> {
         let is_sender = matches!(self.role, Role::RequestSender | Role::ResponseSender);
         let mut unsent = outer.clone();
         unsent.extend(self.unsent(schema, &["allOf"]));
-        // What a sender leaves out in one case, it does not promise.
+        // A property that a sender leaves out in one case is not guaranteed.
         let mut optional = unsent.clone();
         if is_sender {
             optional.extend(self.unsent(schema, &["allOf", "anyOf", "oneOf"]));

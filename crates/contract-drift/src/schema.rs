@@ -1,7 +1,7 @@
 //! Whether every value that one schema allows is allowed by another.
 //!
-//! It is decided from the schemas alone and fails closed: a keyword that the rules do not know, and
-//! what they cannot prove, is a difference.
+//! This is decided from the schemas alone and fails closed: a keyword that the rules do not know, or a
+//! relation that they cannot prove, is a difference.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use crate::decimal::Decimal;
 use crate::finding::{Code, Difference, Place};
 use crate::normal::{ANNOUNCEMENTS, entries, list};
 
-/// A comparison takes no more steps than this. Those of real documents take some hundred.
+/// The most steps of a comparison. Real documents need a few hundred.
 const MAX_STEPS: usize = 100_000;
 
 /// Schemas that are compared within each other. Each takes some of the stack.
@@ -55,7 +55,7 @@ fn understood(keyword: &str, value: &Value) -> bool {
     }
 }
 
-/// Keywords that no rule covers, and that allow fewer values. Of what is sent, they can be left out.
+/// Keywords that no rule covers and that allow fewer values. On the sending side they can be ignored.
 const NARROWING: [&str; 9] = [
     "not",
     "contains",
@@ -104,12 +104,12 @@ impl Comparison {
         Self { a_definitions, b_definitions, steps, depth, open }
     }
 
-    /// Whether the schemas are too complex to be compared, so that nothing follows from the outcome.
+    /// Whether the schemas are too complex to be compared, so that the outcome means nothing.
     pub fn is_exhausted(&self) -> bool {
         self.steps.get() > MAX_STEPS
     }
 
-    /// Why not every value that `a` allows is allowed by `b`; nothing if it is.
+    /// The reasons why `b` does not allow every value that `a` allows; none if it does.
     pub fn subset(&self, a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
         self.steps.set(self.steps.get() + 1);
         if self.depth.get() == MAX_DEPTH {
@@ -183,7 +183,7 @@ impl Comparison {
             return one(Code::ReadOnly, "is read-only");
         }
 
-        // Each of a's alternatives has to fit, together with what stands beside them.
+        // Each of a's alternatives has to fit, together with the keywords next to them.
         for wrapper in ["anyOf", "oneOf"] {
             if a_keys.contains_key(wrapper) {
                 let mut whole = without(a_keys, &[wrapper]);
@@ -208,7 +208,7 @@ impl Comparison {
         }
         let rest = without(a_keys, &["allOf"]);
         let whole = self.merged(list(&a["allOf"]).chain([&rest]));
-        // All of b's members have to hold, any of its alternatives may, but only one of `oneOf`.
+        // All of b's `allOf` members must hold, at least one of `anyOf`, and exactly one of `oneOf`.
         let mut found = Vec::new();
         let fits = |b: &&Value| self.subset(a, b, at).is_empty();
         found.extend(list(&b["allOf"]).flat_map(|member| self.subset(a, member, at)));
@@ -224,7 +224,7 @@ impl Comparison {
         }
         let b = &without(b_keys, &["allOf", "anyOf", "oneOf"]);
 
-        // Of a's members one is enough, or what they say together.
+        // One of a's members is enough, or all of them together.
         if a_keys.contains_key("allOf") {
             if rest["nullable"] == json!(true) && !nullable(b) {
                 found.extend(one(Code::Null, "may be null on one side only"));
@@ -393,7 +393,7 @@ impl Comparison {
         if a_kind.is_some() && b_kind.is_some() && a_kind != b_kind {
             return true;
         }
-        // What is common to both is not null, so of the type that either names.
+        // A value that fits both is not null, so it has the type that either names.
         let common = a_kind.or(b_kind);
         let apart = |low: &str, high: &str| {
             let over =
@@ -403,7 +403,7 @@ impl Comparison {
         let lacks = |x: &Value, y: &Value| {
             list(&x["required"]).filter_map(Value::as_str).any(|name| named(y, name).is_none())
         };
-        // A property that both require and no value fits.
+        // A property that both require, but that no value fits.
         let apart_at = |name: &str| {
             let (a, b) = (named(a, name), named(b, name));
             a.zip(b).is_some_and(|(a, b)| self.disjoint(&a, &b, depth - 1))
@@ -455,7 +455,7 @@ impl Comparison {
     }
 }
 
-/// The schema of what fits both.
+/// A schema of the values that fit both.
 fn both(one: Value, other: &Value) -> Value {
     if one == json!({}) || *other == json!(false) {
         return other.clone();
@@ -498,8 +498,7 @@ pub fn kind_of(value: &Value) -> Option<&'static str> {
     })
 }
 
-/// What each listed value other than null is as something else; `None` if one is not, or none is
-/// listed.
+/// Maps each listed value other than null; `None` if the mapping fails for one, or no values are listed.
 fn listed<T>(schema: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
     let values = schema["enum"].as_array()?;
     values.iter().filter(|value| !value.is_null()).map(read).collect()
@@ -541,7 +540,7 @@ fn of_format(schema: &Value, keyword: &str) -> Option<i64> {
     }
 }
 
-/// The schema of a property; `None` if it may not be there.
+/// The schema of a property; `None` if the property is not allowed.
 fn named(side: &Value, name: &str) -> Option<Value> {
     let patterns =
         entries(&side["patternProperties"]).filter(|(pattern, _)| matches(pattern, name));
@@ -568,7 +567,7 @@ fn matcher(pattern: &str) -> Option<regex::Regex> {
     RegexBuilder::new(&pattern).size_limit(MAX_PATTERN).build().ok()
 }
 
-/// The schema of every property without one of its own; `None` if there may be none.
+/// The schema of additional properties; `None` if they are not allowed.
 fn others(side: &Value) -> Option<Value> {
     match &side["additionalProperties"] {
         Value::Bool(false) => None,
@@ -612,7 +611,7 @@ fn upper(one: Decimal, other: Decimal) -> Decimal {
     if other > one { other } else { one }
 }
 
-/// What a schema that contains itself is, if this refers to it.
+/// The schema that this refers to, if that one contains itself.
 pub fn resolved<'a>(schema: &'a Value, definitions: &'a Value) -> Option<&'a Value> {
     match schema.get("$ref") {
         Some(reference) => definitions.get(reference.as_str()?),
@@ -636,7 +635,7 @@ fn without(schema: &Map<String, Value>, keys: &[&str]) -> Value {
 mod tests {
     use super::*;
 
-    /// The smallest schemas that a rule finds a difference in.
+    /// The smallest schemas in which a rule finds a difference.
     struct Case {
         code: Code,
         a: Value,

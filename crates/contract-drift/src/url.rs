@@ -38,7 +38,7 @@ pub fn names_in(path: &str) -> Vec<&str> {
     parts.filter_map(|part| part.split_once('}')).map(|(name, _)| name).collect()
 }
 
-/// A URL without what makes no difference: the case of its host, the port that its scheme implies,
+/// A URL without insignificant parts: the case of its host, the port that its scheme implies,
 /// and slashes at its end.
 pub fn plain_url(url: &str) -> String {
     let url = url.trim_end_matches('/');

@@ -1,5 +1,5 @@
-//! Does `spec/botpress.yaml` describe a client that works against the pinned versions of the vendor's
-//! contract?
+//! Checks that `spec/botpress.yaml` describes a client that works against the pinned versions of the vendor's
+//! contract.
 
 use std::fs;
 use std::path::Path;

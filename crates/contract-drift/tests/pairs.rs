@@ -482,7 +482,7 @@ fn false_alarms_are_gone() {
     assert_judged(pairs);
 }
 
-/// What the first users of this crate found on real documents.
+/// Cases that the first users of this crate found in real documents.
 #[test]
 fn real_documents_raise_no_false_alarm() {
     let string = json!({ "type": "string" });

@@ -43,7 +43,7 @@ fn theirs(version: &str, max_length: u32) -> Value {
     })
 }
 
-/// What the program does in a folder with these files.
+/// The outcome of a run in a folder with these files.
 struct Run {
     code: Option<i32>,
     stdout: String,
@@ -136,7 +136,7 @@ contract-drift pin wider.json --out pins --ours ours.yaml
     let args = ["check", "ours.yaml", "wider.json", "--pins", "pins", "--fail-on", "notice"];
     assert_eq!(run(folder.path(), &args, "").code, Some(1));
 
-    // What breaks is no notice as well.
+    // A break is not also a notice.
     let tighter = check("tighter.json");
     assert!(tighter.stdout.contains("\nBREAK createUser request.name: "), "{}", tighter.stdout);
     assert!(!tighter.stdout.contains("NOTICE"), "{}", tighter.stdout);
@@ -170,7 +170,7 @@ fn pin_warns_of_what_breaks() {
     let args = ["pin", "tighter.json", "--ours", "ours.yaml", "--out", "pins", "--as", "3.1"];
     let pinned = run(folder.path(), &args, "");
     let expected = "\
-WARNING the client does not work against what is pinned:
+WARNING the client does not work against the pinned contract:
 BREAK createUser request.name: `maxLength` 100 is tighter [bound] (ours.yaml:14, tighter.json:1)
 pinned as pins/3.1.json
 ";
@@ -406,7 +406,7 @@ fn findings_can_be_ignored() {
     let args = ["check", "ours.yaml", "tighter.json", "--ignore", "ignore.yaml"];
     let check = run(folder.path(), &args, "");
     let expected = "\
-WARNING to be ignored, and not found: response
+WARNING an entry of the ignored findings matches nothing: response
 drift: none
 The client works: createUser.
 ";

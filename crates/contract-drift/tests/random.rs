@@ -155,7 +155,7 @@ fn no_break_is_missed_between_random_schemas() {
     assert!(agreeing.get() > 100, "{} pairs agree", agreeing.get());
 }
 
-/// A document with something of everything that is read.
+/// A document with an example of everything that is read.
 fn full_document() -> Value {
     json!({
         "openapi": "3.1.0",

@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader, stdin};
 
 use crate::output::Failure;
 
-/// No body that the endpoint takes comes near this, so memory stays bounded by lines of this length.
+/// Far longer than any body that the endpoint accepts. It bounds the memory of a line.
 const LONGEST_LINE: usize = 8 << 20;
 /// The name of a user in a line. It identifies nothing, so it can be shortened.
 const NAME: &str = "/user/name";
@@ -20,17 +20,17 @@ const UTF_16: &str = "the input is UTF-16, and must be UTF-8: iconv -f UTF-16 -t
 
 /// A line that is not blank.
 pub struct Line {
-    /// In the file that was imported first.
+    /// Its number in the original file.
     pub number: usize,
-    /// How much of the input it is, with the blank lines before it.
+    /// Its bytes in the input, including the blank lines before it.
     pub size: u64,
-    /// What it says, without the white space around it; or why it cannot be sent.
+    /// Its trimmed text, or why it cannot be sent.
     pub text: Result<Vec<u8>, Failure>,
-    /// The conversation in which it keeps its place, if one can be read.
+    /// The key of the conversation whose order it keeps, if it can be parsed.
     pub conversation: Option<u64>,
 }
 
-/// The delivery that a line describes, with a name that is not too long if it is to be shortened.
+/// Parses the delivery of a line. A name that is too long is shortened on request.
 pub fn parse(text: &[u8], shorten_names: bool) -> Result<Delivery, Error> {
     // Some programs put a byte order mark before the first line.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
@@ -56,7 +56,7 @@ pub fn longest_name(error: &Error) -> Option<usize> {
 
 pub struct Input {
     reader: Pin<Box<dyn AsyncBufRead + Send>>,
-    /// The size of a file. What is none, such as a pipe, may never end.
+    /// The size, if the input is a file. Other inputs, such as a pipe, may never end.
     pub size: Option<u64>,
     /// Whether names that are too long are shortened.
     shorten_names: bool,
@@ -82,7 +82,7 @@ impl Input {
         Ok(Self { reader: Box::pin(BufReader::new(file)), size, shorten_names })
     }
 
-    /// Its lines; after one that cannot be read there are no more.
+    /// Its lines, up to the first one that cannot be read.
     pub fn lines(self) -> impl Stream<Item = Line> {
         let lines = stream::unfold((Some(self), 0), async |(input, mut number)| {
             let mut input: Self = input?;
@@ -119,7 +119,7 @@ impl Input {
         lines.fuse()
     }
 
-    /// The next line; of one that is too long, just enough to see that.
+    /// The next line. A line that is too long is cut just above the limit.
     async fn next_line(&mut self, size: &mut u64) -> io::Result<Option<Vec<u8>>> {
         let mut line = Vec::new();
         let limit = LONGEST_LINE as u64 + 1;
@@ -145,7 +145,7 @@ pub fn kept_line(number: usize, text: &[u8]) -> Vec<u8> {
     [format!("{number}\t").as_bytes(), text, b"\n"].concat()
 }
 
-/// The number of such a line, and where its text begins. No message begins with a number.
+/// The number of a kept line, and where its text begins. No message begins with a number.
 fn kept_number(line: &[u8]) -> Option<(usize, usize)> {
     let tab = line.iter().position(|byte| *byte == b'\t')?;
     let number = str::from_utf8(&line[..tab]).ok()?.parse().ok()?;

@@ -31,7 +31,7 @@ use queue::Queue;
 
 /// Delivers recorded messages: each line of FILE is a request body in the endpoint's JSON form.
 ///
-/// Instead of `userId` and `conversationId`, it can have what identifies them. They are found or created
+/// Instead of `userId` and `conversationId`, it can have a user and a conversation. They are found or created
 /// first: `"user":{"tags":{"id":"U05"}}` and `"conversation":{"channel":"channel","tags":{"id":"C05"}}`.
 ///
 /// Prints a JSON line for each as it finishes. The messages of a conversation are sent one at a time, in the
@@ -56,7 +56,7 @@ struct Args {
     /// store a message twice, and those that were not tried
     #[arg(long, value_name = "FILE")]
     failed: Option<PathBuf>,
-    /// Check the lines, and send nothing. It takes no credentials
+    /// Check the lines, and send nothing. No credentials are needed
     #[arg(long, conflicts_with = "failed")]
     check: bool,
     /// Shorten names of users that are longer than the contract allows. A name identifies nothing
@@ -92,7 +92,7 @@ async fn main() {
     let mut lines = pin!(input.lines());
     import.deliver(lines.as_mut(), results).await;
     let untried = import.keep_untried(lines).await;
-    // It ends when the last result is read, if that takes long.
+    // A slow reader of the results delays this until it has read the last one.
     let written = writer.join().expect("the writer does not panic");
     let code = import.conclude(untried, written).await;
     // Returning would wait for the standard input, which may never end.
@@ -141,7 +141,7 @@ struct Import {
     progress: Progress,
     signals: watch::Receiver<Option<&'static str>>,
     summary: Summary,
-    /// What the newest lines failed of, or what ended the import.
+    /// The shared cause of the newest failures, or the one that ended the import.
     streak: Option<Streak>,
     stop: Option<Stop>,
     notice: Option<JoinHandle<()>>,
@@ -153,11 +153,11 @@ enum Stop {
     Signal,
     /// All lines would fail.
     Obstacle,
-    /// Nobody takes the results, or no line that failed can be kept.
+    /// The results or the failed lines cannot be written.
     Unwritable,
 }
 
-/// Lines in a row that failed of the same.
+/// Lines in a row that failed for the same cause.
 struct Streak {
     obstacle: Obstacle,
     count: usize,
@@ -188,7 +188,7 @@ impl Import {
         }
     }
 
-    /// Sends the lines and passes their results on, until all are sent or something stops it.
+    /// Sends the lines and reports their results, until all are sent or the import is stopped.
     async fn deliver(
         &mut self,
         mut lines: Pin<&mut impl Stream<Item = Line>>,
@@ -196,24 +196,24 @@ impl Import {
     ) {
         let (client, shorten_names) = (self.client.clone(), self.shorten_names);
         let mut signals = self.signals.clone();
-        let mut under_way = FuturesUnordered::new();
+        let mut in_flight = FuturesUnordered::new();
         let mut all_read = false;
         loop {
-            let goes_on = self.stop.is_none();
-            if under_way.is_empty() && (!goes_on || all_read && !self.queue.is_ready()) {
+            let continues = self.stop.is_none();
+            if in_flight.is_empty() && (!continues || all_read && !self.queue.is_ready()) {
                 return;
             }
-            let starts = goes_on && self.queue.is_ready() && under_way.len() < self.concurrency;
-            let reads = goes_on && !all_read && self.queue.has_room();
+            let starts = continues && self.queue.is_ready() && in_flight.len() < self.concurrency;
+            let reads = continues && !all_read && self.queue.has_room();
             tokio::select! {
-                Some((done, place)) = under_way.next() => {
-                    mpsc::Permit::send(place, self.finish(done));
+                Some((done, permit)) = in_flight.next() => {
+                    mpsc::Permit::send(permit, self.finish(done));
                 }
-                // With the place of its result: a line in flight never waits for one.
-                place = results.reserve(), if starts => match place {
-                    Ok(place) => {
+                // The result's permit is reserved first, so a line in flight never waits for one.
+                permit = results.reserve(), if starts => match permit {
+                    Ok(permit) => {
                         let line = self.queue.pop().map(|line| deliver(&client, line, shorten_names));
-                        under_way.extend(line.map(|line| line.map(|done| (done, place))));
+                        in_flight.extend(line.map(|line| line.map(|done| (done, permit))));
                     }
                     Err(_) => self.stop(Stop::Unwritable, "no result can be written"),
                 },
@@ -221,7 +221,7 @@ impl Import {
                     Some(line) => self.queue.push(line),
                     None => all_read = true,
                 },
-                Ok(name) = signals.wait_for(Option::is_some), if goes_on => {
+                Ok(name) = signals.wait_for(Option::is_some), if continues => {
                     let name = name.unwrap_or_default();
                     self.stop(Stop::Signal, &format!("{name} (press Ctrl-C again to quit now)"));
                 }
@@ -236,7 +236,7 @@ impl Import {
         self.summary.count(done.number, &done.result);
         self.progress.count(done.result.is_ok(), done.size);
         match done.result {
-            // What ended the import stays known.
+            // The cause that ended the import is kept.
             Ok(_) if self.stop == Some(Stop::Obstacle) => {}
             Ok(_) => self.streak = None,
             Err(failure) => {
@@ -249,13 +249,13 @@ impl Import {
         report
     }
 
-    /// Stops the import if enough lines in a row have failed of the same.
+    /// Stops the import if enough lines in a row have failed for the same cause.
     fn note(&mut self, failure: Failure) {
         if self.stop == Some(Stop::Obstacle) {
             return;
         }
         let Some(obstacle) = failure.obstacle else {
-            // A line that was not sent says nothing.
+            // A line that was not sent is no evidence.
             if !failure.is_invalid() {
                 self.streak = None;
             }
@@ -264,7 +264,7 @@ impl Import {
         let before = self.streak.take().filter(|streak| streak.obstacle == obstacle);
         let count = before.map_or(0, |streak| streak.count) + 1;
         self.streak = Some(Streak { obstacle, count, message: failure.message });
-        if count >= obstacle.most() {
+        if count >= obstacle.threshold() {
             self.stop(Stop::Obstacle, obstacle.cause());
         }
     }
@@ -274,7 +274,7 @@ impl Import {
             self.stop = Some(stop);
             self.client.close();
             let (progress, cause) = (self.progress.clone(), cause.to_owned());
-            // In another thread, for who reads this may be slow as well.
+            // In another thread, because the reader of this can be slow too.
             self.notice = Some(spawn_blocking(move || {
                 progress.suspend(|| eprintln!("{cause}: waiting for the messages in flight"));
             }));
@@ -285,12 +285,12 @@ impl Import {
     fn keep(&mut self, number: usize, line: &[u8]) {
         if let Some(Err(error)) = self.failed.as_mut().map(|failed| failed.write(number, line)) {
             self.failed = None;
-            self.stop(Stop::Unwritable, &format!("what failed cannot be written: {error}"));
+            self.stop(Stop::Unwritable, &format!("failed lines cannot be written: {error}"));
         }
     }
 
-    /// Keeps what was not tried: the lines that were read, and the rest of the input. Returns how
-    /// many lines that are, as far as it knows.
+    /// Keeps the lines that were not tried: those already read, and the rest of the input. Returns the
+    /// known number of such lines.
     async fn keep_untried(&mut self, mut lines: Pin<&mut impl Stream<Item = Line>>) -> usize {
         let mut untried = 0;
         for line in self.queue.drain() {
@@ -310,7 +310,7 @@ impl Import {
                     _ = signals.wait_for(Option::is_some) => None,
                 }
             } else if self.endless {
-                // What waits in the buffer is read already; more may never come.
+                // Take only buffered lines; more may never arrive.
                 unconstrained(next).now_or_never().flatten()
             } else {
                 next.await
@@ -322,7 +322,7 @@ impl Import {
         untried
     }
 
-    /// Nobody asked to end, so an input that may have no end is taken to have one.
+    /// Whether to read an input of unknown length to its end: only if no signal asked to stop.
     fn waits_for_rest(&self) -> bool {
         self.endless && matches!(self.stop, Some(Stop::Obstacle | Stop::Unwritable))
     }

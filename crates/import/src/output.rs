@@ -13,20 +13,20 @@ use tokio::sync::mpsc;
 use crate::input::{kept_line, longest_name};
 use crate::progress::Progress;
 
-/// How many results can wait for a slow reader. A line is not sent without a place for its result.
+/// The number of results that can wait for a slow reader. A line is not sent without a place for its result.
 const RESULTS: usize = 256;
-/// How many reasons the summary lists.
+/// The number of reasons that the summary lists.
 const REASONS: usize = 20;
 /// Errors that are about the account.
 const ACCOUNT: [ErrorType; 2] = [ErrorType::PaymentRequired, ErrorType::QuotaExceeded];
 
-/// Why a line's message is not stored, or not known to be.
+/// Why a line's message is not stored, or not known to be stored.
 #[derive(Serialize)]
 pub struct Failure {
     kind: &'static str,
     pub message: String,
     pub maybe_stored: bool,
-    /// What the line has in common with others that failed.
+    /// The cause that groups it with other failed lines.
     #[serde(skip)]
     reason: String,
     /// Why other lines would fail as well.
@@ -37,14 +37,14 @@ pub struct Failure {
     pub again: Option<Vec<u8>>,
 }
 
-/// Something that is about no line of its own. After several failures in a row, the import ends.
+/// A cause that affects all lines. After several such failures in a row, the import ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Obstacle {
     /// The API, not a gateway, rejects the token, or rejects it for this bot.
     Credentials,
     /// The plan or the quota of the workspace is used up.
     Account,
-    /// No connection to the host came about.
+    /// The host cannot be reached.
     Host,
 }
 
@@ -53,15 +53,15 @@ impl Obstacle {
         match error.kind() {
             _ if error.is_auth() => Some(Self::Credentials),
             ErrorKind::Api(e) if ACCOUNT.contains(&e.type_) => Some(Self::Account),
-            // Nothing left, in any attempt.
+            // No attempt sent anything.
             ErrorKind::Transport(_) if !error.maybe_stored() => Some(Self::Host),
             _ => None,
         }
     }
 
-    /// The number of failures in a row that mean it. Fewer may be about a conversation that the credentials
-    /// do not reach: an import that ended there could never be resumed behind it.
-    pub fn most(self) -> usize {
+    /// The number of failures in a row that prove it. Fewer can be caused by one conversation that the credentials
+    /// do not cover: an import that ended there could never get past it.
+    pub fn threshold(self) -> usize {
         match self {
             Self::Credentials | Self::Account => 3,
             Self::Host => 10,
@@ -101,7 +101,7 @@ impl Failure {
     pub fn new(error: Error, is_identified: bool, line: Vec<u8>) -> Self {
         let kind = match error.kind() {
             ErrorKind::Invalid(_) => "invalid",
-            // A used up rate limit is what the API said, if to another call.
+            // The API reported the used-up rate limit, possibly to another call.
             ErrorKind::Api(_) | ErrorKind::RateLimit(_) => "api",
             ErrorKind::Response(_) => "response",
             ErrorKind::Closed => "closed",
@@ -124,7 +124,7 @@ impl Failure {
     }
 }
 
-/// What is the same in the errors of several lines.
+/// The part of an error that several lines have in common.
 fn reason(error: &Error, kind: &str) -> String {
     let what = match error.kind() {
         ErrorKind::Invalid(violations) => {
@@ -168,7 +168,7 @@ pub fn writer(progress: Progress) -> (mpsc::Sender<String>, JoinHandle<io::Resul
     let write = move || {
         let mut stdout = io::stdout();
         while let Some(result) = results.blocking_recv() {
-            // On a terminal the bar stands in the way.
+            // On a terminal the bar is in the way.
             match stdout.is_terminal() {
                 true => progress.suspend(|| writeln!(stdout, "{result}"))?,
                 false => writeln!(stdout, "{result}")?,
@@ -181,9 +181,9 @@ pub fn writer(progress: Progress) -> (mpsc::Sender<String>, JoinHandle<io::Resul
 
 /// The file for the lines to be imported again.
 ///
-/// A line that failed is written at once, so that an import that is killed leaves it there too. What
-/// was not tried follows in the end. A conversation's lines keep their order by this: one that failed
-/// was sent before those of its conversation that were not tried.
+/// A line that failed is written at once, so that it survives a killed import. Lines that were not tried
+/// follow at the end. This keeps the order of each conversation: its failed lines were sent before its
+/// untried ones.
 pub struct Failed {
     file: fs::File,
     path: PathBuf,
@@ -212,7 +212,7 @@ impl Failed {
     }
 }
 
-/// Removes a file that is empty: it would only be in the way of the next import.
+/// Removes a file if it is empty, because the next import would reject it.
 pub fn remove_empty(path: &Path) {
     if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
         let _ = fs::remove_file(path);

@@ -1,4 +1,4 @@
-//! How far the import is, and what it waits for: a bar on standard error, or lines if that is no terminal.
+//! The progress, and the cause of a wait: a bar on standard error, or lines if that is not a terminal.
 
 use std::fmt::{Debug, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -15,8 +15,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 /// How often a line reports the progress where there is no terminal.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Only the bar's own thread draws. The others leave the figures here, so that a terminal that stands
-/// still holds none of them up.
+/// Only the bar's own thread draws. The others only store the figures here, so that a stalled terminal blocks
+/// none of them.
 #[derive(Clone)]
 pub struct Progress {
     bar: ProgressBar,
@@ -27,9 +27,9 @@ pub struct Progress {
 struct Figures {
     stored: AtomicUsize,
     failed: AtomicUsize,
-    /// The bytes of the input that are done.
+    /// The processed bytes of the input.
     size: AtomicU64,
-    /// Why some call waits before its next attempt.
+    /// Why a call waits before its next attempt.
     cause: Mutex<String>,
 }
 
@@ -57,7 +57,7 @@ impl Progress {
         let cause = move |_: &ProgressState, text: &mut dyn Write| {
             let cause = causes.cause.lock().unwrap_or_else(PoisonError::into_inner);
             if !cause.is_empty() {
-                // On a line of its own.
+                // On its own line.
                 let _ = write!(text, "\n  {}", cause.chars().take(160).collect::<String>());
             }
         };
@@ -74,7 +74,7 @@ impl Progress {
         progress
     }
 
-    /// Counts a line that took so much of the input.
+    /// Counts a line that has this number of bytes in the input.
     pub fn count(&self, stored: bool, size: u64) {
         let count = if stored { &self.figures.stored } else { &self.figures.failed };
         count.fetch_add(1, Ordering::Relaxed);
@@ -92,7 +92,7 @@ impl Progress {
     }
 }
 
-/// Writes a line every ten seconds. Nobody waits for it.
+/// Writes a line every ten seconds, until the program exits.
 async fn report(figures: Arc<Figures>, size: Option<u64>, write: impl Fn(String)) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.tick().await;
@@ -121,7 +121,7 @@ impl<S: Subscriber> Layer<S> for Causes {
             Attempt { waits: false, .. } => cause.clear(),
             Attempt { error: Some(error), .. } => *cause = format!("trying again: {error}"),
             Attempt { status: Some(status), .. } => {
-                *cause = format!("trying again: the answer was {status}");
+                *cause = format!("trying again: the response was {status}");
             }
             Attempt { what, .. } => *cause = format!("trying again: {what}"),
         }
@@ -148,7 +148,7 @@ impl Visit for Attempt {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         match field.name() {
-            // Something that is displayed comes here too.
+            // Values recorded with `Display` arrive here too.
             "error" => self.error = Some(format!("{value:?}")),
             "message" => self.what = format!("{value:?}"),
             _ => {}

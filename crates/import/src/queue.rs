@@ -1,4 +1,4 @@
-//! The lines that were read and wait, each for the one before it in its conversation.
+//! The lines that were read and not sent yet. Each waits for the one before it in its conversation.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
@@ -7,12 +7,12 @@ use crate::input::Line;
 
 #[derive(Default)]
 pub struct Queue {
-    /// The lines that may be sent now.
+    /// The lines that can be sent now.
     ready: VecDeque<Line>,
     /// The lines behind the one of their conversation that is ready or in flight. A conversation
     /// that has neither has no entry.
     behind: HashMap<u64, VecDeque<Line>>,
-    /// The memory that all of them take, about.
+    /// The approximate memory of all of them.
     size: usize,
 }
 
@@ -25,7 +25,7 @@ impl Queue {
         self.size < Self::ROOM
     }
 
-    /// Whether a line may be sent now.
+    /// Whether a line can be sent now.
     pub fn is_ready(&self) -> bool {
         !self.ready.is_empty()
     }
@@ -41,7 +41,7 @@ impl Queue {
         self.ready.push_back(line);
     }
 
-    /// A line to be sent now. [`finished`](Self::finished) lets the next of its conversation follow.
+    /// Takes a line to send now. [`finished`](Self::finished) releases the next one of its conversation.
     pub fn pop(&mut self) -> Option<Line> {
         let line = self.ready.pop_front()?;
         self.size -= weight(&line);
@@ -56,7 +56,7 @@ impl Queue {
         }
     }
 
-    /// All that still wait, in the order of the input.
+    /// Takes all remaining lines, in the order of the input.
     pub fn drain(&mut self) -> Vec<Line> {
         let behind = self.behind.drain().flat_map(|(_, behind)| behind);
         let mut lines: Vec<_> = self.ready.drain(..).chain(behind).collect();

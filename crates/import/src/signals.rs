@@ -35,7 +35,7 @@ impl Signals {
         Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// The next signal, and the code with which to leave because of it.
+    /// The next signal, and its exit code.
     async fn next(&mut self) -> (&'static str, i32) {
         tokio::select! {
             _ = self.interrupt.recv() => ("interrupted", 130),

@@ -67,7 +67,7 @@ async fn each_line_gets_a_result() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_line_is_an_error_of_its_own() {
+async fn a_bad_line_is_an_error_for_that_line_only() {
     let sandbox = Sandbox::start().await.unwrap();
     let long = format!("\"{}\"\n", "x".repeat(20 << 20));
     let mut unknown: Value = serde_json::from_str(&foreign_line(1, 1)).unwrap();
@@ -116,9 +116,8 @@ async fn a_bad_line_is_an_error_of_its_own() {
     assert_eq!((&results[6]["line"], &results[6]["created"]), (&json!(9), &json!(true)));
 }
 
-/// The faults of the only attempt, or of the first of them; the report, and whether the line can be sent
-/// again. Of a line without ids, the first two requests are for user and conversation: what may be stored
-/// then is not its message.
+/// The faults of the first requests, the report, and whether the line can be sent again. A line without ids
+/// first makes requests for its user and its conversation: a fault in these does not store its message.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_failure_is_reported() {
     let identified = serde_json::to_string(&hello()).unwrap();
@@ -151,7 +150,7 @@ async fn each_kind_of_failure_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     for (index, (token, line, faults, kind, maybe_stored, again)) in cases.into_iter().enumerate() {
-        // Each has its own: a call that is not waited for could take the fault of the next case.
+        // Each case has its own sandbox: an abandoned call could use up the fault of the next case.
         let sandbox = Sandbox::start().await.unwrap();
         let (input, failed) = (path("input"), path(&format!("failed-{index}")));
         std::fs::write(&input, line).unwrap();
@@ -171,9 +170,9 @@ async fn each_kind_of_failure_is_reported() {
     }
 }
 
-/// What failed is imported again, from the file that the first import wrote, until nothing is left.
+/// Failed lines are imported again, from the file that the first import wrote, until none are left.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_failed_can_be_imported_again() {
+async fn failed_lines_can_be_imported_again() {
     let sandbox = Sandbox::start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -204,7 +203,7 @@ async fn what_failed_can_be_imported_again() {
 }
 
 #[test]
-fn what_cannot_start_says_why() {
+fn failing_to_start_reports_the_cause() {
     let cases: [(&[&str], &str, &str); 6] = [
         (&["src"], "t", "src is a directory: name a file, or send all of its files with `cat src/"),
         (&["--check", "--failed", "x", "-"], "t", "cannot be used with"),
@@ -225,7 +224,7 @@ fn what_cannot_start_says_why() {
 /// The first signal lets messages in flight finish, the second does not.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn signals_are_heard_while_the_server_is_silent() {
+async fn signals_are_handled_while_the_server_is_silent() {
     for (signal, word, code) in [("-INT", "interrupted", 130), ("-TERM", "terminated", 143)] {
         let (url, mut requests) = server().await;
         let folder = tempfile::tempdir().unwrap();
@@ -234,7 +233,7 @@ async fn signals_are_heard_while_the_server_is_silent() {
         let mut import = spawn(import(&url, "t", &arguments));
         let lines = line(1, 1) + &line(2, 1) + &line(3, 1);
         import.stdin.as_mut().unwrap().write_all(lines.as_bytes()).await.unwrap();
-        // Both places are taken, by requests that get no answer.
+        // Both slots are taken by requests that get no response.
         let _silent = [requests.recv().await.unwrap(), requests.recv().await.unwrap()];
         assert!(failed.exists());
 
@@ -265,7 +264,7 @@ async fn a_signal_leaves_the_rest_of_the_file() {
 
         kill(&import, signal);
         import.stderr.as_mut().unwrap().read_u8().await.unwrap(); // it has heard that
-        answer(connection).await;
+        confirm(connection).await;
         let output = import.wait_with_output().await.unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let results = results(&output);
@@ -274,7 +273,7 @@ async fn a_signal_leaves_the_rest_of_the_file() {
     }
 }
 
-/// The server asks to wait longer than the call may take, and there is an interrupt.
+/// The server asks to wait longer than the call's deadline, and there is an interrupt.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_ends_the_wait_for_another_attempt() {
@@ -307,7 +306,7 @@ async fn an_interrupt_ends_the_wait_for_another_attempt() {
     );
 }
 
-/// The input is open and may bring more; an interrupt ends the import all the same.
+/// The input is open and may bring more; an interrupt still ends the import.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_ends_an_endless_input() {
@@ -326,8 +325,8 @@ async fn an_interrupt_ends_an_endless_input() {
     drop(stdin);
 }
 
-/// A backlog with ids, without, and with one of the two, while requests fail by chance: it is interrupted,
-/// resumed with what is left, and repeated.
+/// A backlog with ids, without, and with one of the two, while requests fail at random: it is
+/// interrupted, resumed with the remaining lines, and repeated.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_is_stored_once_and_in_order() {
@@ -341,7 +340,7 @@ async fn a_backlog_is_stored_once_and_in_order() {
         let conversation = NewConversation::new("channel").tag("known", number.to_string());
         conversations.push(client.get_or_create(&conversation).await.unwrap().record.id);
     }
-    // Of 16 conversations, the ids of the first eight are known, and those of half their people.
+    // The ids of the first eight of 16 conversations are known, and those of half their users.
     let line = |number: u32| {
         let conversation = (number % 16) as usize;
         let mut line = foreign_line(number % 16, number);
@@ -389,7 +388,7 @@ async fn a_backlog_is_stored_once_and_in_order() {
     }
 }
 
-/// As many at once as there are conversations, and each conversation's lines one after the other.
+/// All conversations run in parallel, and the lines of each one at a time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_keeps_its_order() {
     for line in FORMS {
@@ -410,14 +409,14 @@ async fn a_conversation_keeps_its_order() {
             seen.sort();
             assert_eq!(seen, [1, 2, 3].map(|conversation| (conversation, round)));
             for connection in connections {
-                answer(connection).await;
+                confirm(connection).await;
             }
         }
         assert_eq!(import.wait_with_output().await.unwrap().status.code(), Some(0));
     }
 }
 
-/// Each message stands in two lines, one after the other, and the server looks up and stores in two steps.
+/// Each message is in two consecutive lines, and the server looks up and stores in two steps.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_line_stores_nothing_twice() {
     for (line, others) in [(FORMS[0], 0), (FORMS[1], 20)] {
@@ -435,10 +434,10 @@ async fn a_repeated_line_stores_nothing_twice() {
     }
 }
 
-/// One conversation brings more than what may wait: reading pauses. What was read is kept, in order.
+/// One conversation has more lines than the queue holds, so reading pauses. Lines already read are kept, in order.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_read_ahead_is_bounded() {
+async fn reading_ahead_is_bounded() {
     let (url, mut requests) = server().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("failed").to_str().unwrap().to_owned();
@@ -451,15 +450,15 @@ async fn what_is_read_ahead_is_bounded() {
     let (_, connection) = requests.recv().await.unwrap();
     kill(&import, "-INT");
     import.stderr.as_mut().unwrap().read_u8().await.unwrap();
-    answer(connection).await;
+    confirm(connection).await;
     let output = import.wait_with_output().await.unwrap();
     assert_eq!((output.status.code(), results(&output).len()), (Some(1), 1), "{output:?}");
     let (kept, lines) = (lines_of(&path), numbered(1, &input));
     assert!(kept.len() > 300 && lines[1..].starts_with(&kept), "{} lines", kept.len());
 }
 
-/// Nobody reads the results for as long as it takes to get many more messages through than a pipe
-/// holds, and some of them only at the second attempt.
+/// The results are not read until many more messages are sent than a pipe holds, some of them at the second
+/// attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_costs_nothing() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -552,7 +551,7 @@ async fn a_rejection_at_any_step_ends_the_import() {
 
 /// The credentials are not at fault: a single line is rejected, or a gateway blocks.
 #[tokio::test(flavor = "multi_thread")]
-async fn other_refusals_end_nothing() {
+async fn other_rejections_do_not_end_the_import() {
     let sandbox = Sandbox::start().await.unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     let input: String = (1..=20).map(|n| line(n, 1)).collect();
@@ -568,7 +567,7 @@ async fn other_refusals_end_nothing() {
     assert_eq!((results(&output).len(), stored), (20, 12));
 }
 
-/// The error is about the account, so its advice is another one. A gateway that says the same proves nothing.
+/// An error about the account has its own advice. The same error from a gateway is no evidence.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_up_account_ends_the_import_with_its_own_advice() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -594,7 +593,7 @@ async fn a_used_up_account_ends_the_import_with_its_own_advice() {
     }
 }
 
-/// A server whose every response is that the plan or the quota is used up.
+/// A server that always responds that the plan or the quota is used up.
 async fn account_error(status: u16) -> (String, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -697,10 +696,10 @@ async fn long_names_can_be_shortened() {
     assert!(longest < 300 && NewUser::new().name(name.clone() + "ä").validate().is_err(), "{name}");
 }
 
-/// What a person at a terminal sees.
+/// The output at a terminal.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_shows_how_far_it_is() {
+async fn a_terminal_shows_the_progress() {
     let sandbox = Sandbox::start().await.unwrap();
     sandbox.fail_next([None, Some(Fault::Limited(1))]);
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -716,7 +715,7 @@ async fn a_terminal_shows_how_far_it_is() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_shows_what_it_waits_for() {
+async fn a_terminal_shows_the_cause_of_a_wait() {
     // Nobody listens on a port that was free just now.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -773,7 +772,7 @@ fn long_line(conversation: u32, id: u32, length: usize) -> String {
         + "\n"
 }
 
-/// The same without ids. The person and the conversation are given in two ways.
+/// The same without ids. User and conversation are given in two ways.
 fn foreign_line(conversation: u32, id: u32) -> String {
     let mut body: Value = serde_json::from_str(&line(conversation, id)).unwrap();
     body.as_object_mut().unwrap().retain(|name, _| !name.ends_with("Id"));
@@ -788,7 +787,7 @@ fn foreign_line(conversation: u32, id: u32) -> String {
     format!("{body}\n")
 }
 
-/// The same with an id in the place of the user or the conversation.
+/// The same with an id instead of the user or the conversation.
 fn with_id(line: &str, name: &str, id: &str) -> String {
     let mut body: Value = serde_json::from_str(line).unwrap();
     body.as_object_mut().unwrap().remove(name);
@@ -815,8 +814,7 @@ fn lines_of(path: &str) -> Vec<String> {
     std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// Gives ids to users and conversations; hands each message to the test, with the connection on which it
-/// waits.
+/// Gives ids to users and conversations. Passes each message to the test, with its waiting connection.
 async fn server() -> (String, mpsc::UnboundedReceiver<(Value, TcpStream)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -847,8 +845,8 @@ async fn server() -> (String, mpsc::UnboundedReceiver<(Value, TcpStream)>) {
     (url, requests)
 }
 
-/// Says that the message is stored.
-async fn answer(connection: TcpStream) {
+/// Responds that the message is stored.
+async fn confirm(connection: TcpStream) {
     reply(connection, &stored()).await;
 }
 

@@ -24,7 +24,7 @@ use super::endpoint::{Behavior, Endpoint, answer, read};
 use super::fault::{Fault, Storm, TargetedFault, given, has_text, milliseconds};
 use super::log::{self, Answer, KEPT, News, SECRET};
 use super::openapi;
-use super::refusal::{Refusal, refusal};
+use super::rejection::{Rejection, rejection};
 use super::{Builder, Sandbox, lock};
 use botpress_messages::ErrorType;
 use botpress_messages::contract::OPERATIONS;
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The longest latency and lookup gap, in milliseconds.
 const LONGEST: u64 = 60_000;
-/// What JavaScript can count to.
+/// The largest integer that JavaScript represents exactly.
 const JAVASCRIPT_MAX: u64 = (1 << 53) - 1;
 /// The settings that are lists.
 const LISTS: [&str; 2] = ["faults", "targetedFaults"];
@@ -63,9 +63,9 @@ pub(super) fn router(settings: &Builder) -> Router<Arc<Endpoint>> {
         .route("/settings", get(settings_now).patch(change))
         .route("/reset", post(reset))
         .route("/events", get(events))
-        .fallback(async || refusal(404, ErrorType::ResourceNotFound, "there is nothing here"))
+        .fallback(async || rejection(404, ErrorType::ResourceNotFound, "there is nothing here"))
         .method_not_allowed_fallback(async || {
-            refusal(405, ErrorType::MethodNotFound, "another method is needed")
+            rejection(405, ErrorType::MethodNotFound, "another method is needed")
         });
     // A nested router has no path that ends in a slash.
     Router::new().route("/_sandbox/", index()).nest("/_sandbox", control).layer(guard)
@@ -74,15 +74,15 @@ pub(super) fn router(settings: &Builder) -> Router<Arc<Endpoint>> {
 async fn requests(
     State(endpoint): State<Arc<Endpoint>>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, Rejection> {
     let filter = Filter::read(query.as_deref().unwrap_or_default()).map_err(invalid)?;
     let mut requests = endpoint.log.newest();
     requests.retain(|request| filter.matches(request));
-    let rejected = lock(&endpoint.window).refused;
+    let rejected = lock(&endpoint.window).rejected;
     Ok(Json(json!({ "requests": requests, "rejectedByLimit": rejected })))
 }
 
-/// Which requests to list: those with everything that is named.
+/// Selects the requests to list: those that match every given field.
 #[derive(Default)]
 struct Filter {
     record: Option<String>,
@@ -136,7 +136,7 @@ impl Filter {
     }
 }
 
-/// Accepts the name of a record.
+/// Checks the name of a record.
 fn known_record(field: &str, name: String) -> Result<String, String> {
     if OPERATIONS.iter().any(|operation| operation.record == name) {
         return Ok(name);
@@ -148,11 +148,11 @@ fn known_record(field: &str, name: String) -> Result<String, String> {
 async fn delete_record(
     State(endpoint): State<Arc<Endpoint>>,
     Path(id): Path<String>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, Rejection> {
     if endpoint.delete(&id) {
         return Ok(StatusCode::NO_CONTENT);
     }
-    Err(refusal(404, ErrorType::ResourceNotFound, format!("id: no record has the id {id:?}")))
+    Err(rejection(404, ErrorType::ResourceNotFound, format!("id: no record has the id {id:?}")))
 }
 
 async fn settings_now(State(endpoint): State<Arc<Endpoint>>) -> Json<Settings> {
@@ -162,31 +162,31 @@ async fn settings_now(State(endpoint): State<Arc<Endpoint>>) -> Json<Settings> {
 async fn change(
     State(endpoint): State<Arc<Endpoint>>,
     request: Request,
-) -> Result<Json<Settings>, Refusal> {
+) -> Result<Json<Settings>, Rejection> {
     let body = read_json(request).await?;
     let patch = Patch::read(&body).map_err(invalid)?;
     patch.apply(&endpoint);
     Ok(Json(Settings::of(&endpoint)))
 }
 
-async fn read_json(request: Request) -> Result<Bytes, Refusal> {
+async fn read_json(request: Request) -> Result<Bytes, Rejection> {
     let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if media_type.and_then(|m| m.split(';').next()).map(str::trim) != Some("application/json") {
         let message = "the content type must be application/json";
-        return Err(refusal(415, ErrorType::UnsupportedMediaType, message));
+        return Err(rejection(415, ErrorType::UnsupportedMediaType, message));
     }
     read(request.into_body()).await
 }
 
-fn invalid(message: String) -> Refusal {
-    refusal(400, ErrorType::InvalidPayload, message)
+fn invalid(message: String) -> Rejection {
+    rejection(400, ErrorType::InvalidPayload, message)
 }
 
-/// Sends the sandbox a request as a client would, with its token. So the page needs no token.
+/// Sends a request to the sandbox as a client would, with its token, so that the page needs no token.
 async fn send(
     State(endpoint): State<Arc<Endpoint>>,
     request: Request,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, Rejection> {
     let body = read_json(request).await?;
     let request = NewRequest::read(&body).and_then(|request| request.build(&endpoint));
     let request = request.map_err(invalid)?;
@@ -251,7 +251,7 @@ impl NewRequest {
             let Ok(value) = value.parse() else { continue };
             request.headers_mut().insert(name, value);
         }
-        // The body may have another length now.
+        // The length of the body may have changed.
         request.headers_mut().remove(CONTENT_LENGTH);
         Ok(request)
     }
@@ -273,13 +273,13 @@ async fn reset(State(endpoint): State<Arc<Endpoint>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// How the sandbox behaves, as it can be changed while it runs.
+/// The settings that can be changed while the sandbox runs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Settings {
     faults: Vec<Option<Fault>>,
     targeted_faults: Vec<TargetedFault>,
-    storm: Option<Weather>,
+    storm: Option<StormSettings>,
     latency_milliseconds: u64,
     lookup_gap_milliseconds: u64,
     requests_per_second: Option<u64>,
@@ -288,7 +288,7 @@ struct Settings {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Weather {
+struct StormSettings {
     seed: u64,
     probability: f64,
 }
@@ -301,7 +301,8 @@ impl Settings {
         let storm = faults.storm.as_ref();
         Self {
             faults: faults.script.iter().copied().collect(),
-            storm: storm.map(|&Storm { seed, probability, .. }| Weather { seed, probability }),
+            storm: storm
+                .map(|&Storm { seed, probability, .. }| StormSettings { seed, probability }),
             targeted_faults: faults.targeted.clone(),
             latency_milliseconds: milliseconds(latency),
             lookup_gap_milliseconds: milliseconds(lookup_gap),
@@ -311,7 +312,7 @@ impl Settings {
     }
 }
 
-/// New settings. What is missing stays as it is; null turns off what it is allowed for.
+/// New settings. Missing ones keep their values; null turns off the storm or the limit.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Patch {
@@ -320,7 +321,7 @@ struct Patch {
     #[serde(default, deserialize_with = "given")]
     targeted_faults: Option<Vec<TargetedFault>>,
     #[serde(default, deserialize_with = "given")]
-    storm: Option<Option<Weather>>,
+    storm: Option<Option<StormSettings>>,
     #[serde(default, deserialize_with = "given")]
     latency_milliseconds: Option<u64>,
     #[serde(default, deserialize_with = "given")]
@@ -407,7 +408,7 @@ impl Patch {
             strict: self.strict.unwrap_or(strict),
         };
         drop(behavior);
-        endpoint.log.tell(News::Settings);
+        endpoint.log.publish(News::Settings);
     }
 }
 
@@ -437,7 +438,7 @@ fn has_list(value: &Value) -> bool {
 
 /// Streams a snapshot, then updates. A reader that falls behind gets a new snapshot.
 async fn events(State(endpoint): State<Arc<Endpoint>>) -> Response {
-    // In this order nothing is missed. What is told twice is told as it is last.
+    // Subscribing first misses nothing. An update that is sent twice is sent in its newest form.
     let news = endpoint.log.follow();
     let state = event("state", &state(&endpoint));
     let stopped = endpoint.stopped();
@@ -475,12 +476,12 @@ fn state(endpoint: &Endpoint) -> Value {
     })
 }
 
-/// Keeps the pages of other origins out, which a browser would let in: their forms and scripts send an
-/// `Origin`, and a name of theirs that leads here has a dot.
+/// Rejects pages of other origins, which a browser would let in: their forms and scripts send an `Origin`, and
+/// any host name of theirs that resolves to this machine has a dot.
 async fn guard(allowed: Arc<[String]>, request: Request, next: Next) -> Response {
     match check_access(request.headers(), &allowed) {
         Ok(()) => next.run(request).await,
-        Err(message) => refusal(403, ErrorType::Forbidden, message).into_response(),
+        Err(message) => rejection(403, ErrorType::Forbidden, message).into_response(),
     }
 }
 

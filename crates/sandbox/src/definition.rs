@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use botpress_messages::contract::{OPERATIONS, Operation};
 
-/// What is not declared here accepts every name.
+/// A list that is missing accepts every name.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Definition {
@@ -26,7 +26,7 @@ impl Definition {
         read.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
     }
 
-    /// Whether all tags are of records that exist.
+    /// Checks that all tags belong to records that exist.
     pub(super) fn check(&self) -> io::Result<()> {
         let records = OPERATIONS.each_ref().map(|operation| operation.record);
         match self.tags.keys().find(|record| !records.contains(&record.as_str())) {
@@ -39,7 +39,7 @@ impl Definition {
         }
     }
 
-    /// What the API says of each name in this body that is not declared.
+    /// The API's error text for each undeclared name in this body.
     pub(super) fn undeclared(&self, operation: &Operation, body: &Value) -> Vec<String> {
         let mut found = Vec::new();
         if let (Some(declared), Some(channel)) = (&self.channels, body["channel"].as_str())

@@ -1,4 +1,4 @@
-//! The endpoint: checks, refuses, finds and stores as the API does, or fails as told.
+//! The endpoint: checks, rejects, finds and stores as the API does, or fails on demand.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::fault::{Fault, Faults, send};
 use super::log::{Answer, Log, News, Outcome};
-use super::refusal::{Refusal, refusal};
+use super::rejection::{Rejection, rejection};
 use super::store::{Caller, Store, returned};
 use super::{Builder, lock};
 use botpress_messages::ErrorType;
@@ -26,7 +26,7 @@ use botpress_messages::{Rule, Violation};
 
 /// What one sandbox serves.
 pub(super) struct Endpoint {
-    /// How it was started.
+    /// The settings it was started with.
     pub(super) settings: Builder,
     pub(super) store: Mutex<Store>,
     pub(super) window: Mutex<Window>,
@@ -37,10 +37,10 @@ pub(super) struct Endpoint {
     running: watch::Receiver<()>,
 }
 
-/// What can be changed while it runs, besides faults and the rate limit.
+/// Settings that can be changed while it runs, besides faults and the rate limit.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Behavior {
-    /// How much later a response leaves.
+    /// The delay of every response.
     pub(super) latency: Duration,
     /// The time between looking for a record and storing it.
     pub(super) lookup_gap: Duration,
@@ -48,7 +48,7 @@ pub(super) struct Behavior {
     pub(super) strict: bool,
 }
 
-/// The answer to any request.
+/// Responds to any request.
 pub(super) async fn answer(
     State(endpoint): State<Arc<Endpoint>>,
     request: axum::extract::Request,
@@ -66,13 +66,13 @@ pub(super) async fn answer(
     let result = match fault {
         _ if !allowed => {
             let message = "too many requests, wait for the next window";
-            Err(refusal(429, ErrorType::RateLimited, message))
+            Err(rejection(429, ErrorType::RateLimited, message))
         }
         Some(Fault::Late(after)) => {
             let endpoint = Arc::clone(&endpoint);
             tokio::spawn(async move {
                 let result = endpoint.get_or_create(operation, &head, body, after, strict).await;
-                endpoint.log.end(&request, result.unwrap_or_else(Refusal::into), fault, None);
+                endpoint.log.end(&request, result.unwrap_or_else(Rejection::into), fault, None);
             });
             tokio::time::sleep(latency).await;
             return send(None, fault).await;
@@ -89,12 +89,12 @@ pub(super) async fn answer(
             };
             (outcome, fault, answer)
         }
-        Err(refusal) => {
-            let mut answer = refusal.answer();
+        Err(rejection) => {
+            let mut answer = rejection.answer();
             if answer.status == 405 {
                 answer.headers.insert(ALLOW, HeaderValue::from_static("POST"));
             }
-            (refusal.into(), None, Some(answer))
+            (rejection.into(), None, Some(answer))
         }
     };
     let answer = answer.map(|mut answer| {
@@ -106,7 +106,7 @@ pub(super) async fn answer(
     send(answer, fault).await
 }
 
-/// What the API says of this outcome.
+/// The API's response for this outcome.
 fn usual(record: Option<&'static str>, outcome: &Outcome) -> Option<Answer> {
     let created = matches!(outcome, Outcome::Created { .. });
     let record = record?;
@@ -142,54 +142,54 @@ impl Endpoint {
         self.log.reset();
     }
 
-    /// Deletes a record. Whether it was there.
+    /// Deletes a record. Returns whether it existed.
     pub(super) fn delete(&self, id: &str) -> bool {
         let deleted = lock(&self.store).delete(id);
         if deleted {
-            self.log.tell(News::State);
+            self.log.publish(News::State);
         }
         deleted
     }
 
-    /// How the next request fails.
+    /// The fault of the next request, if any.
     fn next_fault(&self, record: Option<&str>, body: &Value) -> Option<Fault> {
         let mut faults = lock(&self.faults);
         let left = faults.left();
         let fault = faults.next(record, body);
         if faults.left() != left {
-            self.log.tell(News::Settings);
+            self.log.publish(News::Settings);
         }
         fault
     }
 
-    /// Looks a record up and, if there is a gap, stores it as much later.
+    /// Looks up a record and stores it, after the gap if there is one.
     async fn get_or_create(
         &self,
         operation: Option<&'static Operation>,
         head: &Parts,
-        body: Result<Bytes, Refusal>,
+        body: Result<Bytes, Rejection>,
         gap: Duration,
         strict: bool,
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<Outcome, Rejection> {
         let (method, path) = (&head.method, head.uri.path());
         let Some(operation) = operation else {
             let message = format!("no route for {method} {path}");
-            return Err(refusal(404, ErrorType::ResourceNotFound, message));
+            return Err(rejection(404, ErrorType::ResourceNotFound, message));
         };
         if method != Method::POST {
             let message = format!("method {method} not allowed");
-            return Err(refusal(405, ErrorType::MethodNotFound, message));
+            return Err(rejection(405, ErrorType::MethodNotFound, message));
         }
         let integration = self.check_headers(&head.headers)?;
 
-        let invalid = |message: String| refusal(400, ErrorType::InvalidPayload, message);
+        let invalid = |message: String| rejection(400, ErrorType::InvalidPayload, message);
         let body: Value = serde_json::from_slice(&body?)
             .map_err(|e| invalid(format!("request/body must be JSON: {e}")))?;
         let mut violations = Vec::new();
         check(&operation.body, &Path::Root, &body, &[], &mut violations);
         if !violations.is_empty() {
-            let words: Vec<_> = violations.iter().map(in_api_words).collect();
-            return Err(invalid(words.join(", ")));
+            let texts: Vec<_> = violations.iter().map(in_api_words).collect();
+            return Err(invalid(texts.join(", ")));
         }
         let undeclared = self.settings.definition.undeclared(operation, &body);
         if !undeclared.is_empty() {
@@ -212,77 +212,85 @@ impl Endpoint {
         lock(&self.store).put(operation, found, body, caller)
     }
 
-    /// Returns which integration calls.
-    fn check_headers(&self, headers: &HeaderMap) -> Result<String, Refusal> {
+    /// Returns the id or alias of the calling integration.
+    fn check_headers(&self, headers: &HeaderMap) -> Result<String, Rejection> {
         let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let token = header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
         if token != Some(&self.settings.token) {
-            return Err(refusal(401, ErrorType::Unauthorized, "the token is missing or not valid"));
+            return Err(rejection(
+                401,
+                ErrorType::Unauthorized,
+                "the token is missing or not valid",
+            ));
         }
         let bot_id = header("x-bot-id").ok_or_else(|| {
             let message = "request/headers must have required property 'x-bot-id'";
-            refusal(400, ErrorType::InvalidPayload, message)
+            rejection(400, ErrorType::InvalidPayload, message)
         })?;
         if bot_id != self.settings.bot_id {
             let message = "the token gives no access to this bot";
-            return Err(refusal(403, ErrorType::Forbidden, message));
+            return Err(rejection(403, ErrorType::Forbidden, message));
         }
         let integration = header("x-integration-id").or(header("x-integration-alias"));
         let integration = integration.filter(|name| !name.is_empty()).ok_or_else(|| {
-            refusal(403, ErrorType::Forbidden, "a bot alone may not do this: name an integration")
+            rejection(
+                403,
+                ErrorType::Forbidden,
+                "a bot alone is not allowed to do this: name an integration",
+            )
         })?;
         let media_type = header(CONTENT_TYPE.as_str()).unwrap_or("undefined");
         let json = media_type.split(';').next().is_some_and(|m| m.trim() == "application/json");
         if !json {
             let message = format!("unsupported media type {media_type}");
-            return Err(refusal(415, ErrorType::UnsupportedMediaType, message));
+            return Err(rejection(415, ErrorType::UnsupportedMediaType, message));
         }
         Ok(integration.to_owned())
     }
 }
 
-/// Reads a body that is not too large.
-pub(super) async fn read(body: Body) -> Result<Bytes, Refusal> {
+/// Reads a body, up to the size limit.
+pub(super) async fn read(body: Body) -> Result<Bytes, Rejection> {
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next().await {
-        let ended = |_| refusal(400, ErrorType::InvalidPayload, "the body ended too early");
+        let ended = |_| rejection(400, ErrorType::InvalidPayload, "the body ended too early");
         bytes.extend(chunk.map_err(ended)?);
         if bytes.len() > BODY_LIMIT {
-            return Err(refusal(413, ErrorType::PayloadTooLarge, "request entity too large"));
+            return Err(rejection(413, ErrorType::PayloadTooLarge, "request entity too large"));
         }
     }
     Ok(bytes.into())
 }
 
 /// A body as the log shows it.
-fn shown(body: &Result<Bytes, Refusal>) -> Value {
+fn shown(body: &Result<Bytes, Rejection>) -> Value {
     let Ok(body) = body else { return Value::Null };
     serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into())
 }
 
-/// A request's size may be 1 MB.
+/// The largest request body: 1 MB.
 const BODY_LIMIT: usize = 1 << 20;
-/// The requests a second that the API's documentation names.
+/// The requests per second that the API's documentation states.
 const DOCUMENTED_LIMIT: u64 = 100;
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// The requests of the current second, and those that were refused in all.
+/// The requests of the current second, and the total number of rejected ones.
 pub(super) struct Window {
-    /// How many requests a second may have.
+    /// The number of requests allowed in a second.
     pub(super) limit: Option<u64>,
     start: Instant,
     requests: u64,
-    pub(super) refused: u64,
+    pub(super) rejected: u64,
 }
 
 impl Window {
     fn new(settings: &Builder) -> Self {
         let limit = settings.requests_per_second;
-        Self { limit, start: Instant::now(), requests: 0, refused: 0 }
+        Self { limit, start: Instant::now(), requests: 0, rejected: 0 }
     }
 
-    /// Counts a request: whether the limit allows it, and the figures for its answer.
+    /// Counts a request. Returns whether the limit allows it, and the rate limit headers of its response.
     fn count(&mut self) -> (bool, HeaderMap) {
         if self.start.elapsed() >= WINDOW {
             (self.start, self.requests) = (Instant::now(), 0);
@@ -299,7 +307,7 @@ impl Window {
             ("ratelimit-reset", reset as u64),
         ];
         let figures = figures.map(|(name, figure)| (HeaderName::from_static(name), figure.into()));
-        self.refused += u64::from(requests > limit);
+        self.rejected += u64::from(requests > limit);
         (requests <= limit, HeaderMap::from_iter(figures))
     }
 }

@@ -1,4 +1,4 @@
-//! How requests to the sandbox fail: by a script, request by request, or by chance.
+//! How requests to the sandbox fail: by target, by a script, or at random.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
@@ -16,49 +16,48 @@ use serde_json::Value;
 
 use super::Builder;
 use super::log::Answer;
-use super::refusal::refusal;
+use super::rejection::rejection;
 use botpress_messages::ErrorType;
 
-/// A way in which a request fails. `stored` says whether the message is stored before it does.
+/// A way in which a request fails. `stored` says whether the record is stored before that.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The connection closes without an answer.
+    /// The connection closes without a response.
     Reset {
-        /// Whether the message is stored.
+        /// Whether the record is stored.
         stored: bool,
     },
-    /// The connection closes without an answer. The message is looked for then, and stored so long
-    /// afterwards.
+    /// The connection closes without a response. The record is looked up now and stored this much later.
     Late(#[serde(with = "as_milliseconds")] Duration),
-    /// The connection stays open without an answer.
+    /// The connection stays open without a response.
     Silence {
-        /// Whether the message is stored.
+        /// Whether the record is stored.
         stored: bool,
     },
-    /// A gateway answers in HTML.
+    /// A gateway responds with an HTML page.
     Page {
         /// The HTTP status, such as 502.
         status: u16,
-        /// Whether the message is stored.
+        /// Whether the record is stored.
         stored: bool,
     },
-    /// The API answers with an error of its own.
+    /// The API responds with an error.
     Error {
         /// The HTTP status, such as 500.
         status: u16,
-        /// Whether the message is stored.
+        /// Whether the record is stored.
         stored: bool,
     },
-    /// The answer is a 200 and ends in the middle. The message is stored.
+    /// The response is a 200 and ends in the middle. The record is stored.
     Truncated,
-    /// The API answers 429 and asks to wait so many seconds. Nothing is stored.
+    /// The API responds 429 and asks to wait this number of seconds. Nothing is stored.
     Limited(u64),
 }
 
-/// A [`Fault`] for requests with all that is set here, whatever else they have. It happens once, unless it is
-/// for [`always`](Self::always).
+/// A [`Fault`] for requests that match everything that is set here. It happens once, unless
+/// [`always`](Self::always) is set.
 ///
 /// ```
 /// # use botpress_sandbox::{Fault, Sandbox, TargetedFault};
@@ -144,7 +143,7 @@ impl Fault {
         }
     }
 
-    /// What goes out instead of `answer`, which is there if the message is stored.
+    /// The response to send instead of `answer`, which exists if the record is stored.
     pub(super) fn instead_of(self, answer: Option<Answer>) -> Option<Answer> {
         match self {
             Self::Reset { .. } | Self::Late(_) | Self::Silence { .. } => None,
@@ -163,7 +162,7 @@ impl Fault {
                     504 => ErrorType::OperationTimeout,
                     _ => ErrorType::Internal,
                 };
-                Some(refusal(status, type_, "the sandbox was told to fail").answer())
+                Some(rejection(status, type_, "error injected by the sandbox").answer())
             }
             Self::Truncated => answer.map(|mut answer| {
                 let mut text = answer.text();
@@ -173,8 +172,8 @@ impl Fault {
                 Answer { body: Value::String(text), ..answer }
             }),
             Self::Limited(seconds) => {
-                let refusal = refusal(429, ErrorType::RateLimited, "too many requests");
-                let mut answer = refusal.answer();
+                let rejection = rejection(429, ErrorType::RateLimited, "too many requests");
+                let mut answer = rejection.answer();
                 answer.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
                 Some(answer)
             }
@@ -182,7 +181,7 @@ impl Fault {
     }
 }
 
-/// Sends an answer, in the way of the fault if there is one; without an answer, the connection breaks.
+/// Sends a response, in the way of the fault if there is one. Without a response, the connection breaks.
 pub(super) async fn send(answer: Option<Answer>, fault: Option<Fault>) -> Response {
     match (answer, fault) {
         (_, Some(Fault::Silence { .. })) => std::future::pending().await,
@@ -223,7 +222,7 @@ pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(value).map(Some)
 }
 
-/// A time as JSON has it.
+/// A time in JSON, in milliseconds.
 mod as_milliseconds {
     use std::time::Duration;
 
@@ -245,7 +244,7 @@ pub(super) struct Faults {
     pub(super) storm: Option<Storm>,
 }
 
-/// Faults by chance.
+/// Random faults.
 pub(super) struct Storm {
     pub(super) seed: u64,
     pub(super) probability: f64,
@@ -253,7 +252,7 @@ pub(super) struct Storm {
 }
 
 impl Storm {
-    /// What it is made of.
+    /// The faults to choose from.
     const FAULTS: [Fault; 8] = [
         Fault::Reset { stored: false },
         Fault::Reset { stored: true },
@@ -270,8 +269,8 @@ impl Storm {
     }
 
     fn next(&mut self) -> Option<Fault> {
-        let strikes = self.random.f64() < self.probability;
-        strikes.then(|| self.random.choice(Self::FAULTS)).flatten()
+        let fails = self.random.f64() < self.probability;
+        fails.then(|| self.random.choice(Self::FAULTS)).flatten()
     }
 }
 
@@ -286,8 +285,8 @@ impl Faults {
         self.targeted.len() + self.script.len()
     }
 
-    /// How the next request fails: by the first target that it matches, then by the script as long as that
-    /// lasts, then by chance.
+    /// The fault of the next request: from the first target that it matches, else from the script until that is
+    /// used up, else at random.
     pub(super) fn next(&mut self, record: Option<&str>, body: &Value) -> Option<Fault> {
         if let Some(index) = self.targeted.iter().position(|fault| fault.matches(record, body)) {
             let TargetedFault { fault, always, .. } = self.targeted[index];
@@ -303,7 +302,7 @@ impl Faults {
     }
 }
 
-/// A body whose connection breaks after its start, or without one before anything is sent.
+/// A body whose connection breaks after `start`, or before anything is sent if there is none.
 fn cut(start: Option<Bytes>) -> Body {
     Body::from_stream(Cut { flushed: start.is_none(), start })
 }

@@ -66,7 +66,7 @@ mod fault;
 mod log;
 mod openapi;
 mod page;
-mod refusal;
+mod rejection;
 mod store;
 
 use std::io;
@@ -95,7 +95,7 @@ pub struct Sandbox {
     _running: watch::Sender<()>,
 }
 
-/// How a [`Sandbox`] is to run.
+/// The settings of a [`Sandbox`] to start.
 #[derive(Clone)]
 pub struct Builder {
     address: IpAddr,
@@ -111,23 +111,23 @@ pub struct Builder {
 }
 
 impl Sandbox {
-    /// The token that it accepts, unless told otherwise.
+    /// The token that it accepts by default.
     pub const TOKEN: &str = "bp_sandbox_token";
-    /// The bot that it serves, unless told otherwise.
+    /// The bot that it serves by default.
     pub const BOT_ID: &str = "6f2f9e4e-5b0c-4c4e-9d3e-0a7c1b2d3e4f";
-    /// The integration as which its [clients](Self::client) call; it serves any.
+    /// The integration of its [clients](Self::client). The sandbox serves any integration.
     pub const INTEGRATION_ID: &str = "intver_01KDF2QM9Z2CK5XYT0RD4E7J5K";
 
     /// Starts a sandbox on a free port of the loopback address, without a rate limit.
     ///
     /// # Errors
     ///
-    /// What the operating system says if it cannot listen.
+    /// The error of the operating system if it cannot listen.
     pub async fn start() -> io::Result<Self> {
         Self::builder().start().await
     }
 
-    /// A sandbox to be set up value by value.
+    /// The settings of a sandbox, with their defaults.
     pub fn builder() -> Builder {
         Builder {
             address: Ipv4Addr::LOCALHOST.into(),
@@ -143,7 +143,7 @@ impl Sandbox {
         }
     }
 
-    /// Its base URL. If it listens on every address, that of the loopback.
+    /// Its base URL: the one with the loopback address if it listens on every address.
     pub fn url(&self) -> String {
         let mut address = self.address;
         match address.ip() {
@@ -154,7 +154,7 @@ impl Sandbox {
         format!("http://{address}")
     }
 
-    /// A client for it: URL, token, bot and integration are set.
+    /// Settings for a client of it: URL, token, bot and integration are set.
     pub fn client(&self) -> botpress_messages::Builder {
         let Builder { token, bot_id, .. } = &self.endpoint.settings;
         let client = Client::builder().base_url(self.url()).token(token).bot_id(bot_id);
@@ -189,41 +189,41 @@ impl Sandbox {
             if messages.len() >= count {
                 return messages;
             }
-            // A late reader looks again, as any other. It cannot be closed while the sandbox is there.
+            // A reader that lags looks again too. The log cannot close while the sandbox exists.
             let _ = news.recv().await;
         }
     }
 
-    /// Deletes the record with this id, as somebody could in the bot.
+    /// Deletes the record with this id, as someone could in the bot.
     pub fn delete(&self, id: &str) {
         self.endpoint.delete(id);
     }
 
     /// How many requests its rate limit rejected.
-    pub fn refused(&self) -> u64 {
-        lock(&self.endpoint.window).refused
+    pub fn rejected(&self) -> u64 {
+        lock(&self.endpoint.window).rejected
     }
 
-    /// Decides how the next requests end, one by one: with a fault, or for `None` as usual. What is left of an
-    /// earlier script comes first. A request that the rate limit rejects takes nothing from the script. One that
-    /// is rejected for another reason does, and does not fail if the fault would store it.
+    /// Sets how the next requests end, one by one: with a fault, or normally for `None`. The rest of an earlier
+    /// script comes first. A request that the rate limit rejects uses up nothing of the script. A request that is
+    /// rejected for another reason does; it is rejected as usual if its fault is one that stores the record.
     pub fn fail_next(&self, script: impl IntoIterator<Item = Option<Fault>>) {
         lock(&self.endpoint.faults).script.extend(script);
     }
 
-    /// Makes requests fail that match a target: the first one, or all. Such a request takes nothing from the
+    /// Makes requests fail that match a target: the first one, or all. Such a request uses up nothing of the
     /// script of [`fail_next`](Self::fail_next).
     pub fn fail_when(&self, fault: TargetedFault) {
         lock(&self.endpoint.faults).targeted.push(fault);
     }
 
-    /// The newest 1,000 requests, in the order of their arrival, and what came of each.
+    /// The newest 1,000 requests, in the order of their arrival, and the outcome of each.
     pub fn requests(&self) -> Vec<Request> {
         self.endpoint.log.newest()
     }
 
-    /// Makes it what it was at its start: forgets what it stored, what it saw and how it was told to
-    /// fail. What is still under way is stored afterwards.
+    /// Restores the initial state: forgets the records, the requests and the faults. A request that is still in
+    /// flight is stored afterwards.
     pub fn reset(&self) {
         self.endpoint.reset();
     }
@@ -251,33 +251,33 @@ impl Builder {
         self
     }
 
-    /// Accepts this token alone.
+    /// Accepts only this token.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = token.into();
         self
     }
 
-    /// Serves this bot alone.
+    /// Serves only this bot.
     pub fn bot_id(mut self, id: impl Into<String>) -> Self {
         self.bot_id = id.into();
         self
     }
 
-    /// Answers 429 to what exceeds this number in a second. Without it, nothing is refused, and the
-    /// answers name the limit that the API documents.
+    /// Responds 429 to requests beyond this number in a second. Without it, no request is rejected for its rate,
+    /// and the responses name the limit that the API documents.
     pub fn requests_per_second(mut self, limit: u64) -> Self {
         self.requests_per_second = Some(limit);
         self
     }
 
-    /// Gives every answer this long after it was made, as a network would.
+    /// Delays every response by this time, as a network would.
     pub fn latency(mut self, latency: Duration) -> Self {
         self.behavior.latency = latency;
         self
     }
 
-    /// Lets so much time pass between looking for a message and storing it, as a server without
-    /// transactions would: two requests at once may both find nothing.
+    /// Lets this time pass between looking for a record and storing it, as a server without transactions would:
+    /// two concurrent requests can both find nothing.
     pub fn lookup_gap(mut self, gap: Duration) -> Self {
         self.behavior.lookup_gap = gap;
         self
@@ -289,7 +289,7 @@ impl Builder {
         self
     }
 
-    /// Declares these channels, as an integration does: conversations in another one are rejected. Without it,
+    /// Declares these channels, as an integration does: conversations in other channels are rejected. Without it,
     /// every channel is accepted.
     pub fn channels(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.definition.channels = Some(names.into_iter().map(Into::into).collect());
@@ -312,22 +312,22 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// What is wrong with the text.
+    /// An error that names what is wrong with the text.
     pub fn definition(mut self, text: &str) -> io::Result<Self> {
         self.definition = Definition::read(text)?;
         self.definition.check()?;
         Ok(self)
     }
 
-    /// Has each request fail with this probability, between 0 and 1, by a [`Fault`] drawn at random.
+    /// Makes each request fail with this probability, between 0 and 1, with a random [`Fault`].
     /// The same seed gives the same faults in the same order.
     pub fn storm(mut self, seed: u64, probability: f64) -> Self {
         self.storm = Some((seed, probability));
         self
     }
 
-    /// Calls this function with each request when it is known what comes of it, before it is answered:
-    /// to print it, for example.
+    /// Calls this function with each request once its outcome is known, before the response is sent: to print
+    /// it, for example.
     pub fn on_request(mut self, observer: impl Fn(&Request) + Send + Sync + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
         self
@@ -337,7 +337,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// What the operating system says if it cannot listen, or that [`tags`](Self::tags) names no record.
+    /// The error of the operating system if it cannot listen, or an error if [`tags`](Self::tags) names an unknown
+    /// record.
     pub async fn start(self) -> io::Result<Sandbox> {
         self.definition.check()?;
         let listener = TcpListener::bind((self.address, self.port)).await?;
@@ -357,12 +358,12 @@ impl Builder {
     }
 }
 
-/// Locks even after a panic in another test: what that left behind can still be read.
+/// Locks even after a panic in another test: the data can still be read.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The example of the README, so that it is compiled.
+/// Compiles the example of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

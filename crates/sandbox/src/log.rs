@@ -1,4 +1,4 @@
-//! What happened: the newest requests, what came of each, and who wants to know.
+//! The newest requests, the outcome of each, and their subscribers.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 
 use super::{Fault, lock};
 
-/// A request, and what came of it. Printed, it is one line.
+/// A request and its outcome. Its `Display` form is one line.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Request {
@@ -29,7 +29,7 @@ pub struct Request {
     pub method: Method,
     /// Its path.
     pub path: String,
-    /// What it was to find or create: `user`, `conversation` or `message`, if the path says so.
+    /// The kind of record to find or create (`user`, `conversation` or `message`), if the path names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<&'static str>,
     /// Its headers, without the token.
@@ -37,23 +37,23 @@ pub struct Request {
     pub headers: HeaderMap,
     /// Its body: JSON, or a text if it was something else.
     pub body: Value,
-    /// What the sandbox made of it.
+    /// Its outcome.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// How it was made to fail.
+    /// The fault that made it fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
-    /// What it was answered, unless a fault took the answer away.
+    /// The response, unless a fault suppressed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,
 }
 
-/// What the sandbox made of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "outcome", rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Nothing yet.
+    /// The request is in flight.
     Open,
     /// It created a record.
     Created {
@@ -64,17 +64,17 @@ pub enum Outcome {
     Found {
         /// The record as it is now.
         stored: Value,
-        /// In what it is new.
+        /// What the request changed.
         changes: Vec<Change>,
     },
-    /// It is against the contract or the rate limit.
+    /// It violates the contract or exceeds the rate limit.
     Refused {
         /// The HTTP status.
         status: u16,
-        /// What the API says.
+        /// The error message of the API.
         reason: String,
     },
-    /// A fault came first: nothing was looked for.
+    /// A fault came first: no record was looked up.
     Failed,
 }
 
@@ -92,13 +92,13 @@ pub struct Change {
     pub after: Option<Value>,
 }
 
-/// An answer as it was sent.
+/// A response as it was sent.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The headers that matter here.
+    /// The headers that the sandbox sets.
     #[serde(serialize_with = "headers")]
     pub headers: HeaderMap,
     /// The body: JSON, or a text if it is something else.
@@ -136,7 +136,7 @@ impl Answer {
         Self { status, headers: HeaderMap::from_iter([media_type]), body }
     }
 
-    /// The body as it goes out.
+    /// The body as it is sent.
     pub(super) fn text(&self) -> String {
         match &self.body {
             Value::String(text) => text.clone(),
@@ -165,7 +165,9 @@ impl fmt::Display for Request {
             Outcome::Open => write!(f, "open")?,
             Outcome::Created { .. } => write!(f, "created")?,
             Outcome::Found { .. } => write!(f, "found  ")?,
-            Outcome::Refused { status, reason } => write!(f, "refused {status} {}", plain(reason))?,
+            Outcome::Refused { status, reason } => {
+                write!(f, "rejected {status} {}", plain(reason))?
+            }
             Outcome::Failed => write!(f, "failed ")?,
         }
         if let Some(record) = self.outcome.stored() {
@@ -192,7 +194,7 @@ impl fmt::Display for Request {
     }
 }
 
-/// A text from outside that cannot steer a terminal.
+/// A text from outside, escaped so that it cannot control a terminal.
 fn plain(text: &str) -> String {
     let quoted = |c: char| match c {
         '"' | '\'' | '\\' => c.to_string(),
@@ -205,7 +207,7 @@ fn text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok
     serializer.collect_str(value)
 }
 
-/// An object, with what a header says twice in one value.
+/// An object. The values of a repeated header are joined.
 fn headers<S: Serializer>(headers: &HeaderMap, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(headers.keys().map(|name| {
         let values = headers.get_all(name).iter();
@@ -214,17 +216,17 @@ fn headers<S: Serializer>(headers: &HeaderMap, serializer: S) -> Result<S::Ok, S
     }))
 }
 
-/// Whom to tell of each request that is done.
+/// A function that is called with each completed request.
 pub(super) type Observer = Arc<dyn Fn(&Request) + Send + Sync>;
 
-/// What whoever follows the log is told.
+/// Events sent to log subscribers.
 #[derive(Clone)]
 pub(super) enum News {
-    /// A request arrived, or something came of it.
+    /// A request arrived, or its outcome is known.
     Request(Arc<Request>),
-    /// How the sandbox is to behave.
+    /// The settings changed.
     Settings,
-    /// Something was deleted, or everything.
+    /// A record was deleted, or everything was.
     State,
 }
 
@@ -241,19 +243,19 @@ struct Entries {
     count: u64,
 }
 
-/// Stands for the token, and for what else is secret.
+/// Replaces the token and other secrets.
 pub(super) const SECRET: &str = "[secret]";
-/// So much of everything is shown at a time.
+/// The number of records of each kind, and of requests, that are shown.
 pub(super) const KEPT: usize = 1_000;
-/// So far may somebody who follows be behind.
-const BEHIND: usize = 256;
+/// The number of events that a subscriber can lag behind.
+const MAX_LAG: usize = 256;
 
 impl Log {
     pub(super) fn new(observer: Option<Observer>) -> Self {
-        Self { entries: Mutex::default(), news: broadcast::Sender::new(BEHIND), observer }
+        Self { entries: Mutex::default(), news: broadcast::Sender::new(MAX_LAG), observer }
     }
 
-    /// Notes a request that arrived.
+    /// Records a request that arrived.
     pub(super) fn begin(
         &self,
         head: &Parts,
@@ -284,11 +286,11 @@ impl Log {
         if entries.newest.len() > KEPT {
             entries.newest.pop_front();
         }
-        self.tell(News::Request(Arc::clone(&request)));
+        self.publish(News::Request(Arc::clone(&request)));
         request
     }
 
-    /// Notes what came of a request.
+    /// Records the outcome of a request.
     pub(super) fn end(
         &self,
         request: &Request,
@@ -301,7 +303,7 @@ impl Log {
         let mut newest = entries.newest.iter_mut().rev();
         if let Some(entry) = newest.find(|entry| entry.number == request.number) {
             *entry = Arc::clone(&request);
-            self.tell(News::Request(Arc::clone(&request)));
+            self.publish(News::Request(Arc::clone(&request)));
         }
         drop(entries);
         if let Some(observer) = &self.observer {
@@ -313,16 +315,16 @@ impl Log {
         lock(&self.entries).newest.iter().map(|request| Request::clone(request)).collect()
     }
 
-    /// Forgets the requests, but not how many there were: a number stands for one request.
+    /// Forgets the requests but keeps counting, so that no number is used twice.
     pub(super) fn reset(&self) {
         let mut entries = lock(&self.entries);
         entries.newest.clear();
-        self.tell(News::State);
+        self.publish(News::State);
     }
 
-    /// Requests are told of under the lock, in the order in which they are noted.
-    pub(super) fn tell(&self, news: News) {
-        // It fails if nobody follows.
+    /// Sends an event to all subscribers. Requests are published under the lock, in the order of their recording.
+    pub(super) fn publish(&self, news: News) {
+        // It fails if there are no subscribers.
         let _ = self.news.send(news);
     }
 

@@ -68,11 +68,11 @@ fn address(text: &str) -> Result<IpAddr, String> {
 
 fn storm(text: &str) -> Result<(u64, f64), String> {
     let (seed, probability) =
-        text.split_once(':').ok_or("it takes a seed, a colon and a number")?;
+        text.split_once(':').ok_or("expected a seed, a colon and a number")?;
     let seed = seed.parse().map_err(|e| format!("the seed: {e}"))?;
     let probability = probability.parse().map_err(|e| format!("the probability: {e}"))?;
     if !(0.0..=1.0).contains(&probability) {
-        return Err("the probability has to be between 0 and 1".into());
+        return Err("the probability must be between 0 and 1".into());
     }
     Ok((seed, probability))
 }
@@ -159,7 +159,7 @@ async fn serve(args: Args) -> Result<(), String> {
     Ok(())
 }
 
-/// It keeps running if nobody reads the lines any more.
+/// Ignores errors, so the program keeps running after the reader of its output is gone.
 fn print(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -16,7 +16,7 @@ pub(super) fn document() -> &'static Value {
     &DOCUMENT
 }
 
-/// What can be called, for a person or a program that looks around.
+/// The list of operations, for people and programs that explore the control.
 pub(super) fn index() -> Value {
     let object = |value: &'static Value| value.as_object().into_iter().flatten();
     let operations = object(&DOCUMENT["paths"]).flat_map(|(path, methods)| {
@@ -33,7 +33,7 @@ pub(super) fn index() -> Value {
     json!({ "name": name, "version": version, "operations": operations })
 }
 
-/// Both files are compiled in, and tests read the result.
+/// Cannot fail in practice: both files are compiled in, and tests read the result.
 fn bundle() -> Value {
     let [mut control, endpoints] =
         [CONTROL, SPEC].map(|text| serde_yaml::from_str::<Value>(text).unwrap_or_default());

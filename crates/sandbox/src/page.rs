@@ -24,7 +24,7 @@ const SCRIPT: &str = concat!(
 );
 
 /// The contents of messages come from outside: they can be neither markup nor script. Nothing is loaded from
-/// elsewhere, because the sender would learn who looks. `/?media` shows remote images, sounds and videos.
+/// elsewhere, because its server would learn who views the page. `/?media` shows remote images, sounds and videos.
 pub(super) async fn page(uri: Uri) -> Response {
     // Each has a random key from the operating system.
     let [one, two] = [(); 2].map(|()| RandomState::new().hash_one(()));

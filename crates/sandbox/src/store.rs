@@ -1,4 +1,4 @@
-//! What the sandbox stores, and how it finds it again.
+//! The stored records, and how they are found again.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use ulid::Ulid;
 
 use super::log::{Change, Outcome};
-use super::refusal::{Refusal, refusal};
+use super::rejection::{Rejection, rejection};
 use botpress_messages::ErrorType;
 use botpress_messages::contract::Path;
 use botpress_messages::contract::{OPERATIONS, Operation};
@@ -15,7 +15,7 @@ use botpress_messages::contract::{OPERATIONS, Operation};
 /// The records of the bot.
 #[derive(Default)]
 pub(super) struct Store {
-    /// By what they are called.
+    /// By the name of the kind.
     tables: HashMap<&'static str, Table>,
 }
 
@@ -34,31 +34,33 @@ struct Row {
     integration: String,
 }
 
-/// What the API does with a kind of records, as far as the spec does not say it. It is all that the sandbox
-/// knows of a kind: one without a row in [`KINDS`] works as well.
+/// How the API treats a kind of record, where the spec does not say. A kind without a row in [`KINDS`] works
+/// too.
 struct Kind {
     record: &'static str,
-    /// Its ids begin with it.
+    /// The prefix of its ids.
     prefix: &'static str,
     /// Without discriminators, the stored record must have no other tags.
     exact: bool,
-    /// It is looked up within the integration that calls.
+    /// It is looked up within the calling integration.
     of_integration: bool,
     /// The properties that a request updates, besides the tags.
     updates: &'static [&'static str],
     /// The properties of the body that a stored record lacks.
     dropped: &'static [&'static str],
-    /// The properties that are stored, and are not in the response of the API.
-    unanswered: &'static [&'static str],
-    /// The property with the id of the record that it belongs to, and where that one counts it.
+    /// The properties that are stored but missing from the API's response.
+    unreturned: &'static [&'static str],
+    /// The record that it belongs to.
     owner: Option<Owner>,
     /// The properties that a new record has besides those of the body.
     initial: fn(&Value, Caller<'_>) -> Value,
 }
 
 struct Owner {
+    /// The property with the id of the owner.
     property: &'static str,
     record: &'static str,
+    /// The property of the owner that counts its records.
     count: &'static str,
 }
 
@@ -69,7 +71,7 @@ const KINDS: [Kind; 3] = [
         exact: true,
         of_integration: false,
         updates: &["payload"],
-        unanswered: &["schedule"],
+        unreturned: &["schedule"],
         owner: Some(Owner {
             property: "conversationId",
             record: "conversation",
@@ -97,7 +99,7 @@ const OTHER: Kind = Kind {
     of_integration: true,
     updates: &[],
     dropped: &["discriminateByTags", "integrationName"],
-    unanswered: &[],
+    unreturned: &[],
     owner: None,
     initial: |_, _| json!({}),
 };
@@ -109,7 +111,7 @@ impl Kind {
     }
 }
 
-/// Who sends a request.
+/// The sender of a request.
 #[derive(Clone, Copy)]
 pub(super) struct Caller<'a> {
     pub(super) integration: &'a str,
@@ -120,7 +122,7 @@ pub(super) struct Caller<'a> {
 pub(super) fn returned(record: &'static str, stored: &Value) -> Value {
     let mut returned = stored.clone();
     if let Value::Object(returned) = &mut returned {
-        returned.retain(|name, _| !Kind::of(record).unanswered.contains(&name.as_str()));
+        returned.retain(|name, _| !Kind::of(record).unreturned.contains(&name.as_str()));
     }
     returned
 }
@@ -132,7 +134,7 @@ impl Store {
         rows.map(|row| &row.record)
     }
 
-    /// Deletes the record with this id. Whether there was one.
+    /// Deletes the record with this id. Returns whether there was one.
     pub(super) fn delete(&mut self, id: &str) -> bool {
         let delete = |table: &mut Table| table.rows.remove(&table.by_id.remove(id)?);
         self.tables.values_mut().find_map(delete).is_some()
@@ -144,14 +146,14 @@ impl Store {
         operation: &Operation,
         body: &Value,
         bot_id: &str,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Rejection> {
         for (index, property) in operation.refers {
             let record = OPERATIONS[*index].record;
             let id = body.get(property).and_then(Value::as_str);
             let Some(id) = id.filter(|id| *id != bot_id) else { continue };
             if !self.tables.get(record).is_some_and(|table| table.by_id.contains_key(id)) {
                 let message = format!("{record} {id:?} does not exist");
-                return Err(refusal(400, ErrorType::ReferenceNotFound, message));
+                return Err(rejection(400, ErrorType::ReferenceNotFound, message));
             }
         }
         Ok(())
@@ -198,7 +200,7 @@ impl Store {
         found: Option<usize>,
         mut body: Value,
         caller: Caller<'_>,
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<Outcome, Rejection> {
         let kind = Kind::of(operation.record);
         let table = self.tables.entry(kind.record).or_default();
         let now = json!(Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true));
@@ -216,14 +218,14 @@ impl Store {
             }
         };
         let Some(Row { record, .. }) = table.rows.get_mut(&number) else {
-            return Err(refusal(500, ErrorType::Internal, "the record is gone"));
+            return Err(rejection(500, ErrorType::Internal, "the record is gone"));
         };
         if let Some(owner) = &kind.owner
             && record[owner.property] != body[owner.property]
         {
             let Kind { record, .. } = kind;
             let message = format!("the {record} already exists for a different {}", owner.record);
-            return Err(refusal(409, ErrorType::AlreadyExists, message));
+            return Err(rejection(409, ErrorType::AlreadyExists, message));
         }
         let before = record.clone();
         for name in kind.updates {
@@ -255,7 +257,7 @@ impl Store {
         Ok(Outcome::Found { stored, changes })
     }
 
-    /// Counts a record in the one that it belongs to.
+    /// Increments the owner's count of its records.
     fn count(&mut self, owner: &Owner, stored: &Value) {
         let Some(table) = self.tables.get_mut(owner.record) else { return };
         let id = stored[owner.property].as_str().unwrap_or_default();
@@ -266,7 +268,7 @@ impl Store {
     }
 }
 
-/// Adds to `changes` in what two values differ, which stand at `path`; objects property by property.
+/// Adds the differences between two values at `path` to `changes`; objects are compared property by property.
 fn compare(
     path: &Path<'_>,
     before: Option<&Value>,

@@ -1,4 +1,4 @@
-//! The sandbox as programs in other languages use it: a process of its own, its console, its control
+//! The sandbox as programs in other languages use it: its own process, its console, and its control
 //! over HTTP.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ async fn json(answer: Response) -> Value {
     serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
 }
 
-/// Tells the sandbox to behave like this. Returns the status and what it says.
+/// Changes the settings. Returns the status and the body of the response.
 async fn change(http: &Client, sandbox: &Sandbox, settings: &str) -> (u16, Value) {
     let request = http.patch(sandbox.url() + "/_sandbox/settings");
     let request = request.header("content-type", "application/json").body(settings.to_owned());
@@ -41,7 +41,7 @@ fn schema(name: &str) -> jsonschema::Validator {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_there_can_be_listed() {
+async fn stored_records_can_be_listed() {
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().retry(Retry::off()).build().unwrap();
     let message = Delivery::new(
@@ -79,7 +79,7 @@ async fn what_is_there_can_be_listed() {
     }
 }
 
-/// Settings, and what is said of them: the new ones, or why not.
+/// A change of settings, and the response: the new settings, or the error.
 #[tokio::test]
 async fn settings_can_be_changed() {
     let sandbox = Sandbox::builder().requests_per_second(5).start().await.unwrap();
@@ -149,9 +149,9 @@ async fn settings_can_be_changed() {
             "{answer}, {why}"
         );
     }
-    assert_eq!(show(&sandbox, "settings").await, expected, "a refusal changes nothing");
+    assert_eq!(show(&sandbox, "settings").await, expected, "a rejected change has no effect");
 
-    // They do what they say, and go with a reset.
+    // The settings take effect, and a reset restores the initial ones.
     let client = sandbox.client().retry(Retry::off()).build().unwrap();
     let faults = r#"{"requestsPerSecond":0,"latencyMilliseconds":0,"strict":true}"#;
     assert_eq!(change(&http, &sandbox, faults).await.0, 200);
@@ -320,7 +320,7 @@ async fn the_control_describes_itself() {
     }
 }
 
-/// The events that follow, by their names and data.
+/// The stream of events, by their names and data.
 struct Events {
     answer: Response,
     text: String,
@@ -351,7 +351,7 @@ impl Events {
 }
 
 #[tokio::test]
-async fn what_happens_can_be_followed() {
+async fn events_can_be_followed() {
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().build().unwrap();
     client.get_or_create(&NewUser::new().name("Ann")).await.unwrap();
@@ -378,9 +378,9 @@ async fn what_happens_can_be_followed() {
     assert!(events.next().await.is_none(), "it ends with the sandbox");
 }
 
-/// More than the connection holds, unread, and then everything at once.
+/// More unread events than the connection can hold.
 #[tokio::test]
-async fn whoever_falls_behind_catches_up() {
+async fn a_lagging_reader_gets_a_new_snapshot() {
     let sandbox = Sandbox::start().await.unwrap();
     let mut events = Events::of(&sandbox).await;
     assert_eq!(events.next().await.unwrap().0, "state");
@@ -580,7 +580,7 @@ async fn curl_drives_it() {
     assert!(console.line().await.starts_with("user         created user_"));
     post("message", json!(hello())).await;
     let line = console.line().await;
-    assert!(line.starts_with("message      refused 400 user \"user_"), "{line}");
+    assert!(line.starts_with("message      rejected 400 user \"user_"), "{line}");
     let faults = r#"{"faults":[{"page":{"status":502,"stored":false}}]}"#;
     curl(&["-X", "PATCH", "-d", faults, &control]).await;
     assert!(post("user", json!({ "tags": { "id": "1" } })).await.starts_with("<html>"));

@@ -94,7 +94,7 @@ impl Browser {
     async fn draws(&mut self) {
         let frames = "new Promise((drawn) => { let rest = 4; const frame = () => \
                       rest-- ? requestAnimationFrame(frame) : drawn(); frame() })";
-        self.says(frames).await;
+        self.evaluates(frames).await;
     }
 
     /// Enters a value as a person would.
@@ -104,11 +104,11 @@ impl Browser {
              for (const name of ['input', 'change']) field.dispatchEvent(new Event(name)) }})\
              (document.getElementById({id:?}))"
         );
-        self.says(&enter).await;
+        self.evaluates(&enter).await;
     }
 
     async fn clicks(&mut self, selector: &str) {
-        self.says(&format!("document.querySelector({selector:?}).click()")).await;
+        self.evaluates(&format!("document.querySelector({selector:?}).click()")).await;
     }
 
     async fn call(&mut self, method: &str, parameters: Value) -> Value {
@@ -137,13 +137,13 @@ impl Browser {
         }
     }
 
-    /// What this script says in the page.
-    async fn says(&mut self, script: &str) -> Value {
-        let said = self.try_says(script).await;
+    /// The value of this script in the page.
+    async fn evaluates(&mut self, script: &str) -> Value {
+        let said = self.try_evaluates(script).await;
         said.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    async fn try_says(&mut self, script: &str) -> Result<Value, Value> {
+    async fn try_evaluates(&mut self, script: &str) -> Result<Value, Value> {
         let parameters =
             json!({ "expression": script, "awaitPromise": true, "returnByValue": true });
         let mut result = self.try_call("Runtime.evaluate", parameters).await?;
@@ -165,9 +165,9 @@ impl Browser {
                 look()
             }})"
         );
-        // A page that is left for another one says nothing.
-        let seen = async { while self.try_says(&script).await.is_err() {} };
-        // Only so that a test that fails has an end.
+        // A page that is being left returns nothing.
+        let seen = async { while self.try_evaluates(&script).await.is_err() {} };
+        // Only so that a failing test ends.
         let patience = Duration::from_secs(30);
         if tokio::time::timeout(patience, seen).await.is_err() {
             panic!("not seen: {condition}");
@@ -195,7 +195,7 @@ impl Browser {
         }
     }
 
-    /// Looks like this to people, as a PNG.
+    /// A screenshot, as a PNG.
     async fn picture(&mut self, width: u32, height: u32, scheme: &str) -> Vec<u8> {
         self.resize(width, height).await;
         self.color_scheme(scheme).await;
@@ -348,7 +348,7 @@ async fn each_content_is_shown_while_a_client_delivers() {
     browser.sees(&format!("{place}.includes('C05') && {place}.includes('19')")).await;
 }
 
-/// Rejected and why, found and what that changed, failed and how: on the page as it happens.
+/// Rejections with reasons, updates with changes, failures with faults: the page shows them as they happen.
 #[tokio::test]
 async fn the_outcome_of_each_request_is_shown() {
     let Some(mut browser) = Browser::start().await else {
@@ -380,20 +380,20 @@ async fn the_outcome_of_each_request_is_shown() {
          probe.style.color = 'var(--bad)'; const { color } = getComputedStyle(probe); probe.remove(); \
          return color })()";
     let color = format!("getComputedStyle({top}.querySelector('.reason')).color");
-    assert_eq!(browser.says(&format!("{color} === {red}")).await, true, "a rejection is red");
-    browser.says(&format!("{top}.querySelector('summary').click()")).await;
+    assert_eq!(browser.evaluates(&format!("{color} === {red}")).await, true, "a rejection is red");
+    browser.evaluates(&format!("{top}.querySelector('summary').click()")).await;
     for text in ["POST /v1/chat/messages/get-or-create", "Unauthorized", "ratelimit-limit: 100"] {
         browser.sees(&format!("{top}.innerText.includes('{text}')")).await;
     }
 
     // A fault that is added on the page, by the keyboard.
-    browser.says("document.querySelector('#faults > summary').focus()").await;
+    browser.evaluates("document.querySelector('#faults > summary').focus()").await;
     browser.presses("Enter").await;
     browser.sees("document.querySelector('#faults').open").await;
     let chosen =
         "[...document.querySelector('#fault').options].findIndex((o) => o.text.startsWith('502'))";
-    browser.says(&format!("document.querySelector('#fault').selectedIndex = {chosen}")).await;
-    browser.says("document.querySelector('#add').focus()").await;
+    browser.evaluates(&format!("document.querySelector('#fault').selectedIndex = {chosen}")).await;
+    browser.evaluates("document.querySelector('#add').focus()").await;
     browser.presses("Enter").await;
     browser.sees("document.querySelector('#script').textContent === 'Next: page 502'").await;
     client.deliver(&message("text", json!({ "text": "No" }), 2)).await.unwrap_err();
@@ -401,10 +401,10 @@ async fn the_outcome_of_each_request_is_shown() {
     assert_eq!(fault, Some(Fault::Page { status: 502, stored: false }));
     browser.sees(&format!("{top}.innerText.includes('page 502')")).await;
     browser.sees("document.querySelector('#script').textContent === ''").await;
-    browser.says("document.querySelector('#latency').value = 60001").await;
-    browser.says("document.querySelector('#latency').onchange()").await;
-    browser.says("document.querySelector('#latency').value = 7").await;
-    browser.says("document.querySelector('#latency').onchange()").await;
+    browser.evaluates("document.querySelector('#latency').value = 60001").await;
+    browser.evaluates("document.querySelector('#latency').onchange()").await;
+    browser.evaluates("document.querySelector('#latency').value = 7").await;
+    browser.evaluates("document.querySelector('#latency').onchange()").await;
     browser.sees("document.querySelector('#active').textContent === '+7 ms'").await;
 
     // Only what went wrong.
@@ -447,7 +447,7 @@ async fn page_works_by_keyboard_and_screen_reader() {
     for _ in 0..18 {
         browser.presses("Tab").await;
         let focus = "((f) => f.id || f.innerText.trim().split('\\n')[0])(document.activeElement)";
-        reached.push(browser.says(focus).await.as_str().unwrap().to_owned());
+        reached.push(browser.evaluates(focus).await.as_str().unwrap().to_owned());
     }
     let message = format!("m-{}", sandbox.messages()[1].id);
     let expected = [
@@ -475,13 +475,13 @@ async fn page_works_by_keyboard_and_screen_reader() {
 
     // Arrows go through a list, and Enter opens.
     let row = "document.activeElement.closest('li').innerText";
-    browser.says("document.querySelector('#conversations a').focus()").await;
+    browser.evaluates("document.querySelector('#conversations a').focus()").await;
     browser.presses("ArrowDown").await;
     browser.sees(&format!("{row}.includes('first')")).await;
     browser.presses("Enter").await;
     browser.sees("document.querySelector('#title').textContent === 'dm first'").await;
     browser.sees("document.activeElement.matches('#conversations [aria-current]')").await;
-    browser.says("document.querySelector('#requests summary').focus()").await;
+    browser.evaluates("document.querySelector('#requests summary').focus()").await;
     browser.presses("End").await;
     browser.sees("document.activeElement.closest('li').id === 'r-1'").await;
     browser.presses("ArrowUp").await;
@@ -493,13 +493,13 @@ async fn page_works_by_keyboard_and_screen_reader() {
 
     // A skip link leads to each column, and leaves the conversation as it is.
     for (place, column) in ["places", "talk", "log"].iter().enumerate() {
-        browser.says(&format!("document.querySelectorAll('.skip')[{place}].focus()")).await;
+        browser.evaluates(&format!("document.querySelectorAll('.skip')[{place}].focus()")).await;
         browser.presses("Enter").await;
         browser.sees(&format!("document.activeElement.id === '{column}'")).await;
     }
     browser.sees("document.querySelector('#title').textContent === 'dm first'").await;
 
-    browser.says("document.querySelector('#faults').open = true").await;
+    browser.evaluates("document.querySelector('#faults').open = true").await;
     let tree = browser.call("Accessibility.getFullAXTree", json!({})).await;
     let nodes = tree["nodes"].as_array().unwrap().iter();
     let nodes = nodes.filter(|node| node["ignored"] == false);
@@ -642,15 +642,15 @@ async fn hostile_messages_are_shown_as_text() {
             is('remote media', all('img, audio, video').filter((m) => !m.src.startsWith('data:')).length)
             is('text that is reversed', document.body.innerText.includes('\\u202e') ? 1 : 0)
         }";
-    browser.says(&format!("{check}; undefined")).await;
-    assert_eq!(browser.says(rows).await, count);
-    assert_eq!(browser.says("[...found]").await, json!([]));
+    browser.evaluates(&format!("{check}; undefined")).await;
+    assert_eq!(browser.evaluates(rows).await, count);
+    assert_eq!(browser.evaluates("[...found]").await, json!([]));
 
     let nothing =
         [("window.pwned", "a script ran"), ("violations.length", "only the policy prevented it")];
     for (script, what) in nothing {
-        let found = browser.says(script).await;
-        let violations = browser.says("violations").await;
+        let found = browser.evaluates(script).await;
+        let violations = browser.evaluates("violations").await;
         assert!(found.is_null() || found == 0, "{what}: {found} {violations}");
     }
     let link = format!("{}/#message={}", sandbox.url(), sandbox.messages()[0].id);
@@ -668,14 +668,14 @@ async fn hostile_messages_are_shown_as_text() {
     // If there were a way to write markup, the browser would reject it.
     let write =
         "(() => { try { document.body.innerHTML = '<b>'; return false } catch { return true } })()";
-    assert_eq!(browser.says(write).await, true);
+    assert_eq!(browser.evaluates(write).await, true);
     let inline = "(() => { const script = document.createElement('script'); \
                   try { script.textContent = 'window.pwned = 11' } catch {} \
                   document.body.append(script); return window.pwned })()";
-    assert_eq!(browser.says(inline).await, Value::Null);
+    assert_eq!(browser.evaluates(inline).await, Value::Null);
 }
 
-/// A remote picture is loaded when somebody asks for it, without telling from where.
+/// A remote picture is loaded on request, without a referrer.
 #[tokio::test]
 async fn remote_media_are_loaded_on_request() {
     let Some(mut browser) = Browser::start().await else {
@@ -687,14 +687,14 @@ async fn remote_media_are_loaded_on_request() {
         "HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: {}\r\n\r\n",
         dot.len()
     );
-    // It answers once: had the first page asked, the second would see nothing.
+    // It responds once: if the first page had asked, the second would get nothing.
     let (remote, requests) = script(vec![[head.into_bytes(), dot].concat()]).await;
     let picture = message("image", json!({ "imageUrl": remote, "title": "A dot" }), 1);
     sandbox.client().build().unwrap().deliver(&picture).await.unwrap();
     browser.open(&sandbox.url()).await;
     browser.sees("document.querySelector('.message')?.innerText.includes('A dot')").await;
-    assert_eq!(browser.says("document.querySelectorAll('.bubble img').length").await, 0);
-    browser.says("document.querySelector('#media').click()").await;
+    assert_eq!(browser.evaluates("document.querySelectorAll('.bubble img').length").await, 0);
+    browser.evaluates("document.querySelector('#media').click()").await;
     browser.sees("document.querySelector('.bubble img')?.naturalWidth === 1").await;
     browser.sees("document.querySelector('#media').textContent === 'Hide remote media'").await;
     let requests = requests.await.unwrap();
@@ -733,7 +733,7 @@ async fn policy_lets_nothing_in() {
     assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
     assert!(load("/?media").await.0.contains("img-src data: http: https:;"));
     assert!(sandbox.requests().is_empty(), "the page is no request");
-    // Nor does it stand in the way of the API.
+    // The policy does not affect the API.
     assert_eq!(http.post(sandbox.url()).send().await.unwrap().status(), 404);
     assert_eq!(sandbox.requests().len(), 1);
 }
@@ -759,7 +759,7 @@ async fn requests_can_be_sent_without_the_token() {
     assert_eq!(sent["response"]["body"]["user"]["id"], sandbox.users()[0].id);
     assert!(!json!(sandbox.requests()).to_string().contains("private"));
 
-    // A listed request can be sent as it is: its token is marked, and what it lacked it still lacks.
+    // A listed request can be sent as it is: the token is filled in, and missing headers stay missing.
     let mut again = json!(sandbox.requests()[0]);
     again
         .as_object_mut()
@@ -809,7 +809,7 @@ fn long() -> String {
     "Averylongwordwithoutanyspaces".repeat(10)
 }
 
-/// Sends a request as a client would, but without a limit of its own. Returns the record, if there is one.
+/// Sends a request as a client would, but without a client-side limit. Returns the record, if there is one.
 async fn post(http: &reqwest::Client, sandbox: &Sandbox, record: &str, body: Value) -> Value {
     let path = format!("/v1/chat/{record}s/get-or-create");
     let (_, sent) = send(http, sandbox, &json!({ "path": path, "body": body })).await;
@@ -857,7 +857,7 @@ async fn fill(sandbox: &Sandbox) {
     }
 }
 
-/// What is wider than the window, what overlaps, and what has scrolled although it is no list.
+/// Elements that are wider than the window, that overlap, or that have scrolled although they are not lists.
 const LAYOUT: &str = "(() => {
     const root = document.documentElement
     const problems = []
@@ -899,35 +899,35 @@ async fn nothing_scrolls_the_document_or_is_wider_than_it() {
         for tab in ["places", "log", "talk"] {
             browser.clicks(&format!("#tab-{tab}")).await;
             browser.draws().await;
-            assert_eq!(browser.says(LAYOUT).await, json!([]), "{width} {tab}");
+            assert_eq!(browser.evaluates(LAYOUT).await, json!([]), "{width} {tab}");
         }
         // An old message, shown from its request; rows that are open; dialogs.
         browser.clicks("#tab-log").await;
         browser.enters("outcome", "found").await;
-        browser.says("document.querySelector('#faults').open = true").await;
+        browser.evaluates("document.querySelector('#faults').open = true").await;
         browser.sees("[...document.querySelectorAll('#requests .chip')].every((c) => c.innerText === 'found')").await;
         browser
-            .says(
+            .evaluates(
                 "for (const row of document.querySelectorAll('#requests details')) row.open = true",
             )
             .await;
         browser.draws().await;
-        assert_eq!(browser.says(LAYOUT).await, json!([]), "{width}: open requests");
+        assert_eq!(browser.evaluates(LAYOUT).await, json!([]), "{width}: open requests");
         browser
-            .says("document.querySelector('#requests > li:last-child .actions a').click()")
+            .evaluates("document.querySelector('#requests > li:last-child .actions a').click()")
             .await;
         browser.sees("document.activeElement.matches('.message.sought')").await;
         let shown = "((row, view) => row.top >= view.top - 1 && row.top < view.bottom)\
              (document.activeElement.getBoundingClientRect(), \
              document.querySelector('#talk .scroll').getBoundingClientRect())";
-        assert_eq!(browser.says(shown).await, true, "{width}: the message is in view");
-        assert_eq!(browser.says(LAYOUT).await, json!([]), "{width}: a message is shown");
+        assert_eq!(browser.evaluates(shown).await, true, "{width}: the message is in view");
+        assert_eq!(browser.evaluates(LAYOUT).await, json!([]), "{width}: a message is shown");
         for button in ["compose", "reset"] {
             browser.clicks(&format!("#{button}")).await;
-            assert_eq!(browser.says(LAYOUT).await, json!([]), "{width}: {button}");
-            browser.says("document.querySelector('dialog[open]').close()").await;
+            assert_eq!(browser.evaluates(LAYOUT).await, json!([]), "{width}: {button}");
+            browser.evaluates("document.querySelector('dialog[open]').close()").await;
         }
-        browser.says("document.querySelector('#faults').open = false").await;
+        browser.evaluates("document.querySelector('#faults').open = false").await;
         browser.enters("outcome", "").await;
     }
 }
@@ -943,10 +943,10 @@ async fn columns_are_tabs_on_a_phone() {
     let visible = "[...document.querySelectorAll('#tabs, main > [id]:not(#tabs)')]\
                    .filter((node) => node.checkVisibility()).map((node) => node.id).join()";
     browser.open(&sandbox.url()).await;
-    assert_eq!(browser.says(visible).await, "places,talk,log");
+    assert_eq!(browser.evaluates(visible).await, "places,talk,log");
     browser.resize(390, 844).await;
     browser.sees(&format!("{visible} === 'tabs,talk'")).await;
-    browser.says("document.querySelector('#tab-talk').focus()").await;
+    browser.evaluates("document.querySelector('#tab-talk').focus()").await;
     for (key, columns) in [
         ("ArrowRight", "tabs,log"),
         ("ArrowRight", "tabs,places"),
@@ -956,14 +956,14 @@ async fn columns_are_tabs_on_a_phone() {
         browser.presses(key).await;
         browser.sees(&format!("{visible} === '{columns}'")).await;
         let tab = "document.activeElement.matches('[role=tab][aria-selected=true]')";
-        assert_eq!(browser.says(tab).await, true);
+        assert_eq!(browser.evaluates(tab).await, true);
     }
     // A conversation opens its messages, a link its request.
     browser.clicks("#conversations a").await;
     browser.sees(&format!("{visible} === 'tabs,talk'")).await;
-    browser.says("location.hash = 'request=3'").await;
+    browser.evaluates("location.hash = 'request=3'").await;
     browser.sees("document.activeElement.closest('li')?.id === 'r-3'").await;
-    assert_eq!(browser.says(visible).await, "tabs,log");
+    assert_eq!(browser.evaluates(visible).await, "tabs,log");
 }
 
 #[tokio::test]
@@ -1029,12 +1029,12 @@ async fn requests_can_be_searched_and_filtered() {
     browser.enters("search", "half").await;
     browser.sees("document.querySelector('#title').textContent === 'dm there'").await;
     browser.sees(&format!("{texts} === 'Half'")).await;
-    assert_eq!(browser.says("document.querySelector('#places-count').textContent").await, "1");
+    assert_eq!(browser.evaluates("document.querySelector('#places-count').textContent").await, "1");
     // By its own name, a conversation is there as a whole.
     browser.enters("search", "there").await;
     browser.sees(&format!("{texts} === 'Good morning, Ann|Half'")).await;
-    // A link shows its request all the same.
-    browser.says("location.hash = 'request=1'").await;
+    // A link shows its request in spite of the filters.
+    browser.evaluates("location.hash = 'request=1'").await;
     browser.sees("document.activeElement.closest('li')?.id === 'r-1'").await;
     browser.sees("document.querySelector('#search').value === ''").await;
 }
@@ -1058,29 +1058,29 @@ async fn requests_can_be_linked_copied_and_sent_again() {
     browser.sees("document.activeElement.closest('li')?.id === 'r-3'").await;
     browser.sees("document.querySelector('#r-3 details').open").await;
     let link = "document.querySelector('#r-3 .actions a:nth-of-type(2)').getAttribute('href')";
-    assert_eq!(browser.says(link).await, "#request=3");
+    assert_eq!(browser.evaluates(link).await, "#request=3");
     let noted =
         "navigator.clipboard.writeText = async (text) => { window.copied = text }; undefined";
-    browser.says(noted).await;
+    browser.evaluates(noted).await;
     let button = |request: usize, text: &str| {
         format!(
             "[...document.querySelectorAll('#r-{request} .actions button')]\
              .find((button) => button.innerText === '{text}').click()"
         )
     };
-    browser.says(&button(3, "Copy as JSON")).await;
+    browser.evaluates(&button(3, "Copy as JSON")).await;
     let copied: Value =
-        serde_json::from_str(browser.says("copied").await.as_str().unwrap()).unwrap();
+        serde_json::from_str(browser.evaluates("copied").await.as_str().unwrap()).unwrap();
     assert_eq!(copied, json!(sandbox.requests()[2]));
 
     // The shell sends the same request, with the token of a variable.
-    browser.says("document.querySelector('#r-4 summary').click()").await;
+    browser.evaluates("document.querySelector('#r-4 summary').click()").await;
     browser.sees("document.querySelector('#r-4 .actions')").await;
     let mut bash = Command::new("bash");
     let has_curl = bash.args(["-c", "curl --version"]).stdout(Stdio::null()).status().await;
     for request in [3, 4] {
-        browser.says(&button(request, "Copy as curl")).await;
-        let line = browser.says("copied").await.as_str().unwrap().to_owned();
+        browser.evaluates(&button(request, "Copy as curl")).await;
+        let line = browser.evaluates("copied").await.as_str().unwrap().to_owned();
         assert!(!line.contains(TOKEN), "{line}");
         assert!(!line.chars().any(|c| c.is_control() && c != '\n'), "{line:?}");
         if !has_curl.as_ref().is_ok_and(|status| status.success()) {
@@ -1102,7 +1102,7 @@ async fn requests_can_be_linked_copied_and_sent_again() {
     }
 
     let count = sandbox.requests().len();
-    browser.says(&button(3, "Send again")).await;
+    browser.evaluates(&button(3, "Send again")).await;
     browser.sees("document.querySelector('#notice').textContent === 'Sent again: 200.'").await;
     assert_eq!(sandbox.requests().len(), count + 1);
     assert_eq!(sandbox.messages().len(), 1, "it is found");
@@ -1111,10 +1111,10 @@ async fn requests_can_be_linked_copied_and_sent_again() {
     headers.remove("content-length");
     assert_eq!((again.headers, &again.body), (headers, &first.body));
     assert_eq!(
-        browser.says(&format!("document.documentElement.outerHTML.includes('{TOKEN}')")).await,
+        browser.evaluates(&format!("document.documentElement.outerHTML.includes('{TOKEN}')")).await,
         false
     );
-    browser.says("location.hash = 'request=999'").await;
+    browser.evaluates("location.hash = 'request=999'").await;
     browser
         .sees("document.querySelector('#notice').textContent.includes('not among the newest')")
         .await;
@@ -1130,7 +1130,7 @@ async fn a_message_of_each_type_can_be_sent_from_the_page() {
     browser.open(&sandbox.url()).await;
     browser.sees("document.querySelector('#connection').className.includes('live')").await;
     let types = "[...document.querySelector('#type').options].map((option) => option.value)";
-    let types: Vec<String> = serde_json::from_value(browser.says(types).await).unwrap();
+    let types: Vec<String> = serde_json::from_value(browser.evaluates(types).await).unwrap();
     for (number, type_) in types.iter().enumerate() {
         browser.clicks("#compose").await;
         browser.enters("type", type_).await;
@@ -1138,10 +1138,10 @@ async fn a_message_of_each_type_can_be_sent_from_the_page() {
         browser.sees("!document.querySelector('#sending').open").await;
         let stored = sandbox.messages();
         assert_eq!((stored.len(), &stored[number].type_), (number + 1, type_));
-        // It is shown, and as what it is: only a type of a bot's own is shown as JSON.
+        // It is shown, and as what it is: only a custom type is shown as JSON.
         let row = format!("document.querySelector('#m-{}')", stored[number].id);
         browser.sees(&format!("{row}?.matches('.sought')")).await;
-        let is_json = browser.says(&format!("!!{row}.querySelector('.bubble > pre')")).await;
+        let is_json = browser.evaluates(&format!("!!{row}.querySelector('.bubble > pre')")).await;
         assert_eq!(is_json, type_ == "custom", "{type_}");
     }
     let known = [
@@ -1164,7 +1164,7 @@ async fn a_message_of_each_type_can_be_sent_from_the_page() {
         .sees("document.querySelector('.sought .said').textContent === \"It's <b>me</b>\"")
         .await;
 
-    // Why a message is not sent is said in the form, which stays open.
+    // The form shows why a message is not sent, and stays open.
     let why = "document.querySelector('#unsent').textContent";
     browser.clicks("#compose").await;
     browser.enters("type", "card").await;
@@ -1180,7 +1180,7 @@ async fn a_message_of_each_type_can_be_sent_from_the_page() {
     sandbox.fail_next([None, Some(Fault::Reset { stored: true })]);
     browser.clicks("#send").await;
     browser.sees(&format!("{why}.includes('message failed: no response')")).await;
-    assert_eq!(browser.says("document.querySelector('#sending').open").await, true);
+    assert_eq!(browser.evaluates("document.querySelector('#sending').open").await, true);
     // The same tag again finds the message.
     browser.clicks("#send").await;
     browser.sees("!document.querySelector('#sending').open").await;
@@ -1193,12 +1193,9 @@ async fn a_message_of_each_type_can_be_sent_from_the_page() {
 }
 
 #[tokio::test]
-async fn messages_and_requests_say_what_identifies_them_and_what_they_went_through() {
+async fn messages_and_requests_show_their_tags_and_history() {
     let Some(mut browser) = Browser::start().await else {
-        return skipped(
-            "messages_and_requests_say_what_identifies_them_and_what_they_went_through",
-            NO_BROWSER,
-        );
+        return skipped("messages_and_requests_show_their_tags_and_history", NO_BROWSER);
     };
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().retry(Retry::off()).build().unwrap();
@@ -1229,24 +1226,24 @@ async fn messages_and_requests_say_what_identifies_them_and_what_they_went_throu
         format!("[...{row}.querySelectorAll('.chip')].map((chip) => chip.textContent).join(', ')");
     let expected = "id: 1, created, found, nothing changed, fault: page 502, fault: limited 0 s, \
                     fault: reset, stored, scheduled: +5000 ms, synthetic";
-    assert_eq!(browser.says(&chips).await, expected);
-    // The other message went through nothing.
+    assert_eq!(browser.evaluates(&chips).await, expected);
+    // The other message has no history.
     let names = "[...document.querySelectorAll('#conversations b')].map((name) => name.textContent).sort().join('|')";
-    assert_eq!(browser.says(names).await, "channel C05|thread C05 · 1722.01");
+    assert_eq!(browser.evaluates(names).await, "channel C05|thread C05 · 1722.01");
     assert_eq!(
-        browser.says("document.querySelector('#title').textContent").await,
+        browser.evaluates("document.querySelector('#title').textContent").await,
         "thread C05 · 1722.01"
     );
     let first = sandbox.messages()[0].id.clone();
-    browser.says(&format!("location.hash = 'message={first}'")).await;
+    browser.evaluates(&format!("location.hash = 'message={first}'")).await;
     browser.sees(&format!("document.querySelector('#m-{first}')")).await;
     let faults = format!("document.querySelectorAll('#m-{first} .fault').length");
-    assert_eq!(browser.says(&faults).await, 0);
+    assert_eq!(browser.evaluates(&faults).await, 0);
 
     // A request: its text, its tags, then the rest; the time as on the console, with the date.
     let top = "document.querySelector('#requests > li summary')";
     let lines =
-        browser.says(&format!("{top}.innerText.split('\\n').filter(Boolean).join('|')")).await;
+        browser.evaluates(&format!("{top}.innerText.split('\\n').filter(Boolean).join('|')")).await;
     let lines = lines.as_str().unwrap();
     assert!(lines.starts_with("In a thread|found|id: 1|message "), "{lines}");
     let at = sandbox.requests().pop().unwrap().at.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string();
@@ -1277,24 +1274,24 @@ async fn axe_finds_nothing() {
                  violations.map(({ id, nodes }) => `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`))";
     let findings = async |browser: &mut Browser, view: String| {
         browser.draws().await;
-        assert_eq!(browser.says(check).await, json!([]), "{view}");
+        assert_eq!(browser.evaluates(check).await, json!([]), "{view}");
     };
     for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")] {
         browser.resize(width, 844).await;
         browser.color_scheme(scheme).await;
         browser.open(&sandbox.url()).await;
         browser.sees("document.querySelector('#places-count').textContent === '29'").await;
-        browser.says(&axe).await;
+        browser.evaluates(&axe).await;
         for tab in ["places", "talk", "log"] {
             browser.clicks(&format!("#tab-{tab}")).await;
             findings(&mut browser, format!("{width} {scheme} {tab}")).await;
         }
-        browser.says("for (const node of document.querySelectorAll('#faults, #requests details')) node.open = true").await;
+        browser.evaluates("for (const node of document.querySelectorAll('#faults, #requests details')) node.open = true").await;
         findings(&mut browser, format!("{width} {scheme}, everything open")).await;
         for button in ["compose", "reset"] {
             browser.clicks(&format!("#{button}")).await;
             findings(&mut browser, format!("{width} {scheme} {button}")).await;
-            browser.says("document.querySelector('dialog[open]').close()").await;
+            browser.evaluates("document.querySelector('dialog[open]').close()").await;
         }
         browser.enters("search", "nothing has this").await;
         findings(&mut browser, format!("{width} {scheme}, nothing found")).await;
@@ -1329,7 +1326,7 @@ async fn text_has_enough_contrast() {
     })()";
     for scheme in ["light", "dark"] {
         browser.color_scheme(scheme).await;
-        assert_eq!(browser.says(low).await, json!([]), "{scheme}");
+        assert_eq!(browser.evaluates(low).await, json!([]), "{scheme}");
     }
 }
 
@@ -1373,28 +1370,28 @@ async fn many_requests_cost_one_update_in_a_frame_and_few_rows() {
     flood(&sandbox, 1_500).await;
     browser.sees("document.querySelector('#requests > li')?.id === 'r-1500'").await;
     browser.sees("document.querySelector('#log-count').textContent === '1,000'").await;
-    assert_eq!(browser.says("twice").await, 0, "two updates in one frame");
-    assert!(browser.says("updates").await.as_u64().unwrap() > 1, "it shows them as they come");
-    let most = browser.says("most").await.as_u64().unwrap();
+    assert_eq!(browser.evaluates("twice").await, 0, "two updates in one frame");
+    assert!(browser.evaluates("updates").await.as_u64().unwrap() > 1, "it shows them as they come");
+    let most = browser.evaluates("most").await.as_u64().unwrap();
     assert!((20..100).contains(&most), "{most} rows");
 
-    // The last row of all is there when it is gone to, and what is in view stays in its place meanwhile.
-    browser.says("document.querySelector('#requests summary').focus()").await;
+    // The last row is present after a jump to it, and what is in view stays in its place meanwhile.
+    browser.evaluates("document.querySelector('#requests summary').focus()").await;
     browser.presses("End").await;
     browser.sees("document.activeElement.closest('li').id === 'r-501'").await;
     browser.presses("ArrowUp").await;
     browser.sees("document.activeElement.closest('li').id === 'r-502'").await;
-    browser.says("location.hash = 'request=1000'").await;
+    browser.evaluates("location.hash = 'request=1000'").await;
     browser.sees("document.activeElement.closest('li').id === 'r-1000'").await;
     browser.draws().await;
     let place = "Math.round(document.querySelector('#r-1000').getBoundingClientRect().top)";
-    let before = browser.says(place).await;
+    let before = browser.evaluates(place).await;
     flood(&sandbox, 50).await;
     browser.sees("document.querySelector('#log-count').textContent === '1,000' && document.querySelector('#requests > li')").await;
     browser.draws().await;
-    assert_eq!(browser.says(place).await, before, "what is read stays where it is");
+    assert_eq!(browser.evaluates(place).await, before, "what is read stays where it is");
     let set = "document.activeElement.closest('li').ariaSetSize";
-    assert_eq!(browser.says(set).await, "1000");
+    assert_eq!(browser.evaluates(set).await, "1000");
 }
 
 /// `cargo test --test page -- --ignored --nocapture longest` prints how long the page is busy at a time
@@ -1413,7 +1410,7 @@ async fn longest_task() {
     flood(&sandbox, 5_000).await;
     browser.sees("document.querySelector('#requests > li')?.id === 'r-5000'").await;
     browser.draws().await;
-    let longest = browser.says("tasks.sort((one, other) => other - one).slice(0, 10)").await;
+    let longest = browser.evaluates("tasks.sort((one, other) => other - one).slice(0, 10)").await;
     println!("the longest tasks, in milliseconds: {longest}");
 }
 
@@ -1490,6 +1487,6 @@ async fn picture() {
     std::fs::write("page.png", browser.picture(1280, 800, "light").await).unwrap();
     std::fs::write("../../target/dark.png", browser.picture(1280, 800, "dark").await).unwrap();
     std::fs::write("../../target/narrow.png", browser.picture(420, 900, "light").await).unwrap();
-    browser.says("for (const node of document.querySelectorAll('#faults, #requests details')) node.open = true").await;
+    browser.evaluates("for (const node of document.querySelectorAll('#faults, #requests details')) node.open = true").await;
     std::fs::write("../../target/open.png", browser.picture(1280, 1100, "light").await).unwrap();
 }

@@ -1,4 +1,4 @@
-//! The sandbox as a test double: raw requests, so that what a client would refuse gets there too.
+//! The sandbox as a test double: raw requests, so that requests that a client would reject arrive too.
 #![allow(clippy::type_complexity)] // tables of cases
 
 use std::sync::{Arc, Mutex};
@@ -41,7 +41,7 @@ async fn error(answer: Response) -> (u16, String, String) {
 }
 
 #[tokio::test]
-async fn it_refuses_as_the_api_does() {
+async fn invalid_requests_are_rejected_as_by_the_api() {
     let sandbox = Sandbox::start().await.unwrap();
     let legal = serde_json::to_value(hello()).unwrap();
     let post = || raw(&sandbox, Method::POST, PATH);
@@ -319,7 +319,7 @@ async fn a_hit_updates_users_and_conversations() {
 
 /// Messages are looked up across conversations, and belong to one.
 #[tokio::test]
-async fn a_message_of_another_conversation_is_refused() {
+async fn a_message_of_another_conversation_is_rejected() {
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().build().unwrap();
     client.get_or_create(&hello()).await.unwrap();
@@ -420,7 +420,7 @@ async fn schedule_and_origin_of_a_message_are_kept() {
 #[tokio::test(start_paused = true)]
 async fn it_limits_the_requests_of_a_second() {
     let sandbox = Sandbox::builder().requests_per_second(3).start().await.unwrap();
-    // A client of its own for each call: none knows of the others that the limit is used up.
+    // A separate client for each call, so that none learns from the others that the limit is used up.
     let call = async || {
         let client = sandbox.client().retry(Retry::off()).build().unwrap();
         client.get_or_create(&hello()).await
@@ -431,18 +431,18 @@ async fn it_limits_the_requests_of_a_second() {
             assert_eq!((limit.limit, limit.remaining), (Some(3), Some(remaining)));
         }
         for _ in 0..2 {
-            let refused = call().await.unwrap_err();
-            assert!(is_api(&refused) && refused.is_rate_limited() && !refused.maybe_stored());
-            assert_eq!(refused.retry_after().unwrap().as_secs(), 1);
+            let rejected = call().await.unwrap_err();
+            assert!(is_api(&rejected) && rejected.is_rate_limited() && !rejected.maybe_stored());
+            assert_eq!(rejected.retry_after().unwrap().as_secs(), 1);
         }
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
-    assert_eq!((sandbox.messages().len(), sandbox.refused()), (1, 4));
+    assert_eq!((sandbox.messages().len(), sandbox.rejected()), (1, 4));
 }
 
-/// A fault, what a client sees of it, and how many messages are stored then.
+/// A fault, the error that a client gets, and the number of messages stored.
 #[tokio::test(start_paused = true)]
-async fn faults_do_what_they_say() {
+async fn faults_have_their_documented_effects() {
     type Seen = fn(&Error) -> bool;
     let cases: [(Fault, Seen, usize); 11] = [
         (Fault::Reset { stored: false }, is_transport, 0),
@@ -581,7 +581,7 @@ async fn faults_can_be_for_certain_requests() {
         assert_eq!(failed, fails, "{fault:?}");
     }
 
-    // It takes nothing from the script.
+    // It uses up nothing of the script.
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().retry(Retry::off()).build().unwrap();
     sandbox.fail_next([Some(Fault::Error { status: 500, stored: false })]);
@@ -619,29 +619,29 @@ async fn a_test_can_wait_for_messages() {
     assert_eq!(messages, sandbox.messages());
 }
 
-/// The same seed, the same storm; what the rate limit refuses takes no fault away.
+/// The same seed gives the same faults. A request that the rate limit rejects uses up no fault.
 #[tokio::test(start_paused = true)]
 async fn storms_can_be_repeated() {
-    let mut fates = Vec::new();
+    let mut outcomes = Vec::new();
     for limit in [1_000, 1_000, 7] {
         let sandbox =
             Sandbox::builder().storm(7, 0.5).requests_per_second(limit).start().await.unwrap();
         let client = || sandbox.client().retry(Retry::off()).build().unwrap();
         let mut fate = Vec::new();
         for number in 0..60 {
-            let refused = sandbox.refused();
+            let rejected = sandbox.rejected();
             let result = client().get_or_create(&hello().tag("id", number.to_string())).await;
-            if sandbox.refused() == refused {
+            if sandbox.rejected() == rejected {
                 fate.push(result.err().map(|error| (error.status(), is_transport(&error))));
             } else {
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
         }
-        fates.push(fate);
+        outcomes.push(fate);
     }
-    assert!(fates[0].iter().flatten().count() > 15);
-    assert_eq!(fates[0], fates[1]);
-    assert!(fates[2].len() < 60 && fates[0].starts_with(&fates[2]));
+    assert!(outcomes[0].iter().flatten().count() > 15);
+    assert_eq!(outcomes[0], outcomes[1]);
+    assert!(outcomes[2].len() < 60 && outcomes[0].starts_with(&outcomes[2]));
 }
 
 #[tokio::test]
@@ -658,7 +658,7 @@ async fn it_stops_when_it_is_dropped() {
 
 /// What is sent, the fault, and the line of the console after the time; ids are shown as `ID`.
 #[tokio::test]
-async fn it_tells_each_request_in_one_line() {
+async fn each_request_is_one_line_on_the_console() {
     let message = |text: &str, tags: Value| {
         json!({
             "conversationId": CONVERSATION, "userId": USER, "type": "text",
@@ -688,9 +688,9 @@ async fn it_tells_each_request_in_one_line() {
             "conversations",
             json!({ "tags": {}, "channel": 1 }),
             reset(true),
-            "conversation refused 400 request/body/channel must be string",
+            "conversation rejected 400 request/body/channel must be string",
         ),
-        ("b\u{7}ots", json!({}), None, "POST /v1/chat/b%07ots/get-or-create refused 404 no route"),
+        ("b\u{7}ots", json!({}), None, "POST /v1/chat/b%07ots/get-or-create rejected 404 no route"),
     ];
     let lines = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&lines);
@@ -710,9 +710,9 @@ async fn it_tells_each_request_in_one_line() {
     }
 }
 
-/// Everything that a test wants to know of what a program sent.
+/// Everything that a test needs to know about a program's requests.
 #[tokio::test]
-async fn it_shows_requests_answers_and_faults() {
+async fn requests_are_listed_with_responses_and_faults() {
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().header("cookie", "s=5ecret").build().unwrap();
     sandbox.fail_next([None, Some(Fault::Truncated), None, Some(Fault::Limited(2)), None]);
@@ -755,9 +755,9 @@ async fn it_shows_requests_answers_and_faults() {
     assert!(second.answer.as_ref().unwrap().body.as_str().unwrap().starts_with("{\"message\""));
     assert_eq!(fourth.answer.as_ref().unwrap().headers["retry-after"], "2");
     assert_eq!((&last.method, last.path.as_str()), (&Method::PUT, "/elsewhere"));
-    assert_eq!(last.body, "{", "what is no JSON is a text");
+    assert_eq!(last.body, "{", "a body that is not JSON is a text");
 
-    // In no form is there a secret.
+    // No form contains a secret.
     for text in [json!(requests).to_string(), format!("{requests:?}")] {
         assert!(text.contains("[secret]") && !text.contains(Sandbox::TOKEN), "{text}");
         assert!(!text.contains("5ecret"), "{text}");
@@ -766,7 +766,7 @@ async fn it_shows_requests_answers_and_faults() {
 
 /// It keeps the newest 1,000 requests, and nothing after a reset.
 #[tokio::test]
-async fn it_forgets() {
+async fn old_requests_are_forgotten() {
     let sandbox = Sandbox::builder().storm(3, 0.5).start().await.unwrap();
     let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
     let send = async || {
@@ -774,9 +774,9 @@ async fn it_forgets() {
         let answer = request.body(r#"{"tags":{}}"#).send().await;
         answer.ok().map(|answer| answer.status())
     };
-    let fates = async || stream::iter(0..20).then(|_| send()).collect::<Vec<_>>().await;
-    let first = fates().await;
-    assert_ne!(first, fates().await);
+    let outcomes = async || stream::iter(0..20).then(|_| send()).collect::<Vec<_>>().await;
+    let first = outcomes().await;
+    assert_ne!(first, outcomes().await);
     sandbox.fail_next([Some(Fault::Limited(1)); 1_000]);
     stream::iter(0..965).map(|_| send()).buffer_unordered(8).collect::<Vec<_>>().await;
     let numbers: Vec<_> = sandbox.requests().iter().map(|request| request.number).collect();
@@ -784,6 +784,6 @@ async fn it_forgets() {
 
     sandbox.reset();
     assert!(sandbox.users().is_empty() && sandbox.requests().is_empty());
-    assert_eq!(fates().await, first, "the script is gone, and the storm starts anew");
+    assert_eq!(outcomes().await, first, "the script is gone, and the storm starts anew");
     assert_eq!(sandbox.requests()[0].number, 1_006);
 }

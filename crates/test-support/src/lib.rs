@@ -47,7 +47,7 @@ pub fn builder(url: &str) -> Builder {
     quick(Client::builder().base_url(url).token(TOKEN).bot_id("bot").no_integration())
 }
 
-/// Without the system's certificates, because reading them takes longer than most tests; and with
+/// Settings without the system's certificates, because reading them takes longer than most tests, and with
 /// [`time_for_sockets`].
 pub fn quick(builder: Builder) -> Builder {
     time_for_sockets();
@@ -63,13 +63,13 @@ pub fn quick(builder: Builder) -> Builder {
 pub fn time_for_sockets() {
     thread_local!(static DONE: Cell<bool> = const { Cell::new(false) });
     let Ok(runtime) = Handle::try_current() else { return };
-    // Once for a test, which has a thread of its own.
+    // Once per test: each has its own thread.
     if DONE.replace(true) {
         return;
     }
     runtime.spawn(async {
         loop {
-            // A paused clock stands still as long as this runs.
+            // A paused clock does not advance while this runs.
             let wait = spawn_blocking(|| thread::sleep(Duration::from_millis(1)));
             if wait.await.is_err() {
                 return;
@@ -95,17 +95,17 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
 
-/// Gives each connection one of the answers, byte by byte as it is, then closes it. Returns its URL
-/// and, in the end, the requests.
-pub async fn script(answers: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<String>>) {
+/// Sends each connection one of the responses, byte by byte, then closes it. Returns its URL and, at the
+/// end, the requests.
+pub async fn script(responses: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let requests = tokio::spawn(async move {
         let mut requests = Vec::new();
-        for answer in answers {
+        for response in responses {
             let (mut connection, _) = listener.accept().await.unwrap();
             requests.push(request(&mut connection).await);
-            let _ = connection.write_all(&answer).await; // a client may have had enough
+            let _ = connection.write_all(&response).await; // the client can disconnect early
         }
         requests
     });
@@ -127,7 +127,7 @@ pub async fn request(connection: &mut (impl AsyncRead + Unpin)) -> String {
     }
 }
 
-/// An answer with a correct length.
+/// A response with a correct length.
 pub fn http(status: &str, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
         .into_bytes()
@@ -138,7 +138,7 @@ pub fn ok(body: &Value) -> Vec<u8> {
     http("200 OK", "content-type: application/json\r\n", &body.to_string())
 }
 
-/// What version 1.82 answers.
+/// The response of version 1.82.
 pub fn stored() -> Value {
     json!({
         "message": {
@@ -168,13 +168,13 @@ pub fn cases(kind: &str) -> Vec<(String, bool, Value)> {
     cases.collect()
 }
 
-/// Says that a test is skipped, also where the output of tests that pass is not shown.
+/// Reports that a test is skipped, even where the output of passing tests is hidden.
 pub fn skipped(test: &str, why: &str) {
-    // At once, so that nothing stands in the middle.
+    // In one write, so that other output cannot interleave.
     let _ = io::stderr().write_all(format!("SKIPPED: {test} ({why})\n").as_bytes());
 }
 
-/// An example of this crate, which `cargo test` builds beside the tests.
+/// An example of this crate, which `cargo test` builds next to the tests.
 pub fn example(name: &str) -> PathBuf {
     let test = env::current_exe().unwrap();
     let path = test.parent().unwrap().with_file_name("examples").join(name);

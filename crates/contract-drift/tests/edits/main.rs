@@ -124,7 +124,7 @@ fn outcome(document: &Value, types: bool) -> Outcome {
     (findings.iter().map(ToString::to_string).collect(), verdict)
 }
 
-/// An edited document in 3.0, and as OpenAPI 3.1 says it.
+/// An edited document in 3.0, and the same in 3.1.
 fn renditions(edits: &[Edit]) -> [Value; 2] {
     let document = edited(edits);
     let mut other = document.clone();
@@ -299,7 +299,7 @@ fn other_layout_and_wording_are_no_difference() {
     }
 }
 
-/// Declares an answer of objects with these texts, all required.
+/// Declares a response of objects with these texts, all required.
 fn answer(place: &'static str, media_type: &str, texts: &[&str]) -> Vec<Edit> {
     let properties: Value = texts.iter().map(|text| (*text, json!({ "type": "string" }))).collect();
     let schema = json!({ "type": "object", "required": texts, "properties": properties });
@@ -625,7 +625,7 @@ fn notices() -> Vec<(&'static str, Vec<Edit>)> {
     ]
 }
 
-/// Edits after which a request may be rejected or a response not be read, and the place of the break.
+/// Edits after which a request could be rejected or a response could be unreadable, and the place of the break.
 fn broken() -> Vec<(&'static str, Vec<Edit>)> {
     let string = json!({ "type": "string" });
     let set = |base, place, value| -> Vec<Edit> { vec![(base, place, Some(value))] };
@@ -1105,7 +1105,7 @@ fn assert_reported(kind: &str, place: &str, edits: &[Edit], (lines, verdict): Ou
     }
 }
 
-/// What only OpenAPI 3.1 can say.
+/// Features that only OpenAPI 3.1 has.
 #[test]
 fn a_document_of_3_1_is_compared() {
     let id = json!({ "type": "string", "minLength": 28, "maxLength": 36 });
@@ -1283,7 +1283,7 @@ fn document_without_the_operations_is_a_break_for_each() {
 }
 
 #[test]
-fn types_are_compared_by_what_they_can_say() {
+fn types_are_compared_by_what_they_can_express() {
     let string = json!({ "type": "string" });
     let set = |base, place, value| -> Vec<Edit> { vec![(base, place, Some(value))] };
     let gone = |base, place| -> Vec<Edit> { vec![(base, place, None)] };

@@ -31,7 +31,7 @@ const link = (url, text, className = '') => {
   return el('a', { className, href, target: '_blank', rel: 'noopener noreferrer' }, bdi(short(text)))
 }
 
-// ---- Contents. One that is not as expected throws, and is shown as JSON.
+// ---- Contents. An unexpected one throws, and is shown as JSON.
 
 const string = (value) => {
   if (typeof value !== 'string') throw new TypeError('not a string')
@@ -45,7 +45,7 @@ const said = (text) => el('div', { className: 'said', dir: 'auto' }, string(text
 
 const media = location.search === '?media'
 const isShown = (url, kind) => url.startsWith(`data:${kind}/`) || (media && isWeb(url))
-// Media elsewhere are loaded only on request: the sender would learn who looks, and when.
+// Media elsewhere are loaded only on request: their server would learn who views the page, and when.
 const far = (kind, url, title) =>
   el(
     'div',

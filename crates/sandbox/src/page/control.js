@@ -9,11 +9,11 @@ const call = async (path, method, body) => {
   return result
 }
 // Shows a text for a while.
-let silence
+let noticeTimer
 const say = (text) => {
   $('notice').textContent = text
-  clearTimeout(silence)
-  silence = setTimeout(() => ($('notice').textContent = ''), 6000)
+  clearTimeout(noticeTimer)
+  noticeTimer = setTimeout(() => ($('notice').textContent = ''), 6000)
 }
 
 // ---- Faults
@@ -92,10 +92,11 @@ const word = (text) => {
   return `$'${text.replace(/[\\']/g, '\\$&').replace(CONTROL, escaped)}'`
 }
 // curl sets these itself.
-const OWN = ['accept', 'accept-encoding', 'connection', 'content-length', 'host', 'transfer-encoding', 'user-agent']
+const SET_BY_CURL =
+  ['accept', 'accept-encoding', 'connection', 'content-length', 'host', 'transfer-encoding', 'user-agent']
 // The token is not known here; its variable stands for it.
 const curl = ({ method, path, headers, body }) => {
-  const names = Object.keys(headers).filter((name) => !OWN.includes(name) && headers[name] !== '[secret]')
+  const names = Object.keys(headers).filter((name) => !SET_BY_CURL.includes(name) && headers[name] !== '[secret]')
   // curl removes a header without a value, unless it ends in a semicolon.
   const header = (name) => `-H ${word(headers[name] ? `${name}: ${headers[name]}` : `${name};`)}`
   const parts = [
@@ -218,7 +219,7 @@ $('message').onsubmit = async (event) => {
     const message = await sendMessage()
     $('sending').close()
     say('Sent.')
-    // The event may come later.
+    // The event may arrive later.
     noteRecord('message', message)
     location.hash = fragment('message', message.id)
   } catch (error) {

@@ -45,7 +45,7 @@ const noteState = (state) => {
   settings = state.settings
 }
 
-// The requests that created or found a message, and those that failed before that, in their order.
+// The requests that created or found a message, and those that failed before that, in order.
 const historyOf = ({ id }) => {
   const history = new Map(histories.get(id))
   for (const name of new Set([...history.values()].map(lookup))) {
@@ -75,7 +75,7 @@ const places = () => {
   return [...found.values()].sort((one, other) => (one.at < other.at ? 1 : -1))
 }
 
-// ---- What people call it
+// ---- Names for people
 
 const OUTCOMES = { open: 'in flight', created: 'created', found: 'found', refused: 'rejected', failed: 'failed' }
 

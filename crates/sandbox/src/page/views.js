@@ -190,7 +190,7 @@ const lists = {
 const isFound = (value) => words.every((word) => textOf(value).includes(word))
 let words = []
 const messageFound = (message) => isFound(message) || isFound(tables.user.get(message.userId) ?? {})
-// A conversation with the messages that are wanted: all of them if its own name is.
+// A conversation with the messages that match: all of them if its own name matches.
 const searched = (place) => {
   const isWhole = isFound(place.record ?? {})
   return { ...place, isWhole, messages: isWhole ? place.messages : place.messages.filter(messageFound) }

@@ -1,4 +1,4 @@
-//! An answer that is no record: the API's own errors.
+//! Rejections: the errors of the API.
 
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
@@ -8,17 +8,17 @@ use super::log::{Answer, Outcome};
 use botpress_messages::ErrorType;
 
 /// An error in the form that the API sends.
-pub(super) struct Refusal {
+pub(super) struct Rejection {
     status: u16,
     type_: ErrorType,
     message: String,
 }
 
-pub(super) fn refusal(status: u16, type_: ErrorType, message: impl Into<String>) -> Refusal {
-    Refusal { status, type_, message: message.into() }
+pub(super) fn rejection(status: u16, type_: ErrorType, message: impl Into<String>) -> Rejection {
+    Rejection { status, type_, message: message.into() }
 }
 
-impl Refusal {
+impl Rejection {
     pub(super) fn answer(&self) -> Answer {
         let Self { status, type_, message } = self;
         let random = fastrand::u32(..);
@@ -28,13 +28,13 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for Outcome {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused { status: refusal.status, reason: refusal.message }
+impl From<Rejection> for Outcome {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused { status: rejection.status, reason: rejection.message }
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         self.answer().into_response()
     }
