@@ -141,7 +141,8 @@ pub async fn serve(
     let listener = listen("BRIDGE_LISTEN", &settings.listen).await?;
     let buffer = Semaphore::new(settings.buffer as usize);
     let channels = settings.channels()?;
-    let receiver = Receiver { queue, metrics, bots, slack_secret, channels, key: settings.key, buffer };
+    let receiver =
+        Receiver { queue, metrics, bots, slack_secret, channels, key: settings.key, buffer };
     let router = Router::new()
         .route("/{bot}/slack", post(slack))
         .route("/{bot}/messages", post(messages))
