@@ -20,10 +20,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::breaker::Breaker;
+use crate::config::{ConfigFile, Target};
 use crate::metrics::Metrics;
+use crate::pauses::Pauses;
 use crate::queue::{ID, Kind, Queue, TAKEN_WITHIN, ack_wait, place};
 use crate::watchdog::Watchdog;
-use crate::{Failure, bot_id, queue};
+use crate::{Failure, bot_id, config, queue};
 
 /// Settings of a worker. The API's client reads the others that it needs.
 #[derive(clap::Args)]
@@ -33,9 +35,9 @@ Environment of the API's client:
   BP_INTEGRATION_ID  The integration that the messages belong to
   BP_API_URL         The API, or a sandbox; by default the real API")]
 pub struct Settings {
-    /// The bot whose messages are delivered
+    /// The bot whose messages are delivered; without it, all bots of the file
     #[arg(long, env = "BP_BOT_ID", value_parser = bot_id)]
-    bot_id: String,
+    bot_id: Option<String>,
     /// How many seconds a delivery may take before it is put back; the same for all workers of a bot
     #[arg(long, env = "BRIDGE_DEADLINE", default_value_t = 20,
         value_parser = clap::value_parser!(u64).range(2..=600))]
@@ -54,37 +56,51 @@ pub struct Settings {
     metrics: Option<String>,
 }
 
+impl Settings {
+    fn targets(&self, file: Option<&ConfigFile>) -> Result<Vec<Target>, Failure> {
+        let retry = Retry::default().deadline(Duration::from_secs(self.deadline));
+        config::targets(file, self.bot_id.as_deref(), retry)
+    }
+
+    /// Checks them, and says what they mean.
+    pub fn check(self, file: Option<&ConfigFile>) -> Result<Vec<String>, Failure> {
+        let line = |Target { bot, is_paused, .. }| {
+            let paused = if is_paused { ", paused" } else { "" };
+            format!("bot {bot}: delivers{paused}")
+        };
+        Ok(self.targets(file)?.into_iter().map(line).collect())
+    }
+}
+
+/// Delivers for each bot, until a signal.
 pub async fn run(
     settings: Settings,
+    file: Option<&ConfigFile>,
     queue: &queue::Settings,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let deadline = Duration::from_secs(settings.deadline);
-    let bot = settings.bot_id;
-    let client = Client::builder().env().bot_id(&bot).retry(Retry::default().deadline(deadline));
-    let client = client.build().map_err(Failure::settings)?;
+    let targets = settings.targets(file)?;
     let (queue, metrics) = (Queue::open(queue, Some(&stop)).await?, Metrics::new());
-    metrics.serve(settings.metrics.as_deref(), &queue, std::slice::from_ref(&bot)).await?;
-    let partitions = queue.partitions;
-    tracing::info!(bot, partitions, "delivering");
-    let worker = Arc::new(Worker {
-        queue,
-        client,
-        bot,
-        deadline,
-        most_deliveries: settings.max_deliveries,
-        under_way: Semaphore::new(settings.under_way.into()),
-        metrics,
-        breaker: Mutex::default(),
-    });
-    // It ends with a signal, or with the first partition that fails.
+    let bots: Vec<_> = targets.iter().map(|target| target.bot.clone()).collect();
+    metrics.serve(settings.metrics.as_deref(), &queue, &bots).await?;
+    // All end with a signal, or with the first one that fails.
     let ending = stop.child_token();
-    let mut tasks = JoinSet::new();
-    for number in 0..partitions {
-        let (worker, ending, trouble) = (Arc::clone(&worker), ending.clone(), Trouble::default());
-        let watchdog = Watchdog::default();
-        tasks.spawn(Partition { worker, number, ending, trouble, watchdog }.run());
+    let paused = targets.iter().filter(|target| target.is_paused);
+    let paused = paused.map(|target| target.bot.clone()).collect();
+    let pauses = Pauses::follow(paused, queue.clone(), ending.clone()).await;
+    let mut workers = JoinSet::new();
+    for target in targets {
+        let (queue, metrics, pauses) = (queue.clone(), metrics.clone(), pauses.clone());
+        workers.spawn(deliver(target, &settings, queue, metrics, pauses, ending.clone()));
     }
+    join(workers, &ending).await
+}
+
+/// Waits for all. The first failure ends the others.
+async fn join(
+    mut tasks: JoinSet<Result<(), Failure>>,
+    ending: &CancellationToken,
+) -> Result<(), Failure> {
     let mut result = Ok(());
     while let Some(ended) = tasks.join_next().await {
         if let Err(failure) = ended.unwrap_or_else(|panic| Err(Failure::new(panic))) {
@@ -92,9 +108,45 @@ pub async fn run(
             result = result.and(Err(failure));
         }
     }
-    // What was given back last may not have left yet.
-    worker.queue.flush().await;
     result
+}
+
+/// Delivers what waits for one bot.
+fn deliver(
+    target: Target,
+    settings: &Settings,
+    queue: Queue,
+    metrics: Metrics,
+    pauses: Pauses,
+    stop: CancellationToken,
+) -> impl Future<Output = Result<(), Failure>> + use<> {
+    let Target { bot, client, .. } = target;
+    let partitions = queue.partitions;
+    let worker = Arc::new(Worker {
+        queue,
+        client,
+        bot,
+        deadline: Duration::from_secs(settings.deadline),
+        most_deliveries: settings.max_deliveries,
+        under_way: Semaphore::new(settings.under_way.into()),
+        metrics,
+        breaker: Mutex::default(),
+        pauses,
+    });
+    async move {
+        tracing::info!(bot = worker.bot, partitions, "delivering");
+        let ending = stop.child_token();
+        let mut tasks = JoinSet::new();
+        for number in 0..partitions {
+            let (worker, ending) = (Arc::clone(&worker), ending.clone());
+            let (trouble, watchdog) = (Trouble::default(), Watchdog::default());
+            tasks.spawn(Partition { worker, number, ending, trouble, watchdog }.run());
+        }
+        let result = join(tasks, &ending).await;
+        // What was given back last may not have left yet.
+        worker.queue.flush().await;
+        result
+    }
 }
 
 /// What the partitions share.
@@ -108,6 +160,7 @@ struct Worker {
     under_way: Semaphore,
     metrics: Metrics,
     breaker: Mutex<Breaker>,
+    pauses: Pauses,
 }
 
 struct Partition {
@@ -158,7 +211,8 @@ impl Partition {
                 Ok(None) => self.watch(&mut consumer).await,
                 Ok(Some(pulled)) => {
                     let place = timeout_at(pulled.latest, self.worker.under_way.acquire()).await;
-                    if place.is_ok() && !self.ending.is_cancelled() {
+                    let is_ending = self.ending.is_cancelled() || self.worker.is_paused();
+                    if place.is_ok() && !is_ending {
                         self.worker.handle(&pulled, &mut self.trouble).await;
                     } else {
                         self.worker.nak(&pulled, None).await;
@@ -179,7 +233,7 @@ impl Partition {
 
     /// Has a consumer that hands out nothing created again, if messages wait.
     async fn watch(&mut self, consumer: &mut Option<PullConsumer>) {
-        if !self.worker.breaker().is_closed() {
+        if self.worker.is_paused() || !self.worker.breaker().is_closed() {
             // Nothing is pulled, so nothing is stuck.
             self.watchdog = Watchdog::default();
             return;
@@ -215,6 +269,13 @@ impl Partition {
         if !queue.is_connected() {
             // Requests would pile up until the server is back, and be of no use then.
             sleep(Duration::from_secs(1)).await;
+            return Ok(None);
+        }
+        if self.worker.is_paused() {
+            tokio::select! {
+                () = sleep(Duration::from_secs(1)) => {}
+                () = self.ending.cancelled() => {}
+            }
             return Ok(None);
         }
         let paused_until = self.worker.breaker().paused_until(Instant::now());
@@ -274,6 +335,10 @@ impl Worker {
         self.metrics.under_way.dec();
         let end = self.judge(pulled.sequence, trouble, result);
         self.settle(pulled, end).await;
+    }
+
+    fn is_paused(&self) -> bool {
+        self.pauses.has(&self.bot)
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {

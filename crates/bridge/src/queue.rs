@@ -28,6 +28,9 @@ use crate::watchdog::Position;
 const WEBHOOKS: &str = "WEBHOOKS";
 /// What cannot be delivered: subject `dead.KIND.BOT`.
 const DEAD: &str = "DEAD";
+/// Bots that are paused: subject `paused.BOT`, an empty message for each.
+const PAUSED: &str = "PAUSED";
+const PAUSED_MAX_BYTES: i64 = 1 << 20;
 
 /// How long a pull waits for a message.
 pub const PULL: Duration = Duration::from_secs(5);
@@ -45,6 +48,7 @@ pub struct Queue {
     context: Context,
     webhooks: Stream,
     dead: Stream,
+    pub(crate) paused: Stream,
     pub partitions: usize,
 }
 
@@ -74,6 +78,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// What can be checked without a connection.
+    pub fn check(&self) -> Result<(), Failure> {
+        self.server.check_settings()
+    }
+
     /// The stream of webhooks, if it has to be created. One subject for each partition: what is
     /// published into another finds no stream, instead of nobody who delivers it.
     fn webhooks(&self) -> stream::Config {
@@ -92,6 +101,16 @@ impl Settings {
             name: DEAD.to_owned(),
             subjects: vec!["dead.*.*".to_owned()],
             duplicate_window: Duration::from_secs(3_600),
+            ..self.bounded()
+        }
+    }
+
+    fn paused(&self) -> stream::Config {
+        stream::Config {
+            name: PAUSED.to_owned(),
+            subjects: vec!["paused.*".to_owned()],
+            max_messages_per_subject: 1,
+            max_bytes: PAUSED_MAX_BYTES,
             ..self.bounded()
         }
     }
@@ -150,7 +169,8 @@ impl Queue {
             )));
         }
         let dead = stream(settings.dead()).await?;
-        Ok(Self { context: context.clone(), webhooks, dead, partitions })
+        let paused = stream(settings.paused()).await?;
+        Ok(Self { context: context.clone(), webhooks, dead, paused, partitions })
     }
 
     /// Sends what waits to be sent.
@@ -201,7 +221,7 @@ impl Queue {
     }
 
     /// Publishes and waits until the server has stored it. Tells whether it had that already.
-    async fn acknowledged(
+    pub(crate) async fn acknowledged(
         &self,
         subject: String,
         publication: PublishMessage,

@@ -1,5 +1,7 @@
 //! The server that takes webhooks: each is in the queue before it is answered.
 
+use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,12 +21,14 @@ use http_body_util::LengthLimitError;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::{Access, ConfigFile, OneBot};
 use crate::metrics::{Metrics, listen};
 use crate::queue::{self, Queue};
-use crate::{Failure, bot_id, connections};
+use crate::quota::Quota;
+use crate::{Failure, bot_id, config, connections, is_printable};
 
 /// Slack waits three seconds for its answer.
 const IN_TIME: Duration = Duration::from_millis(2_500);
@@ -41,8 +45,7 @@ pub struct Settings {
     #[arg(long, env = "BRIDGE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: String,
     /// The ids of the bots that are served, with commas between them
-    #[arg(long, env = "BRIDGE_BOTS", value_delimiter = ',', value_parser = bot_id,
-        required_unless_present = "bot_id")]
+    #[arg(long, env = "BRIDGE_BOTS", value_delimiter = ',', value_parser = bot_id)]
     bots: Vec<String>,
     /// The bot that is served if there is no list of bots
     #[arg(long, env = "BP_BOT_ID", value_parser = bot_id)]
@@ -71,39 +74,59 @@ pub struct Settings {
 struct Receiver {
     queue: Queue,
     metrics: Metrics,
-    bots: Vec<String>,
-    slack_secret: Option<SigningSecret>,
-    key: Option<String>,
+    bots: BTreeMap<String, Bot>,
     /// A permit for each byte of a body that is in memory.
     buffer: Semaphore,
 }
 
+struct Bot {
+    access: Access,
+    quota: Option<Quota>,
+}
+
+impl Settings {
+    fn access(&mut self, file: Option<&ConfigFile>) -> Result<Vec<Access>, Failure> {
+        let one = OneBot {
+            bots: mem::take(&mut self.bots),
+            bot_id: self.bot_id.take(),
+            key: self.key.take(),
+            slack_signing_secret: self.slack_signing_secret.take(),
+        };
+        config::access(file, one)
+    }
+
+    /// Checks them, and says what they mean.
+    pub fn check(mut self, file: Option<&ConfigFile>) -> Result<Vec<String>, Failure> {
+        let line = |access: Access| {
+            let Access { bot, slack_secrets, keys, max_messages } = access;
+            let (slack_secrets, keys) = (slack_secrets.len(), keys.len());
+            let most = max_messages.map_or("no limit".to_owned(), |most| most.to_string());
+            format!(
+                "bot {bot}: receives; Slack secrets: {slack_secrets}, keys: {keys}, messages that may wait: {most}"
+            )
+        };
+        Ok(self.access(file)?.into_iter().map(line).collect())
+    }
+}
+
 pub async fn run(
-    settings: Settings,
+    mut settings: Settings,
+    file: Option<&ConfigFile>,
     queue: &queue::Settings,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let Settings { listen: address, mut bots, bot_id, key, slack_signing_secret, .. } = settings;
-    if bots.is_empty() {
-        bots.extend(bot_id);
-    }
-    let slack_secret = slack_signing_secret.map(SigningSecret::new).transpose();
-    let slack_secret =
-        slack_secret.map_err(|e| Failure::settings(format!("SLACK_SIGNING_SECRET: {e}")))?;
-    if slack_secret.is_none() && key.is_none() {
-        let text = "no authentication configured: set SLACK_SIGNING_SECRET or BRIDGE_KEY, or both";
-        return Err(Failure::settings(text));
-    }
-    let fits_a_header = |key: &str| key.trim() == key && key.bytes().all(is_printable);
-    if key.as_ref().is_some_and(|key| !fits_a_header(key)) {
-        let text = "BRIDGE_KEY may have only printable ASCII characters, and no space at its ends";
-        return Err(Failure::settings(text));
-    }
+    let access = settings.access(file)?;
+    let bots: Vec<_> = access.iter().map(|access| access.bot.clone()).collect();
     let (queue, metrics) = (Queue::open(queue, Some(&stop)).await?, Metrics::new());
     metrics.serve(settings.metrics.as_deref(), &queue, &bots).await?;
-    let listener = listen("BRIDGE_LISTEN", &address).await?;
+    let listener = listen("BRIDGE_LISTEN", &settings.listen).await?;
+    let bot = |access: Access| {
+        let quota = access.max_messages.map(Quota::new);
+        (access.bot.clone(), Bot { access, quota })
+    };
+    let bots = access.into_iter().map(bot).collect();
     let buffer = Semaphore::new(settings.buffer as usize);
-    let receiver = Receiver { queue, metrics, bots, slack_secret, key, buffer };
+    let receiver = Receiver { queue, metrics, bots, buffer };
     let router = Router::new()
         .route("/{bot}/slack", post(slack))
         .route("/{bot}/messages", post(messages))
@@ -135,10 +158,6 @@ fn refused(status: u16, text: impl Into<String>) -> Answer {
     answer("refused", status, text)
 }
 
-fn is_printable(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~')
-}
-
 /// The id of an event becomes a header of NATS, where only some characters are safe.
 fn event_id<'a>(name: &str, id: &'a [u8]) -> Result<&'a str, Answer> {
     match str::from_utf8(id).ok().filter(|id| id.bytes().all(is_printable)) {
@@ -154,6 +173,18 @@ fn event_id<'a>(name: &str, id: &'a [u8]) -> Result<&'a str, Answer> {
 fn unsigned(bot: &str, cause: &Rejected) -> Answer {
     tracing::warn!(bot, %cause, "a webhook of Slack is rejected");
     refused(401, "the signature is missing, wrong or old")
+}
+
+/// Checks the signature with each secret: while one is replaced, two are valid.
+fn verify(secrets: &[SigningSecret], headers: &HeaderMap, body: &[u8]) -> Result<(), Rejected> {
+    let mut result = Err(Rejected::SignatureMismatch);
+    for secret in secrets {
+        result = slack::verify(secret, headers, body, SystemTime::now());
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
 }
 
 fn digest(bytes: impl AsRef<[u8]>) -> String {
@@ -197,22 +228,20 @@ impl Receiver {
     /// A webhook of Slack's. Slack repeats all that is not answered with 200, so a webhook that is of no
     /// use is one that Slack need not repeat.
     async fn slack(&self, bot: &str, request: Request) -> Result<Answer, Answer> {
-        let Some(secret) = &self.slack_secret else {
-            return Err(refused(404, "SLACK_SIGNING_SECRET is not set here"));
-        };
+        let secrets = &self.bot(bot)?.access.slack_secrets;
+        if secrets.is_empty() {
+            return Err(refused(404, "there is no Slack signing secret for this bot here"));
+        }
         let (head, body) = request.into_parts();
         let headers = &head.headers;
         // If the headers of the signature are missing or malformed, the body need not be read.
-        match slack::verify(secret, headers, b"", SystemTime::now()) {
+        match verify(secrets, headers, b"") {
             Ok(()) | Err(Rejected::SignatureMismatch) => {}
             Err(cause) => return Err(unsigned(bot, &cause)),
         }
         let (body, _permit) = self.read(headers, body).await?;
         let body = &body;
-        if let Err(cause) = slack::verify(secret, headers, body, SystemTime::now()) {
-            return Err(unsigned(bot, &cause));
-        }
-        self.check(bot)?;
+        verify(secrets, headers, body).map_err(|cause| unsigned(bot, &cause))?;
         let unsupported = |channel: &str, ts: &str, why: String| {
             tracing::warn!(bot, channel, ts, why, "a Slack message cannot be represented");
             Ok(answer("unsupported", 200, why))
@@ -238,19 +267,18 @@ impl Receiver {
 
     /// A message in the endpoint's JSON form, with user and conversation or their ids.
     async fn message(&self, bot: &str, request: Request) -> Result<Answer, Answer> {
-        let Some(key) = &self.key else {
-            return Err(refused(404, "BRIDGE_KEY is not set here"));
-        };
+        let keys = &self.bot(bot)?.access.keys;
+        if keys.is_empty() {
+            return Err(refused(404, "there is no key for this bot here"));
+        }
         let (head, body) = request.into_parts();
         let headers = &head.headers;
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = header.and_then(|value| value.split_once(' '));
         let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        // The time that a comparison of digests takes reveals nothing.
-        if given.is_none_or(|(_, given)| Sha256::digest(given.trim()) != Sha256::digest(key)) {
-            return Err(refused(401, "the bearer token is not BRIDGE_KEY"));
+        if given.is_none_or(|(_, given)| !keys.iter().any(|key| key.is(given.trim()))) {
+            return Err(refused(401, "the bearer token is not a key of this bot"));
         }
-        self.check(bot)?;
         let (body, _permit) = self.read(headers, body).await?;
         let delivery = Delivery::from_json(&body).map_err(|e| {
             let violations: Vec<_> = e.violations().iter().map(ToString::to_string).collect();
@@ -294,9 +322,8 @@ impl Receiver {
         Ok((body, permit))
     }
 
-    fn check(&self, bot: &str) -> Result<(), Answer> {
-        let is_served = self.bots.iter().any(|served| served == bot);
-        if is_served { Ok(()) } else { Err(refused(404, "this bot is not served here")) }
+    fn bot(&self, bot: &str) -> Result<&Bot, Answer> {
+        self.bots.get(bot).ok_or_else(|| refused(404, "this bot is not served here"))
     }
 
     async fn store(
@@ -313,7 +340,17 @@ impl Receiver {
         if !self.queue.is_connected() {
             return Err(failed("NATS is not there"));
         }
-        match timeout(IN_TIME, self.queue.publish(bot, id, delivery, body)).await {
+        let has_place = async {
+            match &self.bot(bot)?.quota {
+                Some(quota) => Ok(quota.take(&self.queue, bot).await),
+                None => Ok(true),
+            }
+        };
+        let end = Instant::now() + IN_TIME;
+        if !timeout_at(end, has_place).await.unwrap_or(Ok(true))? {
+            return Err(failed("as many messages of this bot wait as its quota allows"));
+        }
+        match timeout_at(end, self.queue.publish(bot, id, delivery, body)).await {
             Ok(Ok(false)) => Ok(answer("stored", 200, "stored")),
             Ok(Ok(true)) => Ok(answer("duplicate", 200, "stored before")),
             Ok(Err(e)) if e.kind() == PublishErrorKind::MaxPayloadExceeded => {

@@ -27,10 +27,10 @@ pub struct Server {
     )]
     pub url: String,
     /// The user to log in as
-    #[arg(long = "nats-user", global = true, env = "NATS_USER", requires = "nats_password")]
+    #[arg(long = "nats-user", global = true, env = "NATS_USER")]
     nats_user: Option<String>,
     /// The password; a command line is public, so set the variable
-    #[arg(long = "nats-password", global = true, env = "NATS_PASSWORD", requires = "nats_user")]
+    #[arg(long = "nats-password", global = true, env = "NATS_PASSWORD")]
     nats_password: Option<String>,
     /// The token to log in with; a command line is public, so set the variable
     #[arg(long = "nats-token", global = true, env = "NATS_TOKEN")]
@@ -42,13 +42,24 @@ pub struct Server {
 }
 
 impl Server {
-    /// Connects, if the server is there and is supported.
-    pub async fn connect(&self) -> Result<Context, Failure> {
+    /// What can be checked without a connection.
+    pub fn check_settings(&self) -> Result<(), Failure> {
         if self.url.contains('@') {
             let text =
                 "NATS_URL must not hold a password: use NATS_USER and NATS_PASSWORD, or NATS_TOKEN";
             return Err(Failure::settings(text));
         }
+        if self.nats_user.is_some() != self.nats_password.is_some() {
+            return Err(Failure::settings(
+                "--nats-user <NATS_USER> and --nats-password <NATS_PASSWORD> need each other",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Connects, if the server is there and is supported.
+    pub async fn connect(&self) -> Result<Context, Failure> {
+        self.check_settings()?;
         let mut options = ConnectOptions::new()
             .name("botpress-bridge")
             .connection_timeout(REQUEST)

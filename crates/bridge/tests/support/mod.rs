@@ -307,9 +307,13 @@ pub async fn figure(address: &str, name: &str) -> Option<f64> {
 
 /// The headers of a webhook that Slack signed this number of seconds ago.
 pub fn signed(body: &str, age: u64) -> HeaderMap {
+    signed_with(SLACK_SECRET, body, age)
+}
+
+pub fn signed_with(secret: &str, body: &str, age: u64) -> HeaderMap {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let timestamp = (now - age).to_string();
-    let secret = SigningSecret::new(SLACK_SECRET).unwrap();
+    let secret = SigningSecret::new(secret).unwrap();
     let signature = slack::sign(&secret, &timestamp, body.as_bytes());
     let mut headers = HeaderMap::new();
     headers.insert("x-slack-request-timestamp", timestamp.parse().unwrap());

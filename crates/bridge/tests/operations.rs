@@ -1,0 +1,177 @@
+//! What an operator does: many bots, pauses, and looking at what happened.
+
+mod support;
+
+use std::fs;
+use std::time::Duration;
+
+use botpress_sandbox::Sandbox;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use support::{KEY, Nats, Receiver, Setup, eventually, signed_with};
+use tempfile::TempDir;
+
+const SOON: Duration = Duration::from_secs(40);
+
+fn message(number: usize) -> Value {
+    json!({
+        "conversation": { "channel": "channel", "tags": { "id": "C05C6ACTLPQ" } },
+        "user": { "tags": { "id": "U05BPU9V1KQ" } },
+        "type": "text",
+        "payload": { "text": number.to_string() },
+        "tags": { "id": number.to_string() },
+    })
+}
+
+fn slack(number: usize) -> String {
+    let event = json!({
+        "type": "message", "channel": "C05C6ACTLPQ", "user": "U05BPU9V1KQ", "text": "hello",
+        "ts": format!("{number}.1"),
+    });
+    let id = format!("Ev{number}");
+    json!({ "type": "event_callback", "event_id": id, "event": event }).to_string()
+}
+
+/// A file with bots, and settings that use it.
+fn with_file(setup: Setup, text: &str) -> (TempDir, Setup) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("bridge.toml");
+    fs::write(&path, text).unwrap();
+    let of_one_bot = [
+        "BP_TOKEN",
+        "BP_BOT_ID",
+        "BP_INTEGRATION_ID",
+        "BP_API_URL",
+        "BRIDGE_KEY",
+        "SLACK_SIGNING_SECRET",
+    ];
+    let setup = of_one_bot.into_iter().fold(setup, |setup, name| setup.with(name, ""));
+    (folder, setup.with("BRIDGE_CONFIG", path.display()))
+}
+
+fn of_bot(receiver: &Receiver, bot: &str) -> Receiver {
+    let mut receiver = receiver.clone();
+    receiver.url = format!("http://{}/{bot}", receiver.address());
+    receiver
+}
+
+/// Each bot of a file has its own secrets, keys, quota and API.
+#[tokio::test]
+async fn a_file_describes_many_bots() {
+    let Some(nats) = Nats::start().await else { return };
+    let a = Sandbox::builder().bot_id("a").start().await.unwrap();
+    let b = Sandbox::builder().bot_id("b").start().await.unwrap();
+    let (token, integration) = (Sandbox::TOKEN, Sandbox::INTEGRATION_ID);
+    let file = format!(
+        "[common]\npartitions = 4\n[deliver]\ndeadline = 2\n\
+         [[bots]]\nid = 'a'\ntoken = '{token}'\nintegration_id = '{integration}'\napi_url = '{}'\n\
+         keys = ['{KEY}', 'another']\nslack_signing_secrets = ['new', 'old']\nmax_messages = 3\n\
+         [[bots]]\nid = 'b'\ntoken = '{token}'\nintegration_id = '{integration}'\napi_url = '{}'\n\
+         keys = ['another']\n",
+        a.url(),
+        b.url()
+    );
+    let setup = Setup::new(&nats, &a).with("BRIDGE_PARTITIONS", "").with("BRIDGE_DEADLINE", "");
+    let (_folder, setup) = with_file(setup, &file);
+    let (_process, receiver) = setup.receiver().await;
+    let [receiver_a, receiver_b] = ["a", "b"].map(|bot| of_bot(&receiver, bot));
+
+    struct Case<'a> {
+        receiver: &'a Receiver,
+        secret: &'static str,
+        status: u16,
+    }
+    let mut sent = 0;
+    for Case { receiver, secret, status } in [
+        Case { receiver: &receiver_a, secret: "old", status: 200 },
+        Case { receiver: &receiver_a, secret: "new", status: 200 },
+        Case { receiver: &receiver_a, secret: "older", status: 401 },
+        Case { receiver: &receiver_b, secret: "new", status: 404 },
+    ] {
+        sent += 1;
+        let body = slack(sent);
+        let headers = signed_with(secret, &body, 0);
+        assert_eq!(receiver.post("slack", headers, body).await.0, status, "{secret}");
+    }
+    let with_key = |key: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", format!("Bearer {key}").parse().unwrap());
+        headers
+    };
+    let body = || message(1).to_string();
+    assert_eq!(receiver_a.post("messages", with_key(KEY), body()).await.0, 200);
+    assert_eq!(receiver_b.post("messages", with_key(KEY), body()).await.0, 401);
+    assert_eq!(receiver_b.post("messages", with_key("another"), body()).await.0, 200);
+    // Three messages of the bot a wait, and others still have a place.
+    let more = || message(2).to_string();
+    assert_eq!(receiver_a.post("messages", with_key("another"), more()).await.0, 503);
+    assert_eq!(receiver_b.post("messages", with_key("another"), more()).await.0, 200);
+
+    let _worker = setup.worker();
+    eventually("the bot a has a place", SOON, async || {
+        receiver_a.post("messages", with_key("another"), more()).await.0 == 200
+    })
+    .await;
+    eventually("all are stored", SOON, async || a.messages().len() == 4 && b.messages().len() == 2)
+        .await;
+    let unknown = of_bot(&receiver, "c").post("messages", with_key(KEY), body()).await;
+    assert_eq!(unknown, (404, "this bot is not served here".to_owned()));
+}
+
+/// A pause holds for workers that run and for those that start, until it ends.
+#[tokio::test]
+async fn a_paused_bot_waits_until_it_is_resumed() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (_process, receiver) = setup.receiver().await;
+    let mut worker = setup.worker();
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    eventually("it is stored", SOON, async || sandbox.messages().len() == 1).await;
+    assert_eq!(setup.run(&["pause", Sandbox::BOT_ID]).0, Some(0));
+    let text = "these bots are paused now";
+    eventually("the worker knows", SOON, async || worker.log().contains(text)).await;
+    let requests = sandbox.requests().len();
+    for number in 2..=3 {
+        assert_eq!(receiver.message(&message(number), None).await.0, 200);
+    }
+    let mut later = setup.worker();
+    eventually("the other knows", SOON, async || later.log().contains("delivering")).await;
+    // Another bot is not paused, so this proves that deliveries happen meanwhile.
+    let other = Sandbox::builder().bot_id("other").start().await.unwrap();
+    let setup_of_other = Setup::new(&nats, &other).with("BP_BOT_ID", "other");
+    let (_process_of_other, receiver_of_other) = setup_of_other.receiver().await;
+    let _worker_of_other = setup_of_other.worker();
+    for number in 1..=3 {
+        assert_eq!(receiver_of_other.message(&message(number), None).await.0, 200);
+    }
+    eventually("the other's are stored", SOON, async || other.messages().len() == 3).await;
+    assert_eq!(sandbox.requests().len(), requests);
+    assert_eq!(setup.run(&["resume", Sandbox::BOT_ID]).0, Some(0));
+    eventually("all are stored", SOON, async || sandbox.messages().len() == 3).await;
+    assert_eq!(setup.run(&["pause", "a.b"]).0, Some(2));
+}
+
+/// A bot that the file pauses is received for, and not delivered for.
+#[tokio::test]
+async fn a_file_can_pause_a_bot() {
+    let Some(nats) = Nats::start().await else { return };
+    let a = Sandbox::builder().bot_id("a").start().await.unwrap();
+    let b = Sandbox::builder().bot_id("b").start().await.unwrap();
+    let bot = |id: &str, sandbox: &Sandbox| {
+        let (token, integration, url) = (Sandbox::TOKEN, Sandbox::INTEGRATION_ID, sandbox.url());
+        format!(
+            "[[bots]]\nid = '{id}'\ntoken = '{token}'\nintegration_id = '{integration}'\n\
+             api_url = '{url}'\nkeys = ['{KEY}']\n"
+        )
+    };
+    let file = format!("{}paused = true\n{}", bot("a", &a), bot("b", &b));
+    let (_folder, setup) = with_file(Setup::new(&nats, &a), &file);
+    let (_process, receiver) = setup.receiver().await;
+    for bot in ["a", "b"] {
+        assert_eq!(of_bot(&receiver, bot).message(&message(1), None).await.0, 200);
+    }
+    let _worker = setup.worker();
+    eventually("the bot b is delivered for", SOON, async || b.messages().len() == 1).await;
+    assert!(a.requests().is_empty());
+}
