@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, LONGEST_PAUSE};
 use crate::config::{ConfigFile, Target};
 use crate::metrics::Metrics;
 use crate::pauses::Pauses;
@@ -51,7 +51,7 @@ pub struct Settings {
     #[arg(long, env = "BRIDGE_MAX_DELIVERIES", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(2..))]
     max_deliveries: u32,
-    /// Address and port for Prometheus; none by default
+    /// Address and port for /metrics, /metrics/queue, /healthz and /readyz; none by default
     #[arg(long, env = "BRIDGE_METRICS")]
     metrics: Option<String>,
 }
@@ -134,7 +134,10 @@ fn deliver(
         pauses,
     });
     async move {
-        tracing::info!(bot = worker.bot, partitions, "delivering");
+        let Worker { metrics, bot, deadline, .. } = &*worker;
+        let longest = ack_wait(*deadline) + LONGEST_PAUSE;
+        metrics.health.add(bot, partitions, longest, Instant::now());
+        tracing::info!(bot, partitions, "delivering");
         let ending = stop.child_token();
         let mut tasks = JoinSet::new();
         for number in 0..partitions {
@@ -207,7 +210,12 @@ impl Partition {
     async fn run(mut self) -> Result<(), Failure> {
         let mut consumer = None;
         while !self.ending.is_cancelled() {
-            match self.pull(&mut consumer).await {
+            let pulled = self.pull(&mut consumer).await;
+            if pulled.is_ok() {
+                let Worker { metrics, bot, .. } = &*self.worker;
+                metrics.health.heard(bot, self.number, Instant::now());
+            }
+            match pulled {
                 Ok(None) => self.watch(&mut consumer).await,
                 Ok(Some(pulled)) => {
                     let place = timeout_at(pulled.latest, self.worker.under_way.acquire()).await;
@@ -271,7 +279,9 @@ impl Partition {
             sleep(Duration::from_secs(1)).await;
             return Ok(None);
         }
-        if self.worker.is_paused() {
+        let is_paused = self.worker.is_paused();
+        self.worker.metrics.set_paused(bot, "command", is_paused);
+        if is_paused {
             tokio::select! {
                 () = sleep(Duration::from_secs(1)) => {}
                 () = self.ending.cancelled() => {}
@@ -356,7 +366,7 @@ impl Worker {
         let error = match result {
             Ok(_) => {
                 if breaker.stored(now) {
-                    self.metrics.paused.set(0);
+                    self.metrics.resumes(&self.bot);
                     tracing::info!(bot = self.bot, "the API accepts messages: delivery resumes");
                 }
                 return End::Stored;
@@ -381,8 +391,7 @@ impl Worker {
         // One that always fails would hold up its partition for ever. In an outage, all fail.
         trouble.alone += u32::from(breaker.works(now));
         if let Some(pause) = breaker.failed(sequence, &cause(&error), now) {
-            self.metrics.paused.set(1);
-            self.metrics.pauses_of_bot.inc();
+            self.metrics.pauses(&self.bot, &text);
             tracing::warn!(
                 bot = self.bot,
                 ?pause,
@@ -399,23 +408,24 @@ impl Worker {
         let Pulled { sequence, delivered, .. } = pulled;
         match end {
             End::Stored => {
-                self.metrics.delivered("stored");
+                self.metrics.delivered(&self.bot, "stored");
                 let age = OffsetDateTime::now_utc() - pulled.received;
                 self.metrics.age.observe(age.as_seconds_f64().max(0.0));
                 tracing::debug!(sequence, delivered, "stored");
                 self.insist(pulled, pulled.until, || pulled.message.double_ack()).await;
             }
             End::Again(wait, reason) => {
-                self.metrics.delivered("again");
+                self.metrics.delivered(&self.bot, "again");
                 self.metrics.pauses.observe(wait.as_secs_f64());
                 tracing::warn!(sequence, delivered, ?wait, "not stored yet: {reason}");
                 self.nak(pulled, Some(wait)).await;
             }
             End::Dead(kind, reason) => {
-                self.metrics.delivered(match kind {
+                let outcome = match kind {
                     Kind::Invalid => "invalid",
                     Kind::Failing => "failing",
-                });
+                };
+                self.metrics.delivered(&self.bot, outcome);
                 tracing::warn!(sequence, delivered, %kind, "a dead letter: {reason}");
                 // Twice the same, if the worker is lost in between: the id is of this message alone.
                 let letter = place(*sequence, pulled.received);

@@ -5,6 +5,7 @@ mod config;
 mod connections;
 mod dead;
 mod deliver;
+mod health;
 mod metrics;
 mod pauses;
 mod queue;

@@ -182,6 +182,12 @@ impl Queue {
         self.context.client().connection_state() == State::Connected
     }
 
+    /// Whether the server has the stream and answers.
+    pub async fn check(&self) -> Result<(), Failure> {
+        let failed = |e| Failure::new(format!("the stream {WEBHOOKS} cannot be asked: {e}"));
+        self.webhooks.get_info().await.map(drop).map_err(failed)
+    }
+
     /// Stores a message of a bot, once for each id. Tells whether it was there already.
     pub async fn publish(
         &self,

@@ -66,7 +66,7 @@ pub struct Settings {
     #[arg(long, env = "BRIDGE_BUFFER", default_value_t = 64 << 20,
         value_parser = clap::value_parser!(u32).range(BODY_LIMIT as i64..))]
     buffer: u32,
-    /// Address and port for Prometheus; none by default
+    /// Address and port for /metrics, /metrics/queue, /healthz and /readyz; none by default
     #[arg(long, env = "BRIDGE_METRICS")]
     metrics: Option<String>,
 }

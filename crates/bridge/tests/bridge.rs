@@ -12,7 +12,7 @@ use botpress_sandbox::{Fault, Sandbox};
 use futures_util::StreamExt;
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
-use support::{Nats, Setup, drained, eventually, figure, free_port, signed};
+use support::{Nats, Setup, drained, eventually, figure, free_port, get, signed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -846,11 +846,11 @@ async fn no_log_shows_a_secret() {
     let mut worker = setup.clone().with("BRIDGE_METRICS", &metrics).worker();
     stored(&sandbox, &["1"]).await;
     drained(&setup, SOON).await;
-    let metrics = reqwest::get(format!("http://{metrics}/metrics")).await.unwrap();
-    let logs = [worker.log(), receiving.log(), metrics.text().await.unwrap()];
+    let [process, queue] = [get(&metrics, "/metrics").await, get(&metrics, "/metrics/queue").await];
+    let logs = [worker.log(), receiving.log(), process.unwrap().1 + &queue.unwrap().1];
     assert!(logs[0].contains("stored"), "{}", logs[0]);
     for name in [
-        "bridge_deliveries_total{outcome=\"stored\"} 1",
+        "bridge_deliveries_total{outcome=\"stored\",bot=\"",
         "bridge_queue_age_seconds",
         "bridge_age_seconds_count 1",
         "bridge_pause_seconds",

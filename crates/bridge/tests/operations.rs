@@ -5,10 +5,10 @@ mod support;
 use std::fs;
 use std::time::Duration;
 
-use botpress_sandbox::Sandbox;
+use botpress_sandbox::{Fault, Sandbox};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use support::{KEY, Nats, Receiver, Setup, eventually, signed_with};
+use support::{KEY, Nats, Receiver, Setup, eventually, figure, free_port, get, signed_with};
 use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(40);
@@ -174,4 +174,57 @@ async fn a_file_can_pause_a_bot() {
     let _worker = setup.worker();
     eventually("the bot b is delivered for", SOON, async || b.messages().len() == 1).await;
     assert!(a.requests().is_empty());
+}
+
+/// A process answers while NATS does not, and reports that.
+#[tokio::test]
+async fn a_silent_server_is_reported_and_holds_up_no_answer() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (_process, receiver) = setup.receiver().await;
+    let ask = async |path| get(&setup.metrics, path).await.unwrap();
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    assert_eq!(ask("/readyz").await, (200, "ready\n".to_owned()));
+    assert!(ask("/metrics/queue").await.1.contains("bridge_queue_depth"));
+
+    nats.signal("STOP");
+    let silent = (503, "NATS does not answer in time\n".to_owned());
+    assert_eq!(ask("/readyz").await, silent);
+    assert_eq!(ask("/metrics/queue").await, silent);
+    assert_eq!(ask("/healthz").await, (200, "alive\n".to_owned()));
+    let (status, text) = ask("/metrics").await;
+    assert_eq!(status, 200);
+    assert!(text.contains("bridge_received_total{outcome=\"stored\"} 1"), "{text}");
+    assert!(!text.contains("bridge_queue"), "{text}");
+    nats.signal("CONT");
+    eventually("it is ready", SOON, async || ask("/readyz").await.0 == 200).await;
+}
+
+/// A worker whose deliveries all fail is not ready, and says why, until they do not.
+#[tokio::test]
+async fn a_worker_that_pauses_is_not_ready() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (_process, receiver) = setup.receiver().await;
+    for number in 1..=9 {
+        let mut message = message(number);
+        message["conversation"]["tags"]["id"] = json!(number.to_string());
+        assert_eq!(receiver.message(&message, None).await.0, 200);
+    }
+    sandbox.fail_next([Some(Fault::Error { status: 403, stored: false }); 12]);
+    let metrics = format!("127.0.0.1:{}", free_port());
+    let _worker = setup.with("BRIDGE_METRICS", &metrics).worker();
+    let problem = "every message fails: user: the API responded 403";
+    eventually("it is not ready", SOON, async || {
+        let answer = get(&metrics, "/readyz").await;
+        answer.is_some_and(|(status, text)| status == 503 && text.contains(problem))
+    })
+    .await;
+    let paused = format!("bridge_paused{{bot=\"{}\",reason=\"failures\"}}", Sandbox::BOT_ID);
+    assert_eq!(figure(&metrics, &paused).await, Some(1.0));
+    eventually("all are stored", 2 * SOON, async || sandbox.messages().len() == 9).await;
+    assert_eq!(get(&metrics, "/readyz").await.unwrap().0, 200);
+    assert_eq!(figure(&metrics, &paused).await, Some(0.0));
 }

@@ -70,6 +70,11 @@ impl Nats {
         }
     }
 
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        signal(self.process.as_ref().unwrap(), name);
+    }
+
     /// Ends it as an operator would.
     pub fn terminate(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -246,7 +251,11 @@ impl Drop for Process {
 }
 
 fn terminate(child: &Child) {
-    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    signal(child, "TERM");
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
     assert!(status.unwrap().success());
 }
 
@@ -299,10 +308,17 @@ pub async fn drained(setup: &Setup, within: Duration) {
     .await;
 }
 
+/// A figure of a process, or of the queue that it uses.
 pub async fn figure(address: &str, name: &str) -> Option<f64> {
-    let text = reqwest::get(format!("http://{address}/metrics")).await.ok()?.text().await.ok()?;
+    let text = get(address, "/metrics").await?.1 + &get(address, "/metrics/queue").await?.1;
     let line = text.lines().find(|line| line.starts_with(name))?;
     line.rsplit_once(' ')?.1.parse().ok()
+}
+
+/// What a process answers: the status, and the text.
+pub async fn get(address: &str, path: &str) -> Option<(u16, String)> {
+    let answer = reqwest::get(format!("http://{address}{path}")).await.ok()?;
+    Some((answer.status().as_u16(), answer.text().await.ok()?))
 }
 
 /// The headers of a webhook that Slack signed this number of seconds ago.
