@@ -8,6 +8,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::Failure;
+use crate::history::{self, Fact};
 use crate::queue::{self, Queue, REASON, letter_subject};
 
 #[derive(Subcommand)]
@@ -32,11 +33,15 @@ pub struct Letters {
 
 pub async fn run(command: Command, settings: &queue::Settings) -> Result<(), Failure> {
     let queue = Queue::open(settings, None).await?;
-    match command {
+    let result = match command {
         Command::List => for_each(&queue, None, async |letter| print(&letter)).await,
         Command::Drop(letters) => {
             for_each(&queue, Some(&letters), async |letter| {
-                queue.remove_letter(letter.sequence).await
+                queue.remove_letter(letter.sequence).await?;
+                if let Some(id) = history::id(&letter) {
+                    queue.record(letter_subject(&letter).1, id, Fact::Dropped).await;
+                }
+                Ok(())
             })
             .await
         }
@@ -54,7 +59,9 @@ pub async fn run(command: Command, settings: &queue::Settings) -> Result<(), Fai
             })
             .await
         }
-    }
+    };
+    queue.flush().await;
+    result
 }
 
 /// Goes through letters by number, or through all that there are by now.
@@ -89,6 +96,7 @@ fn print(letter: &StreamMessage) -> Result<(), Failure> {
         "number": letter.sequence,
         "kind": kind,
         "bot": bot,
+        "event": history::id(letter).map(history::event),
         "since": letter.time.unix_timestamp(),
         "reason": letter.headers.get(REASON).map(|reason| reason.as_str()),
         "message": message,

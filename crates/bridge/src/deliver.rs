@@ -18,9 +18,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::breaker::{Breaker, LONGEST_PAUSE};
 use crate::config::{ConfigFile, Target};
+use crate::history::{self, Fact};
 use crate::metrics::Metrics;
 use crate::pauses::Pauses;
 use crate::queue::{ID, Kind, Queue, TAKEN_WITHIN, ack_wait, place};
@@ -199,7 +202,8 @@ struct Pulled {
 
 /// How a delivery ended.
 enum End {
-    Stored,
+    /// With this id.
+    Stored(String),
     /// Delivering it again is right, after this wait.
     Again(Duration, String),
     Dead(Kind, String),
@@ -221,7 +225,8 @@ impl Partition {
                     let place = timeout_at(pulled.latest, self.worker.under_way.acquire()).await;
                     let is_ending = self.ending.is_cancelled() || self.worker.is_paused();
                     if place.is_ok() && !is_ending {
-                        self.worker.handle(&pulled, &mut self.trouble).await;
+                        let span = self.worker.span(&pulled);
+                        self.worker.handle(&pulled, &mut self.trouble).instrument(span).await;
                     } else {
                         self.worker.nak(&pulled, None).await;
                     }
@@ -322,6 +327,12 @@ impl Partition {
 }
 
 impl Worker {
+    /// What is logged about a message names its event, and its id once the API has it.
+    fn span(&self, pulled: &Pulled) -> Span {
+        let (event, position) = (history::event(&pulled.id), pulled.sequence);
+        tracing::error_span!("message", bot = self.bot, event, position, id = Empty)
+    }
+
     /// Delivers a message, and reports the outcome to the server.
     async fn handle(&self, pulled: &Pulled, trouble: &mut Trouble) {
         if trouble.sequence != pulled.sequence {
@@ -356,20 +367,21 @@ impl Worker {
     }
 
     /// What follows from a delivery.
-    fn judge<T>(
+    fn judge(
         &self,
         sequence: u64,
         trouble: &mut Trouble,
-        result: Result<Stored<T>, Error>,
+        result: Result<Stored<botpress_messages::Message>, Error>,
     ) -> End {
         let (mut breaker, now) = (self.breaker(), Instant::now());
         let error = match result {
-            Ok(_) => {
+            Ok(stored) => {
+                Span::current().record("id", &stored.record.id);
                 if breaker.stored(now) {
                     self.metrics.resumes(&self.bot);
                     tracing::info!(bot = self.bot, "the API accepts messages: delivery resumes");
                 }
-                return End::Stored;
+                return End::Stored(stored.record.id);
             }
             Err(error) => error,
         };
@@ -407,17 +419,18 @@ impl Worker {
     async fn settle(&self, pulled: &Pulled, end: End) {
         let Pulled { sequence, delivered, .. } = pulled;
         match end {
-            End::Stored => {
+            End::Stored(message) => {
+                self.queue.record(&self.bot, &pulled.id, Fact::Delivered { message }).await;
                 self.metrics.delivered(&self.bot, "stored");
                 let age = OffsetDateTime::now_utc() - pulled.received;
                 self.metrics.age.observe(age.as_seconds_f64().max(0.0));
-                tracing::debug!(sequence, delivered, "stored");
-                self.insist(pulled, pulled.until, || pulled.message.double_ack()).await;
+                tracing::debug!(delivered, "stored");
+                self.insist(pulled.until, || pulled.message.double_ack()).await;
             }
             End::Again(wait, reason) => {
                 self.metrics.delivered(&self.bot, "again");
                 self.metrics.pauses.observe(wait.as_secs_f64());
-                tracing::warn!(sequence, delivered, ?wait, "not stored yet: {reason}");
+                tracing::warn!(delivered, ?wait, "not stored yet: {reason}");
                 self.nak(pulled, Some(wait)).await;
             }
             End::Dead(kind, reason) => {
@@ -426,7 +439,7 @@ impl Worker {
                     Kind::Failing => "failing",
                 };
                 self.metrics.delivered(&self.bot, outcome);
-                tracing::warn!(sequence, delivered, %kind, "a dead letter: {reason}");
+                tracing::warn!(delivered, %kind, "a dead letter: {reason}");
                 // Twice the same, if the worker is lost in between: the id is of this message alone.
                 let letter = place(*sequence, pulled.received);
                 let Pulled { id, message, .. } = pulled;
@@ -434,9 +447,9 @@ impl Worker {
                     let payload = message.payload.clone();
                     self.queue.bury(kind, &self.bot, &letter, id, &reason, payload)
                 };
-                if self.insist(pulled, pulled.until, bury).await.is_some() {
+                if self.insist(pulled.until, bury).await.is_some() {
                     let end = || pulled.message.double_ack_with(AckKind::Term);
-                    self.insist(pulled, pulled.until, end).await;
+                    self.insist(pulled.until, end).await;
                 }
             }
         }
@@ -455,12 +468,7 @@ impl Worker {
     }
 
     /// Asks the server for something until it confirms that, but not for ever.
-    async fn insist<F, T, E>(
-        &self,
-        pulled: &Pulled,
-        until: Instant,
-        ask: impl Fn() -> F,
-    ) -> Option<T>
+    async fn insist<F, T, E>(&self, until: Instant, ask: impl Fn() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, E>>,
         E: Display,
@@ -475,10 +483,7 @@ impl Worker {
             }
             sleep(Duration::from_millis(200)).await;
         }
-        tracing::warn!(
-            sequence = pulled.sequence,
-            "NATS does not confirm: {cause}; it comes again"
-        );
+        tracing::warn!("NATS does not confirm: {cause}; it comes again");
         None
     }
 }

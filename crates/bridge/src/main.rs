@@ -6,6 +6,7 @@ mod connections;
 mod dead;
 mod deliver;
 mod health;
+mod history;
 mod metrics;
 mod pauses;
 mod queue;
@@ -68,6 +69,8 @@ enum Role {
     /// Look after the messages that cannot be delivered
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Show what happened to an event, as JSON lines
+    Trace(history::Trace),
     /// Pause the delivery of a bot in all of its workers; webhooks are still received
     Pause(pauses::Pause),
     /// Resume the delivery of a bot
@@ -127,6 +130,7 @@ async fn start() -> Result<(), Failure> {
         Role::Receive(settings) => receive::run(settings, file, &queue, stop()?).await,
         Role::Deliver(settings) => deliver::run(settings, file, &queue, stop()?).await,
         Role::Dead(command) => dead::run(command, &queue).await,
+        Role::Trace(trace) => history::run(trace, &queue).await,
         Role::Pause(bot) => pauses::run(bot, true, &queue).await,
         Role::Resume(bot) => pauses::run(bot, false, &queue).await,
     }

@@ -8,6 +8,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::{DiscardPolicy, RawMessageErrorKind, RetentionPolicy, Stream};
 use async_nats::jetstream::{Context, stream};
 use botpress_messages::Delivery;
@@ -20,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::Failure;
+use crate::history::{self, Fact};
 use crate::server::{REQUEST, Server};
 use crate::watchdog::Position;
 
@@ -31,6 +33,8 @@ const DEAD: &str = "DEAD";
 /// Bots that are paused: subject `paused.BOT`, an empty message for each.
 const PAUSED: &str = "PAUSED";
 const PAUSED_MAX_BYTES: i64 = 1 << 20;
+/// What happened to each event: subject `history.BOT.DIGEST`.
+const HISTORY: &str = "HISTORY";
 
 /// How long a pull waits for a message.
 pub const PULL: Duration = Duration::from_secs(5);
@@ -45,10 +49,11 @@ const LETTER: usize = 4 << 10;
 
 #[derive(Clone)]
 pub struct Queue {
-    context: Context,
-    webhooks: Stream,
-    dead: Stream,
+    pub(crate) context: Context,
+    pub(crate) webhooks: Stream,
+    pub(crate) dead: Stream,
     pub(crate) paused: Stream,
+    pub(crate) history: Stream,
     pub partitions: usize,
 }
 
@@ -71,6 +76,13 @@ pub struct Settings {
     #[arg(long, global = true, env = "BRIDGE_MAX_BYTES", default_value_t = 1 << 30,
         value_parser = clap::value_parser!(i64).range(1 << 16..))]
     max_bytes: i64,
+    /// How large a new stream with the history of events may become, in bytes; a full one forgets the oldest
+    #[arg(long, global = true, env = "BRIDGE_HISTORY_MAX_BYTES", default_value_t = 64 << 20,
+        value_parser = clap::value_parser!(i64).range(1 << 16..))]
+    history_max_bytes: i64,
+    /// For how long a new stream keeps the history of an event
+    #[arg(long, global = true, env = "BRIDGE_HISTORY_MAX_AGE", default_value = "7days")]
+    history_max_age: humantime::Duration,
     /// How many servers of a cluster keep a new stream
     #[arg(long, global = true, env = "BRIDGE_REPLICAS", default_value_t = 1,
         value_parser = clap::value_parser!(u8).range(1..=5))]
@@ -101,6 +113,17 @@ impl Settings {
             name: DEAD.to_owned(),
             subjects: vec!["dead.*.*".to_owned()],
             duplicate_window: Duration::from_secs(3_600),
+            ..self.bounded()
+        }
+    }
+
+    fn history(&self) -> stream::Config {
+        stream::Config {
+            name: HISTORY.to_owned(),
+            subjects: vec!["history.*.*".to_owned()],
+            max_bytes: self.history_max_bytes,
+            max_age: self.history_max_age.into(),
+            discard: DiscardPolicy::Old,
             ..self.bounded()
         }
     }
@@ -170,7 +193,8 @@ impl Queue {
         }
         let dead = stream(settings.dead()).await?;
         let paused = stream(settings.paused()).await?;
-        Ok(Self { context: context.clone(), webhooks, dead, paused, partitions })
+        let history = stream(settings.history()).await?;
+        Ok(Self { context: context.clone(), webhooks, dead, paused, history, partitions })
     }
 
     /// Sends what waits to be sent.
@@ -201,8 +225,12 @@ impl Queue {
             return Err(PublishError::new(PublishErrorKind::MaxPayloadExceeded));
         }
         let id = format!("{bot} {id}");
-        let publication = PublishMessage::build().message_id(id).payload(payload);
-        self.acknowledged(self.subject(bot, delivery), publication).await
+        let publication = PublishMessage::build().message_id(&id).payload(payload);
+        let stored = self.acknowledged(self.subject(bot, delivery), publication).await?;
+        if !stored.duplicate {
+            self.record(bot, &id, Fact::Queued { position: stored.sequence }).await;
+        }
+        Ok(stored.duplicate)
     }
 
     /// Stores the message of a dead letter again. Called twice, it is there once.
@@ -213,27 +241,31 @@ impl Queue {
     ) -> Result<(), PublishError> {
         let (_, bot) = letter_subject(letter);
         // The stream may still know the message's own id, and would not take it.
-        let id = format!("retry {}", place(letter.sequence, letter.time));
+        let retry = format!("retry {}", place(letter.sequence, letter.time));
         let mut publication =
-            PublishMessage::build().message_id(id).payload(letter.payload.clone());
+            PublishMessage::build().message_id(retry).payload(letter.payload.clone());
         if let Some(id) = letter.headers.get(ID) {
             publication = publication.header(ID, id.clone());
         }
-        self.acknowledged(self.subject(bot, delivery), publication).await.map(drop)
+        let stored = self.acknowledged(self.subject(bot, delivery), publication).await?;
+        if let Some(id) = history::id(letter) {
+            self.record(bot, id, Fact::Retried { position: stored.sequence }).await;
+        }
+        Ok(())
     }
 
     fn subject(&self, bot: &str, delivery: &Delivery) -> String {
         format!("webhooks.{bot}.{}", partition(&json!(delivery), self.partitions))
     }
 
-    /// Publishes and waits until the server has stored it. Tells whether it had that already.
+    /// Publishes and waits until the server has stored it.
     pub(crate) async fn acknowledged(
         &self,
         subject: String,
         publication: PublishMessage,
-    ) -> Result<bool, PublishError> {
+    ) -> Result<PublishAck, PublishError> {
         let acknowledgement = self.context.send_publish(subject, publication).await?;
-        Ok(acknowledgement.await?.duplicate)
+        acknowledgement.await
     }
 
     /// The consumer of a partition, which all workers share. It has one message in flight at a time,
@@ -297,7 +329,10 @@ impl Queue {
             .header(ID, id)
             .header(REASON, one_line(reason))
             .payload(payload);
-        self.acknowledged(format!("dead.{kind}.{bot}"), publication).await.map(drop)
+        self.acknowledged(format!("dead.{kind}.{bot}"), publication).await?;
+        let (kind, reason) = (kind.to_string(), one_line(reason));
+        self.record(bot, id, Fact::Dead { kind, reason }).await;
+        Ok(())
     }
 
     /// The dead letters, from this number on: the first of them.
@@ -412,7 +447,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// The first message with this subject, from this sequence on.
-async fn first(
+pub(crate) async fn first(
     stream: &Stream,
     subject: &str,
     from: u64,

@@ -23,6 +23,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::config::{Access, ConfigFile, OneBot};
 use crate::metrics::{Metrics, listen};
@@ -170,8 +172,8 @@ fn event_id<'a>(name: &str, id: &'a [u8]) -> Result<&'a str, Answer> {
     }
 }
 
-fn unsigned(bot: &str, cause: &Rejected) -> Answer {
-    tracing::warn!(bot, %cause, "a webhook of Slack is rejected");
+fn unsigned(cause: &Rejected) -> Answer {
+    tracing::warn!(%cause, "a webhook of Slack is rejected");
     refused(401, "the signature is missing, wrong or old")
 }
 
@@ -191,12 +193,22 @@ fn digest(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
+/// What is logged about a webhook names its event, once that is known.
+fn span(bot: &str) -> Span {
+    tracing::error_span!("webhook", bot, event = Empty)
+}
+
+fn is_about(event: &str) {
+    Span::current().record("event", event);
+}
+
 async fn slack(
     State(receiver): State<Arc<Receiver>>,
     Path(bot): Path<String>,
     request: Request,
 ) -> Response {
-    receiver.count(&bot, receiver.slack(&bot, request).await)
+    let span = span(&bot);
+    async { receiver.count(receiver.slack(&bot, request).await) }.instrument(span).await
 }
 
 async fn messages(
@@ -204,14 +216,15 @@ async fn messages(
     Path(bot): Path<String>,
     request: Request,
 ) -> Response {
-    receiver.count(&bot, receiver.message(&bot, request).await)
+    let span = span(&bot);
+    async { receiver.count(receiver.message(&bot, request).await) }.instrument(span).await
 }
 
 impl Receiver {
-    fn count(&self, bot: &str, result: Result<Answer, Answer>) -> Response {
+    fn count(&self, result: Result<Answer, Answer>) -> Response {
         let Answer { outcome, status, text } = result.unwrap_or_else(|answer| answer);
         if status.is_client_error() {
-            tracing::warn!(bot, status = status.as_u16(), "a webhook is rejected: {text}");
+            tracing::warn!(status = status.as_u16(), "a webhook is rejected: {text}");
         }
         self.metrics.received(outcome);
         let mut response = (status, text).into_response();
@@ -237,13 +250,13 @@ impl Receiver {
         // If the headers of the signature are missing or malformed, the body need not be read.
         match verify(secrets, headers, b"") {
             Ok(()) | Err(Rejected::SignatureMismatch) => {}
-            Err(cause) => return Err(unsigned(bot, &cause)),
+            Err(cause) => return Err(unsigned(&cause)),
         }
         let (body, _permit) = self.read(headers, body).await?;
         let body = &body;
-        verify(secrets, headers, body).map_err(|cause| unsigned(bot, &cause))?;
+        verify(secrets, headers, body).map_err(|cause| unsigned(&cause))?;
         let unsupported = |channel: &str, ts: &str, why: String| {
-            tracing::warn!(bot, channel, ts, why, "a Slack message cannot be represented");
+            tracing::warn!(channel, ts, why, "a Slack message cannot be represented");
             Ok(answer("unsupported", 200, why))
         };
         match slack::parse(body) {
@@ -253,13 +266,14 @@ impl Receiver {
                     Some(id) => event_id("event_id", id.as_bytes())?.to_owned(),
                     None => format!("body {}", digest(body)),
                 };
+                is_about(&id);
                 let message = json!(delivery).to_string().into();
                 self.store(bot, &format!("slack {id}"), &delivery, message).await
             }
             Event::Ignored { why } => Ok(answer("ignored", 200, why)),
             Event::Unsupported { channel, ts, why } => unsupported(&channel, &ts, why),
             Event::Unreadable { why } => {
-                tracing::warn!(bot, why, "a webhook of Slack cannot be read");
+                tracing::warn!(why, "a webhook of Slack cannot be read");
                 Ok(answer("unreadable", 200, why))
             }
         }
@@ -279,6 +293,9 @@ impl Receiver {
         if given.is_none_or(|(_, given)| !keys.iter().any(|key| key.is(given.trim()))) {
             return Err(refused(401, "the bearer token is not a key of this bot"));
         }
+        let key = headers.get("idempotency-key");
+        let key = key.map(|key| event_id("Idempotency-Key", key.as_bytes())).transpose()?;
+        key.inspect(|key| is_about(key));
         let (body, _permit) = self.read(headers, body).await?;
         let delivery = Delivery::from_json(&body).map_err(|e| {
             let violations: Vec<_> = e.violations().iter().map(ToString::to_string).collect();
@@ -289,10 +306,14 @@ impl Receiver {
                 "no tag identifies the message, so a repetition would be stored twice: set a tag";
             return Err(refused(400, text));
         }
-        let id = match headers.get("idempotency-key") {
-            Some(key) => format!("key {}", event_id("Idempotency-Key", key.as_bytes())?),
+        let id = match key {
+            Some(key) => format!("key {key}"),
             // The same request with the same identity is a repetition.
-            None => format!("body {}", digest(&body)),
+            None => {
+                let digest = digest(&body);
+                is_about(&digest);
+                format!("body {digest}")
+            }
         };
         self.store(bot, &id, &delivery, body).await
     }
@@ -334,7 +355,7 @@ impl Receiver {
         body: Bytes,
     ) -> Result<Answer, Answer> {
         let failed = |cause: &str| {
-            tracing::warn!(bot, "a webhook is not stored, the channel has to repeat it: {cause}");
+            tracing::warn!("a webhook is not stored, the channel has to repeat it: {cause}");
             answer("failed", 503, "not stored: repeat it")
         };
         if !self.queue.is_connected() {
@@ -351,8 +372,14 @@ impl Receiver {
             return Err(failed("as many messages of this bot wait as its quota allows"));
         }
         match timeout_at(end, self.queue.publish(bot, id, delivery, body)).await {
-            Ok(Ok(false)) => Ok(answer("stored", 200, "stored")),
-            Ok(Ok(true)) => Ok(answer("duplicate", 200, "stored before")),
+            Ok(Ok(false)) => {
+                tracing::debug!("stored");
+                Ok(answer("stored", 200, "stored"))
+            }
+            Ok(Ok(true)) => {
+                tracing::debug!("stored before");
+                Ok(answer("duplicate", 200, "stored before"))
+            }
             Ok(Err(e)) if e.kind() == PublishErrorKind::MaxPayloadExceeded => {
                 Err(refused(413, "larger than the queue takes"))
             }

@@ -5,10 +5,13 @@ mod support;
 use std::fs;
 use std::time::Duration;
 
+use async_nats::jetstream;
 use botpress_sandbox::{Fault, Sandbox};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
-use support::{KEY, Nats, Receiver, Setup, eventually, figure, free_port, get, signed_with};
+use support::{
+    KEY, Nats, Receiver, Setup, eventually, figure, free_port, get, signed, signed_with,
+};
 use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(40);
@@ -227,4 +230,90 @@ async fn a_worker_that_pauses_is_not_ready() {
     eventually("all are stored", 2 * SOON, async || sandbox.messages().len() == 9).await;
     assert_eq!(get(&metrics, "/readyz").await.unwrap().0, 200);
     assert_eq!(figure(&metrics, &paused).await, Some(0.0));
+}
+
+/// What `trace` says about an event: its code, and each line without the time.
+fn trace(setup: &Setup, event: &str) -> (Option<i32>, Vec<Value>) {
+    let (code, lines, _) = setup.run(&["trace", event]);
+    let line = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        assert!(line["time"].is_u64() && line["bot"] == Sandbox::BOT_ID, "{line}");
+        let fact = line.as_object_mut().unwrap();
+        fact.remove("time");
+        fact.remove("bot");
+        line
+    };
+    (code, lines.lines().map(line).collect())
+}
+
+/// An operator learns what happened to each event.
+#[tokio::test]
+async fn trace_answers_what_happened_to_an_event() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_PARTITIONS", 1);
+    let setup = setup.with("BRIDGE_LOG", "debug");
+    let (mut process, receiver) = setup.receiver().await;
+    for (number, event) in [(1, "a"), (2, "an event"), (3, "c")] {
+        assert_eq!(receiver.message(&message(number), Some(event)).await.0, 200);
+        assert_eq!(receiver.message(&message(number), Some(event)).await.0, 200);
+    }
+    let body = slack(4);
+    assert_eq!(receiver.post("slack", signed(&body, 0), body).await.0, 200);
+    let queued = |position: u64| json!({ "is": "queued", "position": position });
+    let waiting = |position: u64| json!({ "is": "waiting", "position": position, "first_of_its_partition": 1 });
+    assert_eq!(trace(&setup, "an event"), (Some(0), vec![queued(2), waiting(2)]));
+    assert_eq!(trace(&setup, "Ev4"), (Some(0), vec![queued(4), waiting(4)]));
+    assert_eq!(trace(&setup, "unknown"), (Some(1), vec![]));
+    assert_eq!(setup.run(&["trace", "a", "--bot", "other"]).0, Some(1));
+    let log = process.log();
+    assert!(log.contains("event=\"an event\"}") && log.contains("event=\"Ev4\"}"), "{log}");
+    // Without its history, it is looked for.
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    context.get_stream("HISTORY").await.unwrap().purge().await.unwrap();
+    assert_eq!(trace(&setup, "c"), (Some(0), vec![waiting(3)]));
+
+    // User and conversation, the first message, the second, and the third is rejected.
+    let rejected = Some(Fault::Error { status: 400, stored: false });
+    sandbox.fail_next([None, None, None, None, rejected]);
+    let mut worker = setup.worker();
+    eventually("all are delivered", SOON, async || sandbox.messages().len() == 3).await;
+    let delivered = |number: usize| {
+        let id = &sandbox.messages()[number].id;
+        json!({ "is": "delivered", "message": id })
+    };
+    eventually("it is traced", SOON, async || trace(&setup, "Ev4").1 == [delivered(2)]).await;
+    assert_eq!(trace(&setup, "an event"), (Some(0), vec![delivered(1)]));
+    let reason = "the API responded 400 InvalidPayload: the sandbox was told to fail";
+    let (_, facts) = trace(&setup, "c");
+    assert_eq!((&facts[0]["is"], &facts[0]["kind"]), (&json!("dead"), &json!("invalid")));
+    assert!(facts[0]["reason"].as_str().unwrap().starts_with(reason), "{facts:?}");
+    let log = worker.log();
+    let id = &sandbox.messages()[1].id;
+    let span = format!("event=\"an event\" position=2 id=\"{id}\"}}");
+    assert!(log.contains(&span), "{span} in {log}");
+    assert!(
+        log.contains("event=\"c\" position=3}: botpress_bridge::deliver: a dead letter"),
+        "{log}"
+    );
+
+    // A letter's history goes on.
+    let letter = &setup.dead()[0];
+    assert_eq!(letter["event"], "c");
+    assert_eq!(setup.run(&["dead", "retry", "--all"]).0, Some(0));
+    eventually("it is delivered", SOON, async || sandbox.messages().len() == 4).await;
+    let retried = json!({ "is": "retried", "position": 5 });
+    eventually("it is traced", SOON, async || {
+        trace(&setup, "c").1[1..] == [retried.clone(), delivered(3)]
+    })
+    .await;
+    // A dead letter without a history is found.
+    context.get_stream("HISTORY").await.unwrap().purge().await.unwrap();
+    sandbox.fail_next([rejected]);
+    assert_eq!(receiver.message(&message(6), Some("d")).await.0, 200);
+    eventually("it is dead", SOON, async || setup.dead().len() == 1).await;
+    context.get_stream("HISTORY").await.unwrap().purge().await.unwrap();
+    assert_eq!(trace(&setup, "d").1[0]["is"], "dead");
+    assert_eq!(setup.run(&["dead", "drop", "--all"]).0, Some(0));
+    assert_eq!(trace(&setup, "d"), (Some(0), vec![json!({ "is": "dropped" })]));
 }
