@@ -368,7 +368,7 @@ impl Queue {
 }
 
 /// Why a message cannot be delivered.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
 pub enum Kind {
     /// It breaks the contract, or the API rejects it for good.
     Invalid,

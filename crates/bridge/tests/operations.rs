@@ -317,3 +317,53 @@ async fn trace_answers_what_happened_to_an_event() {
     assert_eq!(setup.run(&["dead", "drop", "--all"]).0, Some(0));
     assert_eq!(trace(&setup, "d"), (Some(0), vec![json!({ "is": "dropped" })]));
 }
+
+/// Letters are chosen by bot, kind and age; a dry run changes nothing.
+#[tokio::test]
+async fn dead_letters_are_chosen_by_filters() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    assert_eq!(setup.run(&["dead", "list"]).0, Some(0));
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    // Two that can be delivered, and one that cannot.
+    for (subject, message) in
+        [("invalid.a", message(1)), ("failing.a", message(2)), ("invalid.b", json!({}))]
+    {
+        let payload = message.to_string().into();
+        context.publish(format!("dead.{subject}"), payload).await.unwrap().await.unwrap();
+    }
+    let numbers = |command: &str| {
+        let (code, lines, errors) = setup.run(&command.split(' ').collect::<Vec<_>>());
+        assert_eq!(code, Some(0), "{command}: {errors}");
+        let number = |line: &str| serde_json::from_str::<Value>(line).unwrap()["number"].as_u64();
+        lines.lines().map(|line| number(line).unwrap()).collect::<Vec<_>>()
+    };
+    struct Case {
+        command: &'static str,
+        printed: &'static [u64],
+        left: &'static [u64],
+    }
+    for Case { command, printed, left } in [
+        Case { command: "dead list --bot a", printed: &[1, 2], left: &[1, 2, 3] },
+        Case { command: "dead list --kind invalid", printed: &[1, 3], left: &[1, 2, 3] },
+        Case { command: "dead list --bot a --kind invalid", printed: &[1], left: &[1, 2, 3] },
+        Case { command: "dead list --older-than 1h", printed: &[], left: &[1, 2, 3] },
+        Case { command: "dead list --older-than 1ns --bot b", printed: &[3], left: &[1, 2, 3] },
+        Case { command: "dead drop --all --dry-run", printed: &[1, 2, 3], left: &[1, 2, 3] },
+        Case { command: "dead drop 2 --dry-run", printed: &[2], left: &[1, 2, 3] },
+        Case { command: "dead drop --older-than 1h", printed: &[], left: &[1, 2, 3] },
+        Case { command: "dead retry --all --dry-run", printed: &[1, 2], left: &[1, 2, 3] },
+        Case { command: "dead retry --bot b", printed: &[], left: &[1, 2, 3] },
+        Case { command: "dead retry --kind failing", printed: &[], left: &[1, 3] },
+        Case { command: "dead drop --bot b", printed: &[], left: &[1] },
+    ] {
+        assert_eq!(numbers(command), printed, "{command}");
+        assert_eq!(numbers("dead list"), left, "{command}");
+    }
+    for command in ["dead drop", "dead retry --dry-run", "dead drop 1 --all", "dead list --kind x"]
+    {
+        let (code, _, errors) = setup.run(&command.split(' ').collect::<Vec<_>>());
+        assert_eq!(code, Some(2), "{command}: {errors}");
+    }
+}
