@@ -434,11 +434,7 @@ impl Worker {
                 self.nak(pulled, Some(wait)).await;
             }
             End::Dead(kind, reason) => {
-                let outcome = match kind {
-                    Kind::Invalid => "invalid",
-                    Kind::Failing => "failing",
-                };
-                self.metrics.delivered(&self.bot, outcome);
+                self.metrics.delivered(&self.bot, kind.name());
                 tracing::warn!(delivered, %kind, "a dead letter: {reason}");
                 // Twice the same, if the worker is lost in between: the id is of this message alone.
                 let letter = place(*sequence, pulled.received);

@@ -5,6 +5,7 @@ mod config;
 mod connections;
 mod dead;
 mod deliver;
+mod head;
 mod health;
 mod history;
 mod metrics;
@@ -71,6 +72,10 @@ enum Role {
     Dead(dead::Command),
     /// Show what happened to an event, as JSON lines
     Trace(history::Trace),
+    /// Show the first message of each partition, as JSON lines
+    Head(head::Head),
+    /// Make the first message of a partition a dead letter, so that the others go on
+    Skip(head::Skip),
     /// Pause the delivery of a bot in all of its workers; webhooks are still received
     Pause(pauses::Pause),
     /// Resume the delivery of a bot
@@ -131,6 +136,8 @@ async fn start() -> Result<(), Failure> {
         Role::Deliver(settings) => deliver::run(settings, file, &queue, stop()?).await,
         Role::Dead(command) => dead::run(command, &queue).await,
         Role::Trace(trace) => history::run(trace, &queue).await,
+        Role::Head(head) => head::show(head, &queue).await,
+        Role::Skip(skip) => head::skip(skip, &queue).await,
         Role::Pause(bot) => pauses::run(bot, true, &queue).await,
         Role::Resume(bot) => pauses::run(bot, false, &queue).await,
     }

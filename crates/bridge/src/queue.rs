@@ -374,14 +374,23 @@ pub enum Kind {
     Invalid,
     /// The API fails on it again and again, but not on others.
     Failing,
+    /// An operator has skipped it.
+    Skipped,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Failing => "failing",
+            Self::Skipped => "skipped",
+        }
+    }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Invalid => "invalid",
-            Self::Failing => "failing",
-        })
+        f.write_str(self.name())
     }
 }
 

@@ -5,12 +5,14 @@ mod support;
 use std::fs;
 use std::time::Duration;
 
-use async_nats::jetstream;
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::{self, AckKind};
 use botpress_sandbox::{Fault, Sandbox};
+use futures_util::StreamExt;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use support::{
-    KEY, Nats, Receiver, Setup, eventually, figure, free_port, get, signed, signed_with,
+    KEY, Nats, Receiver, Setup, drained, eventually, figure, free_port, get, signed, signed_with,
 };
 use tempfile::TempDir;
 
@@ -366,4 +368,59 @@ async fn dead_letters_are_chosen_by_filters() {
         let (code, _, errors) = setup.run(&command.split(' ').collect::<Vec<_>>());
         assert_eq!(code, Some(2), "{command}: {errors}");
     }
+}
+
+/// The message that a partition waits for can be seen, and skipped.
+#[tokio::test]
+async fn the_head_of_a_partition_is_shown_and_skipped() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_PARTITIONS", 1);
+    let (_process, receiver) = setup.receiver().await;
+    let metrics = format!("127.0.0.1:{}", free_port());
+    let mut worker = setup.clone().with("BRIDGE_METRICS", &metrics).worker();
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    eventually("it is stored", SOON, async || sandbox.messages().len() == 1).await;
+    drained(&setup, SOON).await;
+    worker.terminate();
+    assert_eq!(worker.ended().await.0, Some(0));
+    for (number, event) in [(2, "b"), (3, "c"), (4, "d")] {
+        assert_eq!(receiver.message(&message(number), Some(event)).await.0, 200);
+    }
+    // Another worker has it, and gives it back for in an hour.
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let stream = context.get_stream("WEBHOOKS").await.unwrap();
+    let consumer = format!("{}-0", Sandbox::BOT_ID);
+    let consumer: PullConsumer = stream.get_consumer(&consumer).await.unwrap();
+    let taken = consumer.fetch().max_messages(1).messages().await.unwrap().next().await;
+    let hour = Duration::from_secs(3_600);
+    taken.unwrap().unwrap().ack_with(AckKind::Nak(Some(hour))).await.unwrap();
+    context.client().flush().await.unwrap();
+
+    let head = |arguments: &[&str]| {
+        let (code, lines, errors) = setup.run(&[&["head"], arguments].concat());
+        assert_eq!(code, Some(0), "{errors}");
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
+    };
+    let shown = head(&[]);
+    assert_eq!(shown.len(), 1);
+    assert_eq!((&shown[0]["position"], &shown[0]["event"]), (&json!(2), &json!("b")));
+    assert_eq!((&shown[0]["bot"], &shown[0]["partition"]), (&json!(Sandbox::BOT_ID), &json!("0")));
+    assert_eq!(shown[0]["message"], message(2));
+    assert!(head(&["--bot", "other"]).is_empty());
+    for position in ["3", "9"] {
+        assert_eq!(setup.run(&["skip", position]).0, Some(1));
+    }
+    assert_eq!(setup.run(&["skip", "2"]).0, Some(0));
+    assert_eq!(head(&[])[0]["position"], 3);
+    let letter = &setup.dead()[0];
+    assert_eq!((&letter["kind"], &letter["event"]), (&json!("skipped"), &json!("b")));
+    assert_eq!(
+        (&letter["reason"], &letter["message"]),
+        (&json!("skipped by command"), &message(2))
+    );
+
+    let _worker = setup.clone().with("BRIDGE_METRICS", &metrics).worker();
+    eventually("the rest is stored", SOON, async || sandbox.messages().len() == 3).await;
+    assert_eq!(figure(&metrics, "bridge_consumers_recreated_total").await, Some(0.0));
 }
