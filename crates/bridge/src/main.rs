@@ -14,6 +14,7 @@ mod queue;
 mod quota;
 mod receive;
 mod server;
+mod stores;
 mod watchdog;
 
 use std::ffi::OsString;

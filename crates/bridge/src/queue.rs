@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Failure;
 use crate::history::{self, Fact};
 use crate::server::{REQUEST, Server};
+use crate::stores::{self, Chosen, Store};
 use crate::watchdog::Position;
 
 /// Webhooks that wait: subject `webhooks.BOT.PARTITION`, and each message is gone once it is
@@ -32,9 +33,18 @@ const WEBHOOKS: &str = "WEBHOOKS";
 const DEAD: &str = "DEAD";
 /// Bots that are paused: subject `paused.BOT`, an empty message for each.
 const PAUSED: &str = "PAUSED";
-const PAUSED_MAX_BYTES: i64 = 1 << 20;
 /// What happened to each event: subject `history.BOT.DIGEST`.
 const HISTORY: &str = "HISTORY";
+
+const PARTITIONS: u16 = 16;
+/// How large new streams may become.
+const MAX_BYTES: i64 = 256 << 20;
+const DEAD_MAX_BYTES: i64 = 64 << 20;
+const HISTORY_MAX_BYTES: i64 = 64 << 20;
+const PAUSED_MAX_BYTES: i64 = 1 << 20;
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(900);
+const DEAD_DUPLICATE_WINDOW: Duration = Duration::from_secs(3_600);
+const HISTORY_MAX_AGE: Duration = Duration::from_secs(7 * 86_400);
 
 /// How long a pull waits for a message.
 pub const PULL: Duration = Duration::from_secs(5);
@@ -68,25 +78,40 @@ pub struct Settings {
     #[arg(long, global = true, env = "BRIDGE_PARTITIONS",
         value_parser = clap::value_parser!(u16).range(1..=1_024))]
     partitions: Option<u16>,
-    /// For how many seconds a new stream recognises a repeated webhook
-    #[arg(long, global = true, env = "BRIDGE_DUPLICATE_WINDOW", default_value_t = 900,
+    /// For how many seconds a repeated webhook is recognised: 900, or as the stream has it
+    #[arg(long, global = true, env = "BRIDGE_DUPLICATE_WINDOW",
         value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    duplicate_window: u64,
-    /// How large a new stream may become, in bytes; a full one takes no webhooks and no dead letters
-    #[arg(long, global = true, env = "BRIDGE_MAX_BYTES", default_value_t = 1 << 30,
+    duplicate_window: Option<u64>,
+    /// How many bytes of webhooks may wait: 256 MiB, or as the stream has it; beyond that, none is taken
+    #[arg(long, global = true, env = "BRIDGE_MAX_BYTES",
         value_parser = clap::value_parser!(i64).range(1 << 16..))]
-    max_bytes: i64,
-    /// How large a new stream with the history of events may become, in bytes; a full one forgets the oldest
-    #[arg(long, global = true, env = "BRIDGE_HISTORY_MAX_BYTES", default_value_t = 64 << 20,
+    max_bytes: Option<i64>,
+    /// How many bytes of dead letters are kept: 64 MiB, or as the stream has it; beyond that, partitions
+    /// with another one stall
+    #[arg(long, global = true, env = "BRIDGE_DEAD_MAX_BYTES",
         value_parser = clap::value_parser!(i64).range(1 << 16..))]
-    history_max_bytes: i64,
-    /// For how long a new stream keeps the history of an event
-    #[arg(long, global = true, env = "BRIDGE_HISTORY_MAX_AGE", default_value = "7days")]
-    history_max_age: humantime::Duration,
-    /// How many servers of a cluster keep a new stream
-    #[arg(long, global = true, env = "BRIDGE_REPLICAS", default_value_t = 1,
+    dead_max_bytes: Option<i64>,
+    /// For how long a dead letter is kept, such as 30days, at least 1h: for ever, or as the stream has it
+    #[arg(long, global = true, env = "BRIDGE_DEAD_MAX_AGE", value_parser = dead_max_age)]
+    dead_max_age: Option<Duration>,
+    /// How many bytes of the history of events are kept: 64 MiB, or as the stream has it; beyond that, the
+    /// oldest is forgotten
+    #[arg(long, global = true, env = "BRIDGE_HISTORY_MAX_BYTES",
+        value_parser = clap::value_parser!(i64).range(1 << 16..))]
+    history_max_bytes: Option<i64>,
+    /// For how long the history of an event is kept: 7days, or as the stream has it
+    #[arg(long, global = true, env = "BRIDGE_HISTORY_MAX_AGE")]
+    history_max_age: Option<humantime::Duration>,
+    /// How many servers of a cluster keep the streams: 1, or as the streams have it
+    #[arg(long, global = true, env = "BRIDGE_REPLICAS",
         value_parser = clap::value_parser!(u8).range(1..=5))]
-    replicas: u8,
+    replicas: Option<u8>,
+}
+
+/// The server demands that a letter is kept for as long as it recognises a repeated one.
+fn dead_max_age(text: &str) -> Result<Duration, String> {
+    let age: humantime::Duration = text.parse().map_err(|e| format!("{e}"))?;
+    if *age < DEAD_DUPLICATE_WINDOW { Err("at least 1h".to_owned()) } else { Ok(age.into()) }
 }
 
 impl Settings {
@@ -95,57 +120,78 @@ impl Settings {
         self.server.check_settings()
     }
 
-    /// The stream of webhooks, if it has to be created. One subject for each partition: what is
-    /// published into another finds no stream, instead of nobody who delivers it.
-    fn webhooks(&self) -> stream::Config {
-        let partitions = self.partitions.unwrap_or(16);
-        stream::Config {
+    /// The stream of webhooks. One subject for each partition: what is published into another finds no
+    /// stream, instead of nobody who delivers it.
+    fn webhooks(&self) -> Store {
+        let partitions = self.partitions.unwrap_or(PARTITIONS);
+        let window = self.duplicate_window.map(Duration::from_secs);
+        let config = stream::Config {
             name: WEBHOOKS.to_owned(),
             subjects: (0..partitions).map(|partition| format!("webhooks.*.{partition}")).collect(),
             retention: RetentionPolicy::WorkQueue,
-            duplicate_window: Duration::from_secs(self.duplicate_window),
-            ..self.bounded()
-        }
+            duplicate_window: window.unwrap_or(DUPLICATE_WINDOW),
+            ..Default::default()
+        };
+        self.store(
+            config,
+            self.max_bytes,
+            MAX_BYTES,
+            Chosen { duplicate_window: window, ..Chosen::default() },
+        )
     }
 
-    fn dead(&self) -> stream::Config {
-        stream::Config {
+    fn dead(&self) -> Store {
+        let config = stream::Config {
             name: DEAD.to_owned(),
             subjects: vec!["dead.*.*".to_owned()],
-            duplicate_window: Duration::from_secs(3_600),
-            ..self.bounded()
-        }
+            duplicate_window: DEAD_DUPLICATE_WINDOW,
+            max_age: self.dead_max_age.unwrap_or_default(),
+            ..Default::default()
+        };
+        let chosen = Chosen { max_age: self.dead_max_age, ..Chosen::default() };
+        self.store(config, self.dead_max_bytes, DEAD_MAX_BYTES, chosen)
     }
 
-    fn history(&self) -> stream::Config {
-        stream::Config {
+    fn history(&self) -> Store {
+        let max_age = self.history_max_age.map(Duration::from);
+        let config = stream::Config {
             name: HISTORY.to_owned(),
             subjects: vec!["history.*.*".to_owned()],
-            max_bytes: self.history_max_bytes,
-            max_age: self.history_max_age.into(),
-            discard: DiscardPolicy::Old,
-            ..self.bounded()
-        }
+            max_age: max_age.unwrap_or(HISTORY_MAX_AGE),
+            ..Default::default()
+        };
+        let chosen = Chosen { max_age, ..Chosen::default() };
+        let mut store = self.store(config, self.history_max_bytes, HISTORY_MAX_BYTES, chosen);
+        store.config.discard = DiscardPolicy::Old;
+        store
     }
 
-    fn paused(&self) -> stream::Config {
-        stream::Config {
+    fn paused(&self) -> Store {
+        let config = stream::Config {
             name: PAUSED.to_owned(),
             subjects: vec!["paused.*".to_owned()],
             max_messages_per_subject: 1,
-            max_bytes: PAUSED_MAX_BYTES,
-            ..self.bounded()
-        }
+            ..Default::default()
+        };
+        self.store(config, None, PAUSED_MAX_BYTES, Chosen::default())
     }
 
     /// Full means that nothing more is taken. Nothing old makes room.
-    fn bounded(&self) -> stream::Config {
-        stream::Config {
-            max_bytes: self.max_bytes,
+    fn store(
+        &self,
+        config: stream::Config,
+        max_bytes: Option<i64>,
+        default_max_bytes: i64,
+        chosen: Chosen,
+    ) -> Store {
+        let replicas = self.replicas.map(usize::from);
+        let config = stream::Config {
+            max_bytes: max_bytes.unwrap_or(default_max_bytes),
             discard: DiscardPolicy::New,
-            num_replicas: self.replicas.into(),
-            ..Default::default()
-        }
+            num_replicas: replicas.unwrap_or(1),
+            ..config
+        };
+        Store { config, chosen: Chosen { max_bytes, replicas, ..chosen } }
     }
 }
 
@@ -168,22 +214,27 @@ impl Queue {
                 sleep(Duration::from_secs(1)).await;
             }
         };
-        tokio::select! {
+        let opened = tokio::select! {
             result = opened => result,
             () = stop.cancelled() => {
                 Err(Failure { code: 0, text: "ended before NATS was there".to_owned() })
             }
+        };
+        if let Ok(queue) = &opened {
+            let streams = [&queue.webhooks, &queue.dead, &queue.paused, &queue.history];
+            let configs = streams.map(|stream| stream.cached_info().config.clone());
+            tokio::spawn(stores::keep(queue.context.clone(), configs.into(), stop.clone()));
         }
+        opened
     }
 
     async fn set_up(settings: &Settings, context: &Context) -> Result<Self, Failure> {
-        let failed =
-            |name, e| Failure::new(format!("NATS at {}: {name}: {e}", settings.server.url));
-        let stream = async |config: stream::Config| {
-            let name = config.name.clone();
-            context.get_or_create_stream(config).await.map_err(|e| failed(name, e.to_string()))
+        let open = async |store: Store| {
+            let opened = stores::open(context, store).await;
+            let url = &settings.server.url;
+            opened.map_err(|failure| Failure::new(format!("NATS at {url}: {}", failure.text)))
         };
-        let webhooks = stream(settings.webhooks()).await?;
+        let webhooks = open(settings.webhooks()).await?;
         let partitions = webhooks.cached_info().config.subjects.len();
         let asked = settings.partitions.map(usize::from);
         if let Some(asked) = asked.filter(|asked| *asked != partitions) {
@@ -191,9 +242,9 @@ impl Queue {
                 "BRIDGE_PARTITIONS={asked}, but the stream {WEBHOOKS} has {partitions}: see README.md on how to change it"
             )));
         }
-        let dead = stream(settings.dead()).await?;
-        let paused = stream(settings.paused()).await?;
-        let history = stream(settings.history()).await?;
+        let dead = open(settings.dead()).await?;
+        let paused = open(settings.paused()).await?;
+        let history = open(settings.history()).await?;
         Ok(Self { context: context.clone(), webhooks, dead, paused, history, partitions })
     }
 

@@ -424,3 +424,95 @@ async fn the_head_of_a_partition_is_shown_and_skipped() {
     eventually("the rest is stored", SOON, async || sandbox.messages().len() == 3).await;
     assert_eq!(figure(&metrics, "bridge_consumers_recreated_total").await, Some(0.0));
 }
+
+/// A stream gets the settings that somebody chose, and what cannot be is reported.
+#[tokio::test]
+async fn streams_follow_the_settings() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let list = |setup: &Setup| {
+        let (code, _, errors) = setup.run(&["dead", "list"]);
+        assert_eq!(code, Some(0), "{errors}");
+        errors
+    };
+    list(&setup);
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let config = async |name| context.get_stream(name).await.unwrap().cached_info().config.clone();
+    const MIB: i64 = 1 << 20;
+    struct Case {
+        stream: &'static str,
+        max_bytes: i64,
+    }
+    for Case { stream, max_bytes } in [
+        Case { stream: "WEBHOOKS", max_bytes: 256 * MIB },
+        Case { stream: "DEAD", max_bytes: 64 * MIB },
+        Case { stream: "HISTORY", max_bytes: 64 * MIB },
+        Case { stream: "PAUSED", max_bytes: MIB },
+    ] {
+        assert_eq!(config(stream).await.max_bytes, max_bytes, "{stream}");
+    }
+    let changed = setup
+        .clone()
+        .with("BRIDGE_MAX_BYTES", MIB)
+        .with("BRIDGE_DUPLICATE_WINDOW", 60)
+        .with("BRIDGE_DEAD_MAX_AGE", "30days");
+    let log = list(&changed);
+    for text in [
+        "the stream WEBHOOKS is changed: max_bytes 268435456, now 1048576; duplicate_window 900s, now 60s",
+        "the stream DEAD is changed: max_age 0ns, now 2592000s",
+    ] {
+        assert!(log.contains(text), "{text} in {log}");
+    }
+    assert_eq!(config("WEBHOOKS").await.max_bytes, MIB);
+    assert_eq!(config("DEAD").await.max_age, Duration::from_secs(30 * 86_400));
+    // Anyone who does not care leaves it.
+    assert!(!list(&setup).contains("is changed"));
+    assert_eq!(config("WEBHOOKS").await.max_bytes, MIB);
+    // This server is alone.
+    let log = list(&setup.clone().with("BRIDGE_REPLICAS", 3));
+    assert!(
+        log.contains("the stream DEAD keeps its settings, and not replicas 1, now 3: "),
+        "{log}"
+    );
+    let (code, _, errors) = setup.with("BRIDGE_DEAD_MAX_AGE", "59min").run(&["dead", "list"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("at least 1h"), "{errors}");
+}
+
+/// Processes that run go on after somebody has removed the streams.
+#[tokio::test]
+async fn streams_that_disappear_are_created_again() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (mut process, receiver) = setup.receiver().await;
+    let mut worker = setup.worker();
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    eventually("it is stored", SOON, async || sandbox.messages().len() == 1).await;
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let names = ["WEBHOOKS", "DEAD", "HISTORY", "PAUSED"];
+    for name in names {
+        context.delete_stream(name).await.unwrap();
+    }
+    assert_eq!(receiver.message(&message(2), None).await.0, 503);
+    eventually("webhooks are received", SOON, async || {
+        receiver.message(&message(2), None).await.0 == 200
+    })
+    .await;
+    eventually("it is stored", SOON, async || sandbox.messages().len() == 2).await;
+    eventually("all streams are there", SOON, async || {
+        let mut are_there = true;
+        for name in names {
+            are_there &= context.get_stream(name).await.is_ok();
+        }
+        are_there
+    })
+    .await;
+    // As it was, and not as it is by default.
+    let partitions =
+        context.get_stream("WEBHOOKS").await.unwrap().cached_info().config.subjects.len();
+    assert_eq!(partitions, 4);
+    let log = process.log() + &worker.log();
+    assert!(log.contains("the stream WEBHOOKS is gone"), "{log}");
+}
