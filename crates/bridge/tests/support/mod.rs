@@ -28,7 +28,7 @@ pub struct Nats {
     program: PathBuf,
     folder: TempDir,
     port: u16,
-    arguments: &'static [&'static str],
+    arguments: Vec<String>,
     process: Option<Child>,
 }
 
@@ -53,9 +53,19 @@ impl Nats {
             return None;
         };
         let (folder, port) = (TempDir::new().unwrap(), free_port());
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let mut nats = Self { program, folder, port, arguments, process: None };
         nats.resume().await;
         Some(nats)
+    }
+
+    /// Starts it again with this configuration.
+    pub async fn configure(&mut self, configuration: &str) {
+        let path = self.folder.path().join("nats.conf");
+        fs::write(&path, configuration).unwrap();
+        self.arguments = vec!["-c".to_owned(), path.display().to_string()];
+        self.terminate();
+        self.resume().await;
     }
 
     pub fn url(&self) -> String {
@@ -87,7 +97,7 @@ impl Nats {
         let port = self.port.to_string();
         let mut command = Command::new(&self.program);
         command.args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd"]).arg(self.folder.path());
-        command.args(self.arguments);
+        command.args(&self.arguments);
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         self.process = Some(process);
         eventually("NATS listens", Duration::from_secs(20), async || {
@@ -184,11 +194,25 @@ impl Setup {
         (process, Receiver { url, http: reqwest::Client::new() })
     }
 
-    /// What a command that ends by itself says: its code, its output, its errors.
+    /// What a command that ends by itself says: its code, its output, its errors. No code if it does not end.
     pub fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
-        let output = self.command(arguments).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
+        let mut files = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
+        let [output, errors] = files.each_ref().map(|file| file.try_clone().unwrap());
+        let mut child = self.command(arguments).stdout(output).stderr(errors).spawn().unwrap();
+        let end = Instant::now() + Duration::from_secs(60);
+        let code = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status.code(),
+                None if Instant::now() < end => std::thread::sleep(Duration::from_millis(10)),
+                None => {
+                    child.kill().unwrap();
+                    child.wait().unwrap();
+                    break None;
+                }
+            }
+        };
+        let [output, errors] = files.each_mut().map(text);
+        (code, output, errors)
     }
 
     /// The dead letters.
@@ -233,11 +257,16 @@ impl Process {
     }
 
     pub fn log(&mut self) -> String {
-        let mut text = String::new();
-        self.log.rewind().unwrap();
-        self.log.read_to_string(&mut text).unwrap();
-        text
+        text(&mut self.log)
     }
+}
+
+/// All that was written into a file.
+fn text(file: &mut File) -> String {
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    text
 }
 
 impl Drop for Process {
