@@ -232,7 +232,12 @@ impl Partition {
                     }
                 }
                 Err(failure) => {
-                    tracing::warn!(partition = self.number, "{}; trying again", failure.text);
+                    tracing::warn!(
+                        bot = self.worker.bot,
+                        partition = self.number,
+                        "{}; trying again",
+                        failure.text
+                    );
                     consumer = None;
                     tokio::select! {
                         () = self.ending.cancelled() => {}

@@ -140,8 +140,12 @@ pub async fn run(
 
 /// Answers in time, also a client that does not get to the end of a request.
 async fn in_time(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
     let answer = timeout(REQUEST_LASTS, next.run(request)).await;
-    answer.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
+    answer.unwrap_or_else(|_| {
+        tracing::warn!(path, "a webhook is rejected: its body did not come in time");
+        StatusCode::REQUEST_TIMEOUT.into_response()
+    })
 }
 
 /// What a webhook is answered, and under which name it is counted.
@@ -332,10 +336,12 @@ impl Receiver {
         if length > BODY_LIMIT {
             return Err(too_large());
         }
-        let permit = self
-            .buffer
-            .try_acquire_many(length as u32)
-            .map_err(|_| answer("failed", 503, "too many webhooks at once: repeat it"))?;
+        let permit = self.buffer.try_acquire_many(length as u32).map_err(|_| {
+            tracing::warn!(
+                "a webhook is not stored, the channel has to repeat it: BRIDGE_BUFFER is used up"
+            );
+            answer("failed", 503, "too many webhooks at once: repeat it")
+        })?;
         let body = to_bytes(body, BODY_LIMIT).await.map_err(|e| {
             let is_too_large = e.into_inner().is::<LengthLimitError>();
             if is_too_large { too_large() } else { refused(400, "the body is cut off") }
