@@ -57,6 +57,9 @@ struct Document {
 
 type Options = BTreeMap<Spanned<String>, Spanned<Value>>;
 
+/// For which subcommands options are, and the command that has them.
+type Section<'a> = (&'static [&'static str], &'a Command, &'a Options);
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BotTable {
@@ -219,10 +222,7 @@ impl ConfigFile {
     }
 
     /// The sections with options: for which subcommands they are, and the command that has these options.
-    fn sections<'a>(
-        &'a self,
-        command: &'a Command,
-    ) -> Result<[(&'static [&'static str], &'a Command, &'a Options); 3], Failure> {
+    fn sections<'a>(&'a self, command: &'a Command) -> Result<[Section<'a>; 3], Failure> {
         let Document { common, receive, deliver, .. } = &self.document;
         let subcommand = |name| {
             let missing = || Failure::new(format!("there is no command {name}"));
