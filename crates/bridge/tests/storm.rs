@@ -42,11 +42,11 @@ async fn a_short_storm() {
     storm.rage().await;
 }
 
-/// 20,000 webhooks, each sent twice: some minutes.
+/// 20,000 webhooks, each sent twice: about half an hour.
 ///
 ///     cargo test -p botpress-bridge --release --test storm -- --ignored --nocapture the_storm
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes some minutes"]
+#[ignore = "takes half an hour"]
 async fn the_storm() {
     let [sending, kill_every] = [200, 8].map(Duration::from_secs);
     let (webhooks, conversations, partitions) = (20_000, 2_000, 64);
