@@ -25,7 +25,7 @@ impl Quota {
         Self { most, count: Mutex::default() }
     }
 
-    /// Takes a place for a message. Whether there was one; also if the queue cannot be asked.
+    /// Takes a place for a message. Returns whether there was one, and `true` if the queue cannot be asked.
     pub async fn take(&self, queue: &Shared, bot: &str) -> bool {
         let mut count = self.count.lock().await;
         let now = Instant::now();
