@@ -2,6 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
+use crate::config::{Access, ConfigFile, Target};
 use crate::metrics::Metrics;
 use crate::{Failure, deliver, queue, receive};
 
@@ -16,20 +17,39 @@ pub struct Settings {
     limits: deliver::Limits,
 }
 
+impl Settings {
+    fn bots(&mut self, file: Option<&ConfigFile>) -> Result<(Vec<Access>, Vec<Target>), Failure> {
+        let only = self.receive.bot_id().map(str::to_owned);
+        let access = self.receive.access(file)?;
+        if file.is_some_and(ConfigFile::has_bots) {
+            return Ok((access, self.limits.targets(file, only.as_deref())?));
+        }
+        let [Access { bot, .. }] = &access[..] else {
+            let text = "run delivers one bot without a file: set BP_BOT_ID alone, or use --config";
+            return Err(Failure::settings(text));
+        };
+        let targets = self.limits.targets(file, Some(bot))?;
+        Ok((access, targets))
+    }
+
+    /// Checks them, and says what they mean.
+    pub fn check(mut self, file: Option<&ConfigFile>) -> Result<Vec<String>, Failure> {
+        let (access, targets) = self.bots(file)?;
+        let access = access.iter().map(receive::describe);
+        Ok(access.chain(targets.iter().map(deliver::describe)).collect())
+    }
+}
+
 pub async fn run(
-    settings: Settings,
+    mut settings: Settings,
+    file: Option<&ConfigFile>,
     queue: &queue::Settings,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
+    let (access, targets) = settings.bots(file)?;
     let Settings { receive, limits } = settings;
-    receive.slack_secret()?;
-    let bots = receive.bots();
-    let [bot] = &bots[..] else {
-        let text = "run delivers one bot: set BP_BOT_ID alone, or use receive and deliver";
-        return Err(Failure::settings(text));
-    };
-    let client = deliver::client(bot, &limits)?;
     let (queue, metrics) = (queue.open(&stop).await?, Metrics::new());
+    let bots: Vec<_> = access.iter().map(|access| access.bot.clone()).collect();
     metrics.serve(receive.metrics.as_deref(), &queue, &bots).await?;
     // One that fails ends the other.
     let ending = stop.child_token();
@@ -37,8 +57,8 @@ pub async fn run(
         ending.cancel();
         result
     };
-    let receiving = receive::serve(receive, queue.clone(), metrics.clone(), ending.clone());
-    let delivering = deliver::deliver(&limits, client, bot, &queue, &metrics, &ending);
+    let receiving = receive::serve(receive, access, queue.clone(), metrics.clone(), ending.clone());
+    let delivering = deliver::deliver(&limits, targets, &queue, &metrics, &ending);
     let (received, delivered) =
         tokio::join!(async { ends(receiving.await) }, async { ends(delivering.await) });
     queue.flush().await;

@@ -14,7 +14,7 @@ const FAILURES: u32 = 3;
 /// if this number of messages failed: one that always fails says nothing about the others.
 const MESSAGES: usize = 2;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// What becomes of a probe is looked at this often.
 const PROBE: Duration = Duration::from_millis(500);
 /// For this time after a pause, only messages that have not failed yet may probe: one that always fails

@@ -1,18 +1,19 @@
 //! What cannot be delivered: shown, put into the queue again, or removed.
 
+use std::fmt::Display;
 use std::io::Write;
 
-use botpress_messages::Delivery;
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
+use time::OffsetDateTime;
 
-use crate::Failure;
-use crate::queue::{self, Letter, Shared};
+use crate::queue::{self, Kind, Letter, Shared};
+use crate::{Failure, bot_id, history};
 
 #[derive(Subcommand)]
 pub enum Command {
     /// Print a JSON line for each dead letter
-    List,
+    List(Filter),
     /// Put dead letters into the queue again
     Retry(Letters),
     /// Remove dead letters
@@ -20,88 +21,143 @@ pub enum Command {
 }
 
 #[derive(clap::Args)]
-#[group(required = true)]
+pub struct Filter {
+    /// Only those of this bot
+    #[arg(long, value_parser = bot_id)]
+    bot: Option<String>,
+    /// Only those of this kind
+    #[arg(long)]
+    kind: Option<Kind>,
+    /// Only those that are older than this, such as 90s, 12h or 7days
+    #[arg(long)]
+    older_than: Option<humantime::Duration>,
+}
+
+#[derive(clap::Args)]
 pub struct Letters {
     /// Their numbers, as list prints them
+    #[arg(conflicts_with_all = ["all", "bot", "kind", "older_than"])]
     numbers: Vec<u64>,
     /// All there are
-    #[arg(long, conflicts_with = "numbers")]
+    #[arg(long, conflicts_with_all = ["bot", "kind", "older_than"])]
     all: bool,
+    #[command(flatten)]
+    filter: Filter,
+    /// Print them as list does, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Filter {
+    fn has(&self, letter: &Letter, now: OffsetDateTime) -> bool {
+        let is_old = |limit: &humantime::Duration| now - letter.since > **limit;
+        self.bot.as_ref().is_none_or(|wanted| *wanted == letter.bot)
+            && self.kind.is_none_or(|wanted| wanted == letter.kind)
+            && self.older_than.as_ref().is_none_or(is_old)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bot.is_none() && self.kind.is_none() && self.older_than.is_none()
+    }
+}
+
+impl Letters {
+    fn check(&self) -> Result<(), Failure> {
+        if self.numbers.is_empty() && !self.all && self.filter.is_empty() {
+            let text = "which letters? Name numbers, --bot, --kind, --older-than or --all";
+            return Err(Failure::settings(text));
+        }
+        Ok(())
+    }
 }
 
 pub async fn run(command: Command, settings: &queue::Settings) -> Result<(), Failure> {
+    if let Command::Retry(letters) | Command::Drop(letters) = &command {
+        letters.check()?;
+    }
     let queue = settings.visit().await?;
-    match command {
-        Command::List => for_each(&queue, None, async |letter| print(&letter)).await,
+    let result = match command {
+        Command::List(filter) => matching(&queue, &filter, async |letter| print(&letter)).await,
         Command::Drop(letters) => {
-            for_each(&queue, Some(&letters), async |letter| {
-                queue.remove_letter(letter.number).await
-            })
-            .await
+            for_each(&queue, &letters, async |letter| drop(&queue, &letters, letter).await).await
         }
         Command::Retry(letters) => {
-            for_each(&queue, Some(&letters), async |letter| {
-                match repeatable(&letter) {
-                    Ok(message) => retry(&queue, &letter, &message).await,
-                    // Of all, those are meant that can be.
-                    Err(failure) if letters.all => {
-                        eprintln!("{}", failure.text);
-                        Ok(())
-                    }
-                    Err(failure) => Err(failure),
-                }
-            })
-            .await
+            for_each(&queue, &letters, async |letter| retry(&queue, &letters, letter).await).await
         }
-    }
+    };
+    queue.flush().await;
+    result
 }
 
-/// Goes through letters by number, or through all that there are by now.
+/// Goes through letters by number, or through those that match by now.
 async fn for_each(
     queue: &Shared,
-    letters: Option<&Letters>,
+    letters: &Letters,
     act: impl AsyncFn(Letter) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    if let Some(Letters { numbers, all: false }) = letters {
-        for number in numbers {
-            match queue.letter(*number).await? {
-                Some(letter) if letter.number == *number => act(letter).await?,
-                _ => return Err(Failure::new(format!("there is no letter {number}"))),
-            }
-        }
-        return Ok(());
+    if letters.numbers.is_empty() {
+        return matching(queue, &letters.filter, act).await;
     }
-    let (_, last) = queue.letters().await?;
-    let mut from = 1;
-    while let Some(letter) = queue.letter(from).await?.filter(|letter| letter.number <= last) {
-        from = letter.number + 1;
-        act(letter).await?;
+    for number in &letters.numbers {
+        match queue.letter(*number).await? {
+            Some(letter) if letter.number == *number => act(letter).await?,
+            _ => return Err(Failure::new(format!("there is no letter {number}"))),
+        }
     }
     Ok(())
 }
 
+async fn matching(
+    queue: &Shared,
+    filter: &Filter,
+    act: impl AsyncFn(Letter) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let (now, (_, last)) = (OffsetDateTime::now_utc(), queue.letters().await?);
+    let mut from = 1;
+    while let Some(letter) = queue.letter(from).await?.filter(|letter| letter.number <= last) {
+        from = letter.number + 1;
+        if filter.has(&letter, now) {
+            act(letter).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn drop(queue: &Shared, letters: &Letters, letter: Letter) -> Result<(), Failure> {
+    if letters.dry_run {
+        return print(&letter);
+    }
+    queue.remove_letter(&letter).await
+}
+
+/// Puts a letter at the end of the queue. Interrupted, it can be called again: the queue takes it once.
+async fn retry(queue: &Shared, letters: &Letters, letter: Letter) -> Result<(), Failure> {
+    let number = letter.number;
+    let stays = |e: &dyn Display| Failure::new(format!("letter {number} stays: {e}"));
+    let message = match queue::read(&letter.payload) {
+        Ok(message) => message,
+        // Of those that match, those are meant that can be delivered.
+        Err(e) if letters.numbers.is_empty() => {
+            eprintln!("{}", stays(&e).text);
+            return Ok(());
+        }
+        Err(e) => return Err(stays(&e)),
+    };
+    if letters.dry_run {
+        return print(&letter);
+    }
+    queue.retry_letter(&letter, &message).await.map_err(|e| stays(&e.text))
+}
+
 fn print(letter: &Letter) -> Result<(), Failure> {
-    let message = serde_json::from_slice(&letter.payload)
-        .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&letter.payload)));
     let line = json!({
         "number": letter.number,
         "kind": letter.kind.name(),
         "bot": letter.bot,
+        "event": letter.id.as_deref().map(history::event),
         "since": letter.since.unix_timestamp(),
         "reason": letter.reason,
-        "message": message,
+        "message": queue::shown(&letter.payload),
     });
     writeln!(std::io::stdout(), "{line}").map_err(Failure::new)
-}
-
-/// The message of a letter, if it can be sent again.
-fn repeatable(letter: &Letter) -> Result<Delivery, Failure> {
-    queue::read(&letter.payload)
-        .map_err(|e| Failure::new(format!("letter {} stays: {e}", letter.number)))
-}
-
-/// Puts a letter at the end of the queue. Interrupted, it can be called again: the queue takes it once.
-async fn retry(queue: &Shared, letter: &Letter, message: &Delivery) -> Result<(), Failure> {
-    let queued = queue.retry_letter(letter, message).await;
-    queued.map_err(|e| Failure::new(format!("letter {} stays: {}", letter.number, e.text)))
 }

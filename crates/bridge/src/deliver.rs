@@ -9,11 +9,15 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, LONGEST_PAUSE};
+use crate::config::{ConfigFile, Target};
 use crate::metrics::Metrics;
+use crate::pauses::Pauses;
 use crate::queue::{self, Kind, Lane, Shared, Taken, ack_wait};
-use crate::{Failure, bot_id};
+use crate::{Failure, bot_id, config, history};
 
 pub const CLIENT_SETTINGS: &str = "\
 Environment of the API's client:
@@ -26,12 +30,12 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 #[derive(clap::Args)]
 #[command(after_help = CLIENT_SETTINGS)]
 pub struct Settings {
-    /// The bot whose messages are delivered
+    /// The bot whose messages are delivered; without it, all bots of the file
     #[arg(long, env = "BP_BOT_ID", value_parser = bot_id)]
-    bot_id: String,
+    bot_id: Option<String>,
     #[command(flatten)]
     limits: Limits,
-    /// Address and port for Prometheus; none by default
+    /// Address and port for /metrics, /metrics/queue, /healthz and /readyz; none by default
     #[arg(long, env = "BRIDGE_METRICS")]
     metrics: Option<String>,
 }
@@ -54,53 +58,85 @@ pub struct Limits {
     max_deliveries: u32,
 }
 
+impl Limits {
+    /// The bots that are delivered for.
+    pub fn targets(
+        &self,
+        file: Option<&ConfigFile>,
+        bot_id: Option<&str>,
+    ) -> Result<Vec<Target>, Failure> {
+        let retry = Retry::default().deadline(Duration::from_secs(self.deadline));
+        config::targets(file, bot_id, retry)
+    }
+}
+
+impl Settings {
+    fn targets(&self, file: Option<&ConfigFile>) -> Result<Vec<Target>, Failure> {
+        self.limits.targets(file, self.bot_id.as_deref())
+    }
+
+    /// Checks them, and says what they mean.
+    pub fn check(self, file: Option<&ConfigFile>) -> Result<Vec<String>, Failure> {
+        Ok(self.targets(file)?.iter().map(describe).collect())
+    }
+}
+
+/// What the settings of a bot mean.
+pub fn describe(Target { bot, is_paused, .. }: &Target) -> String {
+    let paused = if *is_paused { ", paused" } else { "" };
+    format!("bot {bot}: delivers{paused}")
+}
+
 pub async fn run(
     settings: Settings,
+    file: Option<&ConfigFile>,
     queue: &queue::Settings,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let Settings { bot_id: bot, limits, metrics: address } = settings;
-    let client = client(&bot, &limits)?;
+    let targets = settings.targets(file)?;
+    let Settings { limits, metrics: address, .. } = settings;
     let (queue, metrics) = (queue.open(&stop).await?, Metrics::new());
-    metrics.serve(address.as_deref(), &queue, std::slice::from_ref(&bot)).await?;
-    let result = deliver(&limits, client, &bot, &queue, &metrics, &stop).await;
+    let bots: Vec<_> = targets.iter().map(|target| target.bot.clone()).collect();
+    metrics.serve(address.as_deref(), &queue, &bots).await?;
+    let result = deliver(&limits, targets, &queue, &metrics, &stop).await;
     // What was given back last may not have left yet.
     queue.flush().await;
     result
 }
 
-/// The API's client for a bot.
-pub fn client(bot: &str, limits: &Limits) -> Result<Client, Failure> {
-    let retry = Retry::default().deadline(Duration::from_secs(limits.deadline));
-    Client::builder().env().bot_id(bot).retry(retry).build().map_err(Failure::settings)
-}
-
-/// Delivers until `stop`, or until something in here is broken.
+/// Delivers for each bot until `stop`, or until something in here is broken.
 pub async fn deliver(
     limits: &Limits,
-    client: Client,
-    bot: &str,
+    targets: Vec<Target>,
     queue: &Shared,
     metrics: &Metrics,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
-    let deadline = Duration::from_secs(limits.deadline);
-    let lanes = queue.lanes(bot, limits.under_way.into(), deadline);
-    tracing::info!(bot, lanes = lanes.len(), "delivering");
-    let worker = Arc::new(Worker {
-        client,
-        bot: bot.to_owned(),
-        longest_wait: ack_wait(deadline) / 2,
-        most_deliveries: limits.max_deliveries,
-        under_way: Semaphore::new(limits.under_way.into()),
-        metrics: metrics.clone(),
-        breaker: Mutex::default(),
-    });
     // It ends with a signal, or with the first lane that fails.
     let ending = stop.child_token();
+    let paused = targets.iter().filter(|target| target.is_paused);
+    let paused = paused.map(|target| target.bot.clone()).collect();
+    let pauses = Pauses::follow(paused, queue.clone(), ending.clone()).await;
+    let deadline = Duration::from_secs(limits.deadline);
     let mut tasks = JoinSet::new();
-    for lane in lanes {
-        tasks.spawn(Arc::clone(&worker).run(lane, ending.clone()));
+    for Target { bot, client, .. } in targets {
+        let lanes = queue.lanes(&bot, limits.under_way.into(), deadline);
+        let longest = ack_wait(deadline) + LONGEST_PAUSE;
+        metrics.health.add(&bot, lanes.len(), longest, Instant::now());
+        tracing::info!(bot, lanes = lanes.len(), "delivering");
+        let worker = Arc::new(Worker {
+            client,
+            bot,
+            longest_wait: ack_wait(deadline) / 2,
+            most_deliveries: limits.max_deliveries,
+            under_way: Semaphore::new(limits.under_way.into()),
+            metrics: metrics.clone(),
+            breaker: Mutex::default(),
+            pauses: pauses.clone(),
+        });
+        for (number, lane) in lanes.into_iter().enumerate() {
+            tasks.spawn(Arc::clone(&worker).run(number, lane, ending.clone()));
+        }
     }
     let mut result = Ok(());
     while let Some(ended) = tasks.join_next().await {
@@ -123,6 +159,7 @@ struct Worker {
     under_way: Semaphore,
     metrics: Metrics,
     breaker: Mutex<Breaker>,
+    pauses: Pauses,
 }
 
 /// How a delivery ended.
@@ -135,10 +172,21 @@ enum End {
 
 impl Worker {
     /// Delivers the messages of a lane, one after the other.
-    async fn run(self: Arc<Self>, mut lane: Box<dyn Lane>, ending: CancellationToken) {
+    async fn run(
+        self: Arc<Self>,
+        number: usize,
+        mut lane: Box<dyn Lane>,
+        ending: CancellationToken,
+    ) {
+        let Self { metrics, bot, .. } = &*self;
         while !ending.is_cancelled() {
-            let paused_until = self.breaker().paused_until(Instant::now());
-            if let Some(until) = paused_until {
+            let is_paused = self.is_paused();
+            metrics.set_paused(bot, "command", is_paused);
+            let by_itself = self.breaker().paused_until(Instant::now());
+            let until =
+                if is_paused { Some(Instant::now() + Duration::from_secs(1)) } else { by_itself };
+            if let Some(until) = until {
+                metrics.health.heard(bot, number, Instant::now());
                 lane.pause();
                 tokio::select! {
                     () = sleep_until(until) => {}
@@ -146,11 +194,17 @@ impl Worker {
                 }
                 continue;
             }
-            let failure = match lane.next(&ending).await {
+            let next = lane.next(&ending).await;
+            if next.is_ok() {
+                metrics.health.heard(bot, number, Instant::now());
+            }
+            let failure = match next {
                 Ok(Some(taken)) => {
                     let place = timeout_at(taken.latest, self.under_way.acquire()).await;
-                    if place.is_ok() && !ending.is_cancelled() {
-                        self.handle(&mut *lane, taken).await;
+                    let is_ending = ending.is_cancelled() || self.is_paused();
+                    if place.is_ok() && !is_ending {
+                        let span = self.span(&taken);
+                        self.handle(&mut *lane, taken).instrument(span).await;
                     } else {
                         lane.again(taken, Duration::ZERO).await;
                     }
@@ -171,12 +225,18 @@ impl Worker {
     }
 
     async fn check(&self, lane: &mut dyn Lane) -> Result<(), Failure> {
-        if !self.breaker().is_closed() {
+        if self.is_paused() || !self.breaker().is_closed() {
             lane.pause();
         } else if lane.check().await? {
             self.metrics.recreated.inc();
         }
         Ok(())
+    }
+
+    /// What is logged about a message names its event, and its id once the API has it.
+    fn span(&self, taken: &Taken) -> Span {
+        let (event, position) = (history::event(&taken.id), taken.sequence);
+        tracing::error_span!("message", bot = self.bot, event, position, id = Empty)
     }
 
     /// Delivers a message, and reports the outcome to the queue.
@@ -202,6 +262,10 @@ impl Worker {
         self.settle(lane, taken, end).await;
     }
 
+    fn is_paused(&self) -> bool {
+        self.pauses.has(&self.bot)
+    }
+
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -213,8 +277,9 @@ impl Worker {
         let (mut breaker, now) = (self.breaker(), Instant::now());
         let error = match result {
             Ok(stored) => {
+                Span::current().record("id", &stored.record.id);
                 if breaker.stored(now) {
-                    self.metrics.paused.set(0);
+                    self.metrics.resumes(&self.bot);
                     tracing::info!(bot = self.bot, "the API accepts messages: delivery resumes");
                 }
                 return End::Stored(stored.record);
@@ -237,8 +302,7 @@ impl Worker {
         // One that always fails would hold up its conversation for ever. In an outage, all fail.
         trouble.alone += u32::from(breaker.works(now));
         if let Some(pause) = breaker.failed(sequence, &cause(&error), now) {
-            self.metrics.paused.set(1);
-            self.metrics.pauses_of_bot.inc();
+            self.metrics.pauses(&self.bot, &text);
             tracing::warn!(
                 bot = self.bot,
                 ?pause,
@@ -252,24 +316,24 @@ impl Worker {
     }
 
     async fn settle(&self, lane: &mut dyn Lane, taken: Taken, end: End) {
-        let Taken { sequence, delivered, .. } = taken;
+        let delivered = taken.delivered;
         match end {
             End::Stored(message) => {
-                self.metrics.delivered("stored");
+                self.metrics.delivered(&self.bot, "stored");
                 let age = OffsetDateTime::now_utc() - taken.received;
                 self.metrics.age.observe(age.as_seconds_f64().max(0.0));
-                tracing::debug!(sequence, delivered, "stored");
+                tracing::debug!(delivered, "stored");
                 lane.stored(taken, &message.id).await;
             }
             End::Again(wait, reason) => {
-                self.metrics.delivered("again");
+                self.metrics.delivered(&self.bot, "again");
                 self.metrics.pauses.observe(wait.as_secs_f64());
-                tracing::warn!(sequence, delivered, ?wait, "not stored yet: {reason}");
+                tracing::warn!(delivered, ?wait, "not stored yet: {reason}");
                 lane.again(taken, wait).await;
             }
             End::Dead(kind, reason) => {
-                self.metrics.delivered(kind.name());
-                tracing::warn!(sequence, delivered, %kind, "a dead letter: {reason}");
+                self.metrics.delivered(&self.bot, kind.name());
+                tracing::warn!(delivered, %kind, "a dead letter: {reason}");
                 lane.bury(taken, kind, &reason).await;
             }
         }

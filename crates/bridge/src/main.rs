@@ -2,15 +2,23 @@
 
 mod both;
 mod breaker;
+mod config;
 mod connections;
 mod dead;
 mod deliver;
+mod head;
+mod health;
+mod history;
 mod metrics;
+mod pauses;
 mod queue;
+mod quota;
 mod receive;
 mod server;
 mod watchdog;
 
+use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{env, fmt};
@@ -22,9 +30,12 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::config::ConfigFile;
+
 /// Takes webhooks into a durable queue, and delivers them from it to Botpress.
 ///
-/// Each setting is an option or a variable of the environment. An empty variable counts as missing.
+/// Each setting is an option, a variable of the environment or a key of a file, and the first of these wins.
+/// An empty variable counts as missing.
 #[derive(Parser)]
 #[command(
     version,
@@ -36,7 +47,14 @@ Exit codes:
 )]
 struct Args {
     #[command(subcommand)]
-    role: Role,
+    role: Option<Role>,
+    /// A TOML file with settings and bots
+    #[arg(long, global = true, env = "BRIDGE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Check all settings, print what they mean without secrets, and end: with code 0, or 2 if something is
+    /// wrong
+    #[arg(long, global = true)]
+    check_config: bool,
     /// What to log: error, warn, info or debug
     #[arg(long, global = true, env = "BRIDGE_LOG", default_value_t = LevelFilter::INFO)]
     log: LevelFilter,
@@ -46,15 +64,25 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Role {
-    /// Receive and deliver one bot's messages in one process
+    /// Receive and deliver in one process
     Run(both::Settings),
     /// Take webhooks over HTTP and put them into the queue
     Receive(receive::Settings),
-    /// Deliver one bot's messages from the queue; any number of these may run
+    /// Deliver messages from the queue; with NATS, any number of these may run
     Deliver(deliver::Settings),
     /// Look after the messages that cannot be delivered
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Show what happened to an event, as JSON lines
+    Trace(history::Trace),
+    /// Show the first message of each partition, as JSON lines
+    Head(head::Head),
+    /// Make the first message of a partition a dead letter, so that the others go on
+    Skip(head::Skip),
+    /// Pause the delivery of a bot in all of its workers; webhooks are still received
+    Pause(pauses::Pause),
+    /// Resume the delivery of a bot
+    Resume(pauses::Pause),
     /// Copy the file of the queue, also while it is in use
     Backup {
         /// The new file
@@ -84,9 +112,7 @@ impl Failure {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let matches = with_variables(Args::command()).get_matches();
-    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    match run(args).await {
+    match start().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, text }) => {
             eprintln!("error: {text}");
@@ -95,16 +121,76 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(Args { role, log, queue }: Args) -> Result<(), Failure> {
+async fn start() -> Result<(), Failure> {
+    let arguments: Vec<_> = env::args_os().collect();
+    let args = parse(Args::command(), &arguments);
+    let command = Args::command();
+    let file = args.config.as_deref().map(|path| ConfigFile::load(path, &command)).transpose()?;
+    config::check_variables(&command, file.as_ref())?;
+    let command = match &file {
+        Some(file) => file.defaults(command)?,
+        None => command,
+    };
+    let args = parse(command.clone(), &arguments);
+    if args.check_config {
+        return check(args, &command, arguments, file.as_ref());
+    }
+    let Args { role, log, queue, .. } = args;
+    let Some(role) = role else {
+        return Err(Failure::settings("name a command: see --help"));
+    };
     start_log(log);
+    let file = file.as_ref();
     match role {
-        Role::Run(settings) => both::run(settings, &queue, stop()?).await,
-        Role::Receive(settings) => receive::run(settings, &queue, stop()?).await,
-        Role::Deliver(settings) => deliver::run(settings, &queue, stop()?).await,
+        Role::Run(settings) => both::run(settings, file, &queue, stop()?).await,
+        Role::Receive(settings) => receive::run(settings, file, &queue, stop()?).await,
+        Role::Deliver(settings) => deliver::run(settings, file, &queue, stop()?).await,
         Role::Dead(command) => dead::run(command, &queue).await,
+        Role::Trace(trace) => history::run(trace, &queue).await,
+        Role::Head(head) => head::show(head, &queue).await,
+        Role::Skip(skip) => head::skip(skip, &queue).await,
+        Role::Pause(bot) => pauses::run(bot, true, &queue).await,
+        Role::Resume(bot) => pauses::run(bot, false, &queue).await,
         Role::Backup { to } => queue.back_up(to).await,
         Role::Move => queue::transfer(&queue).await.map(|moved| println!("{moved}")),
     }
+}
+
+fn parse(command: clap::Command, arguments: &[OsString]) -> Args {
+    let matches = with_variables(command).get_matches_from(arguments);
+    Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Checks the settings of one command, or those of a receiver and a worker.
+fn check(
+    args: Args,
+    command: &clap::Command,
+    arguments: Vec<OsString>,
+    file: Option<&ConfigFile>,
+) -> Result<(), Failure> {
+    args.queue.check()?;
+    let roles = match args.role {
+        Some(role) => vec![role],
+        None => ["receive", "deliver"]
+            .into_iter()
+            .filter_map(|name| {
+                let mut arguments = arguments.clone();
+                arguments.push(name.into());
+                parse(command.clone(), &arguments).role
+            })
+            .collect(),
+    };
+    let mut lines = Vec::new();
+    for role in roles {
+        match role {
+            Role::Run(settings) => lines.extend(settings.check(file)?),
+            Role::Receive(settings) => lines.extend(settings.check(file)?),
+            Role::Deliver(settings) => lines.extend(settings.check(file)?),
+            _ => {}
+        }
+    }
+    lines.push("the settings are valid".to_owned());
+    lines.iter().try_for_each(|line| writeln!(std::io::stdout(), "{line}")).map_err(Failure::new)
 }
 
 /// Names each variable in help and errors, shows the value of none, and ignores those that are empty.
@@ -128,6 +214,10 @@ fn bot_id(id: &str) -> Result<String, &'static str> {
         return Err("a bot's id has only letters, digits, - and _");
     }
     Ok(id.to_owned())
+}
+
+fn is_printable(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
 }
 
 /// Logs to the standard error. At the level `trace` the NATS client would show its password, so it never

@@ -1,7 +1,8 @@
-//! Figures as Prometheus text.
+//! Figures as Prometheus text, and whether the process is alive and ready.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -9,6 +10,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::future::try_join_all;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -17,24 +19,31 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
 
 use crate::Failure;
+use crate::health::Health;
 use crate::queue::Shared;
 
+/// All queues together answer within this time, or not at all.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(800);
+
 type Label = [(&'static str, &'static str); 1];
+type OfBot = [(&'static str, String); 2];
 
 /// What a process counts. Clones count together.
 #[derive(Clone)]
 pub struct Metrics {
     received: Family<Label, Counter>,
-    deliveries: Family<Label, Counter>,
+    deliveries: Family<OfBot, Counter>,
     pub under_way: Gauge,
     pub took: Histogram,
     pub age: Histogram,
     pub pauses: Histogram,
     pub recreated: Counter,
-    pub paused: Gauge,
-    pub pauses_of_bot: Counter,
+    paused: Family<OfBot, Gauge>,
+    pauses_of_bot: Family<[(&'static str, String); 1], Counter>,
+    pub health: Arc<Health>,
     registry: Arc<Registry>,
 }
 
@@ -42,7 +51,8 @@ impl Metrics {
     pub fn new() -> Self {
         // From a millisecond to half an hour.
         let times = || Histogram::new(exponential_buckets(0.001, 4.0, 11));
-        let (received, deliveries) = Default::default();
+        let received = Family::default();
+        let (deliveries, paused, pauses_of_bot) = Default::default();
         let mut metrics = Self {
             received,
             deliveries,
@@ -51,8 +61,9 @@ impl Metrics {
             age: times(),
             pauses: times(),
             recreated: Counter::default(),
-            paused: Gauge::default(),
-            pauses_of_bot: Counter::default(),
+            paused,
+            pauses_of_bot,
+            health: Arc::default(),
             registry: Arc::default(),
         };
         let mut registry = Registry::with_prefix("bridge");
@@ -83,7 +94,7 @@ impl Metrics {
             "Consumers that handed out nothing although messages waited",
             recreated.clone(),
         );
-        let text = "Whether delivery pauses because every message fails";
+        let text = "Whether the worker pauses, because every message fails or by command";
         registry.register("paused", text, paused.clone());
         let text = "Pauses because every message failed";
         registry.register("pauses", text, pauses_of_bot.clone());
@@ -95,8 +106,26 @@ impl Metrics {
         self.received.get_or_create(&[("outcome", outcome)]).inc();
     }
 
-    pub fn delivered(&self, outcome: &'static str) {
-        self.deliveries.get_or_create(&[("outcome", outcome)]).inc();
+    pub fn delivered(&self, bot: &str, outcome: &'static str) {
+        let labels = [("outcome", outcome.to_owned()), ("bot", bot.to_owned())];
+        self.deliveries.get_or_create(&labels).inc();
+    }
+
+    /// Every message of a bot fails, for this reason.
+    pub fn pauses(&self, bot: &str, reason: &str) {
+        self.set_paused(bot, "failures", true);
+        self.pauses_of_bot.get_or_create(&[("bot", bot.to_owned())]).inc();
+        self.health.paused(bot, Some(reason));
+    }
+
+    pub fn resumes(&self, bot: &str) {
+        self.set_paused(bot, "failures", false);
+        self.health.paused(bot, None);
+    }
+
+    pub fn set_paused(&self, bot: &str, reason: &str, is_paused: bool) {
+        let labels = [("bot", bot.to_owned()), ("reason", reason.to_owned())];
+        self.paused.get_or_create(&labels).set(is_paused.into());
     }
 
     /// Serves them on this address, if there is one, with what waits for these bots.
@@ -109,7 +138,12 @@ impl Metrics {
         let Some(address) = address else { return Ok(()) };
         let listener = listen("BRIDGE_METRICS", address).await?;
         let shared = (self.clone(), queue.clone(), bots.to_vec());
-        let router = Router::new().route("/metrics", get(show)).with_state(Arc::new(shared));
+        let router = Router::new()
+            .route("/metrics", get(show))
+            .route("/metrics/queue", get(show_queue))
+            .route("/healthz", get(async || "alive\n"))
+            .route("/readyz", get(ready))
+            .with_state(Arc::new(shared));
         tokio::spawn(async { axum::serve(listener, router).await });
         Ok(())
     }
@@ -131,18 +165,50 @@ pub async fn listen(variable: &str, address: &str) -> Result<TcpListener, Failur
 
 type Shown = Arc<(Metrics, Shared, Vec<String>)>;
 
+/// What this process counts: it can be summed over processes.
 async fn show(State(shared): State<Shown>) -> Response {
-    let (metrics, queue, bots) = &*shared;
+    encoded(&shared.0.registry)
+}
+
+/// What all processes share: the same from each of them.
+async fn show_queue(State(shared): State<Shown>) -> Response {
+    let (_, queue, bots) = &*shared;
+    match answered(queue, queue_figures(queue, bots)).await {
+        Ok(figures) => encoded(&figures),
+        Err(problem) => unavailable(&[problem]),
+    }
+}
+
+/// Whether the queue answers, and deliveries are possible.
+async fn ready(State(shared): State<Shown>) -> Response {
+    let (metrics, queue, _) = &*shared;
+    let mut problems = metrics.health.problems(Instant::now());
+    problems.extend(answered(queue, queue.check()).await.err());
+    if problems.is_empty() { "ready\n".into_response() } else { unavailable(&problems) }
+}
+
+/// An answer of the queue, or why there is none.
+async fn answered<T>(
+    queue: &Shared,
+    question: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, String> {
+    if !queue.is_connected() {
+        // The question would wait until it is.
+        return Err(format!("{} is not reachable", queue.name()));
+    }
+    match timeout(ANSWERS_WITHIN, question).await {
+        Ok(answer) => answer.map_err(|failure| failure.text),
+        Err(_) => Err(format!("{} does not answer in time", queue.name())),
+    }
+}
+
+fn unavailable(problems: &[String]) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, problems.join("\n") + "\n").into_response()
+}
+
+fn encoded(registry: &Registry) -> Response {
     let mut text = String::new();
-    // They are of this moment, so they have their own registry.
-    let waiting = queue_figures(queue, bots).await.unwrap_or_else(|failure| {
-        tracing::warn!("the queue's figures are missing: {}", failure.text);
-        Registry::default()
-    });
-    let written = encode_registry(&mut text, &metrics.registry)
-        .and_then(|()| encode_registry(&mut text, &waiting))
-        .and_then(|()| encode_eof(&mut text));
-    match written {
+    match encode_registry(&mut text, registry).and_then(|()| encode_eof(&mut text)) {
         Ok(()) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -154,8 +220,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 async fn queue_figures(queue: &Shared, bots: &[String]) -> Result<Registry, Failure> {
     let depths = Family::<[(&str, String); 1], Gauge>::default();
     let ages = Family::<[(&str, String); 1], Gauge>::default();
-    for bot in bots {
-        let (depth, oldest) = queue.backlog(bot).await?;
+    let backlogs = bots.iter().map(async |bot| queue.backlog(bot).await.map(|found| (bot, found)));
+    for (bot, (depth, oldest)) in try_join_all(backlogs).await? {
         let age = oldest.map_or(0, |time| (OffsetDateTime::now_utc() - time).whole_seconds());
         depths.get_or_create(&[("bot", bot.clone())]).set(depth as i64);
         ages.get_or_create(&[("bot", bot.clone())]).set(age.max(0));

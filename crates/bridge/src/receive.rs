@@ -1,5 +1,7 @@
 //! The server that takes webhooks: each is in the queue before it is answered.
 
+use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,20 +13,22 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use botpress_channels::{
-    Channel, Event, InvalidSecret, Rejected, SecretToken, SigningSecret, slack, whatsapp,
-};
+use botpress_channels::{Channel, Event, Rejected, SigningSecret, slack, whatsapp};
 use botpress_messages::Delivery;
 use http_body_util::LengthLimitError;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
+use crate::config::{Access, ConfigFile, OneBot};
 use crate::metrics::{Metrics, listen};
 use crate::queue::{self, NotStored, Shared};
-use crate::{Failure, bot_id, connections};
+use crate::quota::Quota;
+use crate::{Failure, bot_id, config, connections, is_printable};
 
 /// Slack waits three seconds for its answer.
 const IN_TIME: Duration = Duration::from_millis(2_500);
@@ -41,8 +45,7 @@ pub struct Settings {
     #[arg(long, env = "BRIDGE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: String,
     /// The ids of the bots that are served, with commas between them
-    #[arg(long, env = "BRIDGE_BOTS", value_delimiter = ',', value_parser = bot_id,
-        required_unless_present = "bot_id")]
+    #[arg(long, env = "BRIDGE_BOTS", value_delimiter = ',', value_parser = bot_id)]
     bots: Vec<String>,
     /// The bot that is served if there is no list of bots
     #[arg(long, env = "BP_BOT_ID", value_parser = bot_id)]
@@ -75,7 +78,7 @@ pub struct Settings {
     #[arg(long, env = "BRIDGE_BUFFER", default_value_t = 64 << 20,
         value_parser = clap::value_parser!(u32).range(BODY_LIMIT as i64..))]
     buffer: u32,
-    /// Address and port for Prometheus; none by default
+    /// Address and port for /metrics, /metrics/queue, /healthz and /readyz; none by default
     #[arg(long, env = "BRIDGE_METRICS")]
     pub metrics: Option<String>,
 }
@@ -83,66 +86,84 @@ pub struct Settings {
 struct Receiver {
     queue: Shared,
     metrics: Metrics,
-    bots: Vec<String>,
-    slack_secret: Option<SigningSecret>,
-    /// The other channels that are open.
-    channels: Vec<Channel>,
-    key: Option<String>,
+    bots: BTreeMap<String, Bot>,
     /// A permit for each byte of a body that is in memory.
     buffer: Semaphore,
 }
 
-pub async fn run(
-    settings: Settings,
-    queue: &queue::Settings,
-    stop: CancellationToken,
-) -> Result<(), Failure> {
-    settings.slack_secret()?;
-    settings.channels()?;
-    let (queue, metrics) = (queue.open(&stop).await?, Metrics::new());
-    metrics.serve(settings.metrics.as_deref(), &queue, &settings.bots()).await?;
-    let served = serve(settings, queue.clone(), metrics, stop).await;
-    queue.flush().await;
-    served
+struct Bot {
+    access: Access,
+    quota: Option<Quota>,
 }
 
 impl Settings {
-    pub fn bots(&self) -> Vec<String> {
-        if self.bots.is_empty() { self.bot_id.iter().cloned().collect() } else { self.bots.clone() }
+    pub fn bot_id(&self) -> Option<&str> {
+        self.bot_id.as_deref()
     }
 
-    /// Checks how webhooks are authenticated.
-    pub fn slack_secret(&self) -> Result<Option<SigningSecret>, Failure> {
-        let Self { key, slack_signing_secret: secret, .. } = self;
-        let secret = secret.clone().map(SigningSecret::new).transpose();
-        let secret = secret.map_err(|e| Failure::settings(format!("SLACK_SIGNING_SECRET: {e}")))?;
-        if secret.is_none() && self.channels()?.is_empty() && key.is_none() {
-            let text = "no authentication configured: set BRIDGE_KEY or the secrets of a channel";
-            return Err(Failure::settings(text));
-        }
-        let fits_a_header = |key: &str| key.trim() == key && key.bytes().all(is_printable);
-        if key.as_ref().is_some_and(|key| !fits_a_header(key)) {
-            let text =
-                "BRIDGE_KEY may have only printable ASCII characters, and no space at its ends";
-            return Err(Failure::settings(text));
-        }
-        Ok(secret)
+    /// Who may send webhooks.
+    pub fn access(&mut self, file: Option<&ConfigFile>) -> Result<Vec<Access>, Failure> {
+        let one = OneBot {
+            bots: mem::take(&mut self.bots),
+            bot_id: self.bot_id.take(),
+            key: self.key.take(),
+            slack_signing_secret: self.slack_signing_secret.take(),
+            telegram_secret_token: self.telegram_secret_token.take(),
+            whatsapp_app_secret: self.whatsapp_app_secret.take(),
+            whatsapp_verify_token: self.whatsapp_verify_token.take(),
+        };
+        config::access(file, one)
     }
+
+    /// Checks them, and says what they mean.
+    pub fn check(mut self, file: Option<&ConfigFile>) -> Result<Vec<String>, Failure> {
+        Ok(self.access(file)?.iter().map(describe).collect())
+    }
+}
+
+/// What the settings of a bot mean.
+pub fn describe(access: &Access) -> String {
+    let Access { bot, slack_secrets, channels, keys, max_messages } = access;
+    let (slack_secrets, keys) = (slack_secrets.len(), keys.len());
+    let channels: String =
+        channels.iter().map(|channel| format!(" {}: open,", channel.name())).collect();
+    let most = max_messages.map_or("no limit".to_owned(), |most| most.to_string());
+    format!(
+        "bot {bot}: receives; Slack secrets: {slack_secrets},{channels} keys: {keys}, messages that may wait: {most}"
+    )
+}
+
+pub async fn run(
+    mut settings: Settings,
+    file: Option<&ConfigFile>,
+    queue: &queue::Settings,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let access = settings.access(file)?;
+    let bots: Vec<_> = access.iter().map(|access| access.bot.clone()).collect();
+    let (queue, metrics) = (queue.open(&stop).await?, Metrics::new());
+    metrics.serve(settings.metrics.as_deref(), &queue, &bots).await?;
+    let served = serve(settings, access, queue.clone(), metrics, stop).await;
+    queue.flush().await;
+    served
 }
 
 /// Takes webhooks until `stop`, and then what is in flight.
 pub async fn serve(
     settings: Settings,
+    access: Vec<Access>,
     queue: Shared,
     metrics: Metrics,
     stop: CancellationToken,
 ) -> Result<(), Failure> {
-    let (bots, slack_secret) = (settings.bots(), settings.slack_secret()?);
     let listener = listen("BRIDGE_LISTEN", &settings.listen).await?;
+    let bot = |access: Access| {
+        let quota = access.max_messages.map(Quota::new);
+        (access.bot.clone(), Bot { access, quota })
+    };
+    let bots = access.into_iter().map(bot).collect();
     let buffer = Semaphore::new(settings.buffer as usize);
-    let channels = settings.channels()?;
-    let receiver =
-        Receiver { queue, metrics, bots, slack_secret, channels, key: settings.key, buffer };
+    let receiver = Receiver { queue, metrics, bots, buffer };
     let router = Router::new()
         .route("/{bot}/slack", post(slack))
         .route("/{bot}/messages", post(messages))
@@ -153,34 +174,14 @@ pub async fn serve(
     Ok(())
 }
 
-impl Settings {
-    /// The channels other than Slack whose secrets are set.
-    fn channels(&self) -> Result<Vec<Channel>, Failure> {
-        fn secret<S>(
-            name: &str,
-            value: &Option<String>,
-            new: fn(String) -> Result<S, InvalidSecret>,
-        ) -> Result<Option<S>, Failure> {
-            let secret = value.clone().map(new).transpose();
-            secret.map_err(|e| Failure::settings(format!("{name}: {e}")))
-        }
-        let telegram =
-            secret("TELEGRAM_SECRET_TOKEN", &self.telegram_secret_token, SecretToken::new)?;
-        let app_secret =
-            secret("WHATSAPP_APP_SECRET", &self.whatsapp_app_secret, SigningSecret::new)?;
-        let verify_token =
-            secret("WHATSAPP_VERIFY_TOKEN", &self.whatsapp_verify_token, SecretToken::new)?;
-        let whatsapp = app_secret.zip(verify_token);
-        let whatsapp = whatsapp
-            .map(|(app_secret, verify_token)| Channel::WhatsApp { app_secret, verify_token });
-        Ok(telegram.map(Channel::Telegram).into_iter().chain(whatsapp).collect())
-    }
-}
-
 /// Answers in time, also a client that does not get to the end of a request.
 async fn in_time(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
     let answer = timeout(REQUEST_LASTS, next.run(request)).await;
-    answer.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
+    answer.unwrap_or_else(|_| {
+        tracing::warn!(path, "a webhook is rejected: its body did not come in time");
+        StatusCode::REQUEST_TIMEOUT.into_response()
+    })
 }
 
 /// What a webhook is answered, and under which name it is counted.
@@ -199,10 +200,6 @@ fn refused(status: u16, text: impl Into<String>) -> Answer {
     answer("refused", status, text)
 }
 
-fn is_printable(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~')
-}
-
 /// The id of an event becomes a header of NATS, where only some characters are safe.
 fn event_id<'a>(name: &str, id: &'a [u8]) -> Result<&'a str, Answer> {
     match str::from_utf8(id).ok().filter(|id| id.bytes().all(is_printable)) {
@@ -215,18 +212,44 @@ fn event_id<'a>(name: &str, id: &'a [u8]) -> Result<&'a str, Answer> {
     }
 }
 
-fn unsigned(bot: &str, cause: &Rejected) -> Answer {
-    tracing::warn!(bot, %cause, "a webhook of Slack is rejected");
+fn unsigned(cause: &Rejected) -> Answer {
+    tracing::warn!(%cause, "a webhook of Slack is rejected");
     refused(401, "the signature is missing, wrong or old")
 }
 
-fn unverified(bot: &str, channel: &str, cause: &Rejected) -> Answer {
-    tracing::warn!(bot, channel, %cause, "a webhook is rejected");
+fn unverified(channel: &str, cause: &Rejected) -> Answer {
+    tracing::warn!(channel, %cause, "a webhook is rejected");
     refused(401, "the signature or the secret token is missing or wrong")
+}
+
+/// Checks the signature with each secret: while one is replaced, two are valid.
+fn verify(secrets: &[SigningSecret], headers: &HeaderMap, body: &[u8]) -> Result<(), Rejected> {
+    let mut result = Err(Rejected::SignatureMismatch);
+    for secret in secrets {
+        result = slack::verify(secret, headers, body, SystemTime::now());
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
 }
 
 fn digest(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))
+}
+
+/// What is logged about a webhook names its event, once that is known.
+fn span(bot: &str) -> Span {
+    tracing::error_span!("webhook", bot, event = Empty)
+}
+
+/// A webhook of some channels has several events.
+fn event_span() -> Span {
+    tracing::error_span!("message", event = Empty)
+}
+
+fn is_about(event: &str) {
+    Span::current().record("event", event);
 }
 
 async fn slack(
@@ -234,7 +257,8 @@ async fn slack(
     Path(bot): Path<String>,
     request: Request,
 ) -> Response {
-    receiver.count(&bot, receiver.slack(&bot, request).await)
+    let span = span(&bot);
+    async { receiver.count(receiver.slack(&bot, request).await) }.instrument(span).await
 }
 
 async fn messages(
@@ -242,7 +266,8 @@ async fn messages(
     Path(bot): Path<String>,
     request: Request,
 ) -> Response {
-    receiver.count(&bot, receiver.message(&bot, request).await)
+    let span = span(&bot);
+    async { receiver.count(receiver.message(&bot, request).await) }.instrument(span).await
 }
 
 async fn webhook(
@@ -250,7 +275,9 @@ async fn webhook(
     Path((bot, channel)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    receiver.count(&bot, receiver.webhook(&bot, &channel, request).await)
+    let span = span(&bot);
+    let answered = async { receiver.count(receiver.webhook(&bot, &channel, request).await) };
+    answered.instrument(span).await
 }
 
 async fn check_url(
@@ -258,14 +285,14 @@ async fn check_url(
     Path((bot, channel)): Path<(String, String)>,
     uri: Uri,
 ) -> Response {
-    receiver.count(&bot, receiver.challenge(&bot, &channel, &uri))
+    span(&bot).in_scope(|| receiver.count(receiver.challenge(&bot, &channel, &uri)))
 }
 
 impl Receiver {
-    fn count(&self, bot: &str, result: Result<Answer, Answer>) -> Response {
+    fn count(&self, result: Result<Answer, Answer>) -> Response {
         let Answer { outcome, status, text } = result.unwrap_or_else(|answer| answer);
         if status.is_client_error() {
-            tracing::warn!(bot, status = status.as_u16(), "a webhook is rejected: {text}");
+            tracing::warn!(status = status.as_u16(), "a webhook is rejected: {text}");
         }
         self.metrics.received(outcome);
         let mut response = (status, text).into_response();
@@ -282,29 +309,27 @@ impl Receiver {
     /// A webhook of Slack's. Slack repeats all that is not answered with 200, so a webhook that is of no
     /// use is one that Slack need not repeat.
     async fn slack(&self, bot: &str, request: Request) -> Result<Answer, Answer> {
-        let Some(secret) = &self.slack_secret else {
-            return Err(refused(404, "SLACK_SIGNING_SECRET is not set here"));
-        };
+        let secrets = &self.bot(bot)?.access.slack_secrets;
+        if secrets.is_empty() {
+            return Err(refused(404, "there is no Slack signing secret for this bot here"));
+        }
         let (head, body) = request.into_parts();
         let headers = &head.headers;
         // If the headers of the signature are missing or malformed, the body need not be read.
-        match slack::verify(secret, headers, b"", SystemTime::now()) {
+        match verify(secrets, headers, b"") {
             Ok(()) | Err(Rejected::SignatureMismatch) => {}
-            Err(cause) => return Err(unsigned(bot, &cause)),
+            Err(cause) => return Err(unsigned(&cause)),
         }
         let (body, _permit) = self.read(headers, body).await?;
         let body = &body;
-        if let Err(cause) = slack::verify(secret, headers, body, SystemTime::now()) {
-            return Err(unsigned(bot, &cause));
-        }
-        self.check(bot)?;
+        verify(secrets, headers, body).map_err(|cause| unsigned(&cause))?;
         self.take(bot, "slack", body, slack::parse(body)).await
     }
 
     /// A webhook of one of the other channels.
     async fn webhook(&self, bot: &str, name: &str, request: Request) -> Result<Answer, Answer> {
-        let channel = self.channel(name)?;
-        let unverified = |cause| unverified(bot, name, &cause);
+        let channel = self.channel(bot, name)?;
+        let unverified = |cause| unverified(name, &cause);
         let (head, body) = request.into_parts();
         // The body need not be read if it cannot be what is wrong.
         match channel.verify(&head.headers, b"", SystemTime::now()) {
@@ -313,31 +338,31 @@ impl Receiver {
         }
         let (body, _permit) = self.read(&head.headers, body).await?;
         channel.verify(&head.headers, &body, SystemTime::now()).map_err(unverified)?;
-        self.check(bot)?;
         let mut events = channel.parse(&body);
         let last = events.pop().ok_or_else(|| refused(400, "the webhook has no event"))?;
         // If one is not stored, the channel repeats the whole webhook. So those after it keep their order.
         for event in events {
-            let Answer { outcome, .. } = self.take(bot, name, &body, event).await?;
-            self.metrics.received(outcome);
+            let taken = self.take(bot, name, &body, event).instrument(event_span()).await;
+            self.metrics.received(taken?.outcome);
         }
-        self.take(bot, name, &body, last).await
+        self.take(bot, name, &body, last).instrument(event_span()).await
     }
 
     /// A request by which WhatsApp checks the URL.
     fn challenge(&self, bot: &str, name: &str, uri: &Uri) -> Result<Answer, Answer> {
-        let Channel::WhatsApp { verify_token, .. } = self.channel(name)? else {
+        let Channel::WhatsApp { verify_token, .. } = self.channel(bot, name)? else {
             return Err(refused(405, "send a POST request"));
         };
         let challenge = whatsapp::challenge(verify_token, uri);
-        let text = challenge.map_err(|cause| unverified(bot, name, &cause))?;
-        self.check(bot)?;
+        let text = challenge.map_err(|cause| unverified(name, &cause))?;
         Ok(answer("challenge", 200, text))
     }
 
-    fn channel(&self, name: &str) -> Result<&Channel, Answer> {
-        let channel = self.channels.iter().find(|channel| channel.name() == name);
-        channel.ok_or_else(|| refused(404, "the secrets of this channel are not set here"))
+    fn channel(&self, bot: &str, name: &str) -> Result<&Channel, Answer> {
+        let mut channels = self.bot(bot)?.access.channels.iter();
+        let channel = channels.find(|channel| channel.name() == name);
+        channel
+            .ok_or_else(|| refused(404, "there are no secrets of this channel for this bot here"))
     }
 
     /// Stores what an event says, if it is a message.
@@ -355,23 +380,17 @@ impl Receiver {
                     Some(id) => event_id("event_id", id.as_bytes())?.to_owned(),
                     None => format!("body {}", digest(body)),
                 };
+                is_about(&id);
                 let message = json!(delivery).to_string().into();
                 self.store(bot, &format!("{channel} {id}"), &delivery, message).await
             }
             Event::Ignored { why } => Ok(answer("ignored", 200, why)),
             Event::Unsupported { chat, message_id, why } => {
-                tracing::warn!(
-                    bot,
-                    channel,
-                    chat,
-                    message_id,
-                    why,
-                    "a message cannot be represented"
-                );
+                tracing::warn!(channel, chat, message_id, why, "a message cannot be represented");
                 Ok(answer("unsupported", 200, why))
             }
             Event::Unreadable { why } => {
-                tracing::warn!(bot, channel, why, "a webhook cannot be read");
+                tracing::warn!(channel, why, "a webhook cannot be read");
                 Ok(answer("unreadable", 200, why))
             }
         }
@@ -379,19 +398,21 @@ impl Receiver {
 
     /// A message in the endpoint's JSON form, with user and conversation or their ids.
     async fn message(&self, bot: &str, request: Request) -> Result<Answer, Answer> {
-        let Some(key) = &self.key else {
-            return Err(refused(404, "BRIDGE_KEY is not set here"));
-        };
+        let keys = &self.bot(bot)?.access.keys;
+        if keys.is_empty() {
+            return Err(refused(404, "there is no key for this bot here"));
+        }
         let (head, body) = request.into_parts();
         let headers = &head.headers;
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = header.and_then(|value| value.split_once(' '));
         let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        // The time that a comparison of digests takes reveals nothing.
-        if given.is_none_or(|(_, given)| Sha256::digest(given.trim()) != Sha256::digest(key)) {
-            return Err(refused(401, "the bearer token is not BRIDGE_KEY"));
+        if given.is_none_or(|(_, given)| !keys.iter().any(|key| key.is(given.trim()))) {
+            return Err(refused(401, "the bearer token is not a key of this bot"));
         }
-        self.check(bot)?;
+        let key = headers.get("idempotency-key");
+        let key = key.map(|key| event_id("Idempotency-Key", key.as_bytes())).transpose()?;
+        key.inspect(|key| is_about(key));
         let (body, _permit) = self.read(headers, body).await?;
         let delivery = Delivery::from_json(&body).map_err(|e| {
             let violations: Vec<_> = e.violations().iter().map(ToString::to_string).collect();
@@ -402,10 +423,14 @@ impl Receiver {
                 "no tag identifies the message, so a repetition would be stored twice: set a tag";
             return Err(refused(400, text));
         }
-        let id = match headers.get("idempotency-key") {
-            Some(key) => format!("key {}", event_id("Idempotency-Key", key.as_bytes())?),
+        let id = match key {
+            Some(key) => format!("key {key}"),
             // The same request with the same identity is a repetition.
-            None => format!("body {}", digest(&body)),
+            None => {
+                let digest = digest(&body);
+                is_about(&digest);
+                format!("body {digest}")
+            }
         };
         self.store(bot, &id, &delivery, body).await
     }
@@ -424,10 +449,12 @@ impl Receiver {
         if length > BODY_LIMIT {
             return Err(too_large());
         }
-        let permit = self
-            .buffer
-            .try_acquire_many(length as u32)
-            .map_err(|_| answer("failed", 503, "too many webhooks at once: repeat it"))?;
+        let permit = self.buffer.try_acquire_many(length as u32).map_err(|_| {
+            tracing::warn!(
+                "a webhook is not stored, the channel has to repeat it: BRIDGE_BUFFER is used up"
+            );
+            answer("failed", 503, "too many webhooks at once: repeat it")
+        })?;
         let body = to_bytes(body, BODY_LIMIT).await.map_err(|e| {
             let is_too_large = e.into_inner().is::<LengthLimitError>();
             if is_too_large { too_large() } else { refused(400, "the body is cut off") }
@@ -435,9 +462,8 @@ impl Receiver {
         Ok((body, permit))
     }
 
-    fn check(&self, bot: &str) -> Result<(), Answer> {
-        let is_served = self.bots.iter().any(|served| served == bot);
-        if is_served { Ok(()) } else { Err(refused(404, "this bot is not served here")) }
+    fn bot(&self, bot: &str) -> Result<&Bot, Answer> {
+        self.bots.get(bot).ok_or_else(|| refused(404, "this bot is not served here"))
     }
 
     async fn store(
@@ -448,15 +474,31 @@ impl Receiver {
         body: Bytes,
     ) -> Result<Answer, Answer> {
         let failed = |cause: &str| {
-            tracing::warn!(bot, "a webhook is not stored, the channel has to repeat it: {cause}");
+            tracing::warn!("a webhook is not stored, the channel has to repeat it: {cause}");
             answer("failed", 503, "not stored: repeat it")
         };
         if !self.queue.is_connected() {
-            return Err(failed("the queue is not there"));
+            return Err(failed(&format!("{} is not there", self.queue.name())));
         }
-        match timeout(IN_TIME, self.queue.publish(bot, id, delivery, body)).await {
-            Ok(Ok(false)) => Ok(answer("stored", 200, "stored")),
-            Ok(Ok(true)) => Ok(answer("duplicate", 200, "stored before")),
+        let has_place = async {
+            match &self.bot(bot)?.quota {
+                Some(quota) => Ok(quota.take(&self.queue, bot).await),
+                None => Ok(true),
+            }
+        };
+        let end = Instant::now() + IN_TIME;
+        if !timeout_at(end, has_place).await.unwrap_or(Ok(true))? {
+            return Err(failed("as many messages of this bot wait as its quota allows"));
+        }
+        match timeout_at(end, self.queue.publish(bot, id, delivery, body)).await {
+            Ok(Ok(false)) => {
+                tracing::debug!("stored");
+                Ok(answer("stored", 200, "stored"))
+            }
+            Ok(Ok(true)) => {
+                tracing::debug!("stored before");
+                Ok(answer("duplicate", 200, "stored before"))
+            }
             Ok(Err(NotStored::TooLarge)) => Err(refused(413, "larger than the queue takes")),
             Ok(Err(NotStored::Failed(cause))) => Err(failed(&cause)),
             Err(_) => Err(failed("no acknowledgement in time")),

@@ -1,6 +1,9 @@
 //! The connection to NATS, and which servers are supported.
 
+use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use async_nats::jetstream::{self, Context};
 use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions};
@@ -22,14 +25,29 @@ pub struct Server {
     #[arg(long = "nats-url", global = true, env = "NATS_URL")]
     pub url: Option<String>,
     /// The user to log in as
-    #[arg(long = "nats-user", global = true, env = "NATS_USER", requires = "nats_password")]
+    #[arg(long = "nats-user", global = true, env = "NATS_USER")]
     nats_user: Option<String>,
     /// The password; a command line is public, so set the variable
-    #[arg(long = "nats-password", global = true, env = "NATS_PASSWORD", requires = "nats_user")]
+    #[arg(long = "nats-password", global = true, env = "NATS_PASSWORD")]
     nats_password: Option<String>,
     /// The token to log in with; a command line is public, so set the variable
     #[arg(long = "nats-token", global = true, env = "NATS_TOKEN")]
     nats_token: Option<String>,
+    /// The file with the credentials to log in with: a JWT and its seed
+    #[arg(long = "nats-creds", global = true, env = "NATS_CREDS")]
+    nats_creds: Option<PathBuf>,
+    /// The file with the seed of the nkey to log in with
+    #[arg(long = "nats-nkey", global = true, env = "NATS_NKEY")]
+    nats_nkey: Option<PathBuf>,
+    /// The file with the certificate to show to the server, in PEM
+    #[arg(long = "nats-cert", global = true, env = "NATS_CERT")]
+    nats_cert: Option<PathBuf>,
+    /// The file with the certificate's key, in PEM
+    #[arg(long = "nats-key", global = true, env = "NATS_KEY")]
+    nats_key: Option<PathBuf>,
+    /// The file with the certificates that are trusted, in PEM, instead of those of the system
+    #[arg(long = "nats-ca", global = true, env = "NATS_CA")]
+    nats_ca: Option<PathBuf>,
     /// Accept a server older than 2.12, which loses track of messages when it is killed
     #[arg(long = "nats-allow-old-server", global = true, env = "NATS_ALLOW_OLD_SERVER",
         value_parser = clap::builder::BoolishValueParser::new())]
@@ -37,15 +55,76 @@ pub struct Server {
 }
 
 impl Server {
-    /// Connects, if the server is there and is supported.
-    pub async fn connect(&self) -> Result<Context, Failure> {
-        let url = self.url.as_deref().unwrap_or_default();
-        if url.contains('@') {
+    pub fn url(&self) -> &str {
+        self.url.as_deref().unwrap_or_default()
+    }
+
+    /// What can be checked without a connection.
+    pub fn check_settings(&self) -> Result<(), Failure> {
+        if self.url().contains('@') {
             let text =
                 "NATS_URL must not hold a password: use NATS_USER and NATS_PASSWORD, or NATS_TOKEN";
             return Err(Failure::settings(text));
         }
-        let mut options = ConnectOptions::new()
+        if self.nats_user.is_some() != self.nats_password.is_some() {
+            return Err(Failure::settings(
+                "--nats-user <NATS_USER> and --nats-password <NATS_PASSWORD> need each other",
+            ));
+        }
+        if self.nats_cert.is_some() != self.nats_key.is_some() {
+            return Err(Failure::settings("NATS_CERT and NATS_KEY need each other"));
+        }
+        let ways = [
+            self.nats_user.is_some(),
+            self.nats_token.is_some(),
+            self.nats_creds.is_some(),
+            self.nats_nkey.is_some(),
+        ];
+        if ways.into_iter().filter(|is_given| *is_given).count() > 1 {
+            let text = "set only one of NATS_USER, NATS_TOKEN, NATS_CREDS and NATS_NKEY";
+            return Err(Failure::settings(text));
+        }
+        let files = [
+            ("NATS_CERT", &self.nats_cert),
+            ("NATS_KEY", &self.nats_key),
+            ("NATS_CA", &self.nats_ca),
+        ];
+        for (name, path) in files {
+            read(name, path.as_deref())?;
+        }
+        self.log_in(ConnectOptions::new()).map(drop)
+    }
+
+    /// How to log in.
+    fn log_in(&self, mut options: ConnectOptions) -> Result<ConnectOptions, Failure> {
+        if let (Some(user), Some(password)) = (&self.nats_user, &self.nats_password) {
+            options = options.user_and_password(user.clone(), password.clone());
+        }
+        if let Some(token) = &self.nats_token {
+            options = options.token(token.clone());
+        }
+        if let Some(credentials) = read("NATS_CREDS", self.nats_creds.as_deref())? {
+            // What is wrong with them may quote them.
+            let invalid = |_| Failure::settings("NATS_CREDS is not a file with credentials");
+            options = options.credentials(&credentials).map_err(invalid)?;
+        }
+        if let Some(seed) = read("NATS_NKEY", self.nats_nkey.as_deref())? {
+            options = options.nkey(seed.trim().to_owned());
+        }
+        if let Some(ca) = &self.nats_ca {
+            options = options.add_root_certificates(ca.clone()).require_tls(true);
+        }
+        if let (Some(cert), Some(key)) = (&self.nats_cert, &self.nats_key) {
+            options = options.add_client_certificate(cert.clone(), key.clone()).require_tls(true);
+        }
+        Ok(options)
+    }
+
+    /// Connects, if the server is there and is supported.
+    pub async fn connect(&self) -> Result<Context, Failure> {
+        self.check_settings()?;
+        let options = self
+            .log_in(ConnectOptions::new())?
             .name("botpress-bridge")
             .connection_timeout(REQUEST)
             .ping_interval(PING)
@@ -53,18 +132,30 @@ impl Server {
                 Duration::from_millis(100 * attempts.min(20) as u64)
             })
             .event_callback(|event| async move { tracing::info!(%event, "NATS") });
-        if let (Some(user), Some(password)) = (&self.nats_user, &self.nats_password) {
-            options = options.user_and_password(user.clone(), password.clone());
-        }
-        if let Some(token) = &self.nats_token {
-            options = options.token(token.clone());
-        }
-        let servers: Vec<_> = url.split(',').map(str::trim).collect();
-        let client = options.connect(servers).await.map_err(|e| failure(url, &e))?;
+        let servers: Vec<_> = self.url().split(',').map(str::trim).collect();
+        let client = options.connect(servers).await.map_err(|e| self.failure(&e))?;
         self.check(&client.server_info().version)?;
         let mut context = jetstream::new(client);
         context.set_timeout(REQUEST);
         Ok(context)
+    }
+
+    fn failure(&self, error: &ConnectError) -> Failure {
+        match error.kind() {
+            ConnectErrorKind::ServerParse => {
+                Failure::settings(format!("invalid NATS_URL: {error}"))
+            }
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                Failure::settings(format!(
+                    "NATS at {} rejects the credentials: {error}",
+                    self.url()
+                ))
+            }
+            _ if is_about_certificates(error) => {
+                Failure::settings(format!("NATS at {}: the certificates: {error}", self.url()))
+            }
+            _ => Failure::new(format!("NATS at {} cannot be reached: {error}", self.url())),
+        }
     }
 
     fn check(&self, version: &str) -> Result<(), Failure> {
@@ -86,14 +177,25 @@ impl Server {
     }
 }
 
-fn failure(url: &str, error: &ConnectError) -> Failure {
-    match error.kind() {
-        ConnectErrorKind::ServerParse => Failure::settings(format!("invalid NATS_URL: {error}")),
-        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            Failure::settings(format!("NATS at {url} rejects the credentials: {error}"))
+/// The text of a file that a setting names.
+fn read(name: &str, path: Option<&Path>) -> Result<Option<String>, Failure> {
+    let failed = |path: &Path, e| {
+        Failure::settings(format!("{name}: {} cannot be read: {e}", path.display()))
+    };
+    path.map(|path| fs::read_to_string(path).map_err(|e| failed(path, e))).transpose()
+}
+
+/// Whether TLS failed for a reason that stays: a connection that breaks has other errors.
+fn is_about_certificates(error: &(dyn Error + 'static)) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<io::Error>();
+        if io.is_some_and(|e| e.kind() == io::ErrorKind::InvalidData) {
+            return true;
         }
-        _ => Failure::new(format!("NATS at {url} cannot be reached: {error}")),
+        cause = error.source();
     }
+    false
 }
 
 /// Whether a server of this version keeps track of its messages. A version that cannot be read is not.

@@ -28,7 +28,9 @@ fn output(arguments: &[&str]) -> String {
 /// The names of settings in a text: capitals with a prefix of ours.
 fn settings(text: &str) -> BTreeSet<String> {
     text.split(|c: char| !c.is_ascii_uppercase() && c != '_')
-        .filter(|word| PREFIXES.iter().any(|p| word.starts_with(p)))
+        .filter(|word| {
+            PREFIXES.iter().any(|p| word.strip_prefix(p).is_some_and(|rest| !rest.is_empty()))
+        })
         .map(str::to_owned)
         .collect()
 }

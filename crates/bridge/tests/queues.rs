@@ -116,7 +116,7 @@ async fn each_outcome_has_its_place(setup: impl Fn(&Sandbox) -> Setup) {
     let letter = &dead[0];
     assert_eq!(letter["message"], message(0, 2));
     assert_eq!((&letter["kind"], &letter["bot"]), (&json!("invalid"), &json!(Sandbox::BOT_ID)));
-    let reason = "the API responded 400 InvalidPayload: the sandbox was told to fail";
+    let reason = "the API responded 400 InvalidPayload: error injected by the sandbox";
     assert!(letter["reason"].as_str().unwrap().starts_with(reason), "{letter}");
     // It is known, so it is not queued again.
     let answered = receiver.message(&message(0, 2), None).await;

@@ -2,9 +2,10 @@
 
 mod nats;
 mod sqlite;
+mod stores;
 mod transfer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,7 +24,18 @@ pub use nats::ack_wait;
 pub use transfer::transfer;
 
 use crate::Failure;
+use crate::history::Seen;
 use crate::server::Server;
+
+/// How large the file may become.
+const FILE_MAX_BYTES: u64 = 1 << 30;
+/// For so long, NATS recognises a dead letter that is stored again.
+const DEAD_DUPLICATE_WINDOW: Duration = Duration::from_secs(3_600);
+
+/// The reason of a dead letter that was skipped.
+const SKIPPED: &str = "skipped by command";
+/// Why a message is not skipped.
+const NOT_FIRST: &str = "it is not the first of its partition";
 
 /// The queue of a process.
 pub type Shared = Arc<dyn Queue>;
@@ -32,8 +44,14 @@ pub type Shared = Arc<dyn Queue>;
 /// API, and decides nothing about a message.
 #[async_trait]
 pub trait Queue: Send + Sync {
+    /// What it is called in logs and answers.
+    fn name(&self) -> &'static str;
+
     /// Whether the queue can be asked at the moment.
     fn is_connected(&self) -> bool;
+
+    /// Whether it answers.
+    async fn check(&self) -> Result<(), Failure>;
 
     /// Stores a message of a bot, once for each id. Returns whether it was there already.
     async fn publish(
@@ -63,7 +81,22 @@ pub trait Queue: Send + Sync {
     /// Puts a dead letter at the end of the queue. Called again after an interruption, it is there once.
     async fn retry_letter(&self, letter: &Letter, delivery: &Delivery) -> Result<(), Failure>;
 
-    async fn remove_letter(&self, number: u64) -> Result<(), Failure>;
+    async fn remove_letter(&self, letter: &Letter) -> Result<(), Failure>;
+
+    /// The messages that others wait for, of one bot or of all: the first of each partition.
+    async fn heads(&self, bot: Option<&str>) -> Result<Vec<First>, Failure>;
+
+    /// Makes the first message of a partition a dead letter.
+    async fn skip(&self, position: u64) -> Result<(), Failure>;
+
+    /// Stores whether an operator pauses the delivery of a bot.
+    async fn set_paused(&self, bot: &str, is_paused: bool) -> Result<(), Failure>;
+
+    /// The bots that operators pause.
+    async fn paused(&self) -> Result<BTreeSet<String>, Failure>;
+
+    /// What happened to an event and where it is, oldest first; nothing if it is not known.
+    async fn trace(&self, event: &str, bot: Option<&str>) -> Result<Vec<Seen>, Failure>;
 }
 
 /// Hands out one message after the other. Each belongs to its worker until one of the last three methods is
@@ -96,7 +129,7 @@ pub trait Lane: Send {
 pub struct Taken {
     /// Its place in the queue.
     pub sequence: u64,
-    /// The id of its event.
+    /// The id of its event: which kind of id it is, a space, and the id.
     pub id: String,
     pub payload: Bytes,
     /// How many times it was handed out.
@@ -116,6 +149,17 @@ pub struct Trouble {
     pub failures: u32,
     /// and of these, the number of times that others were stored.
     pub alone: u32,
+}
+
+/// The first message of its partition. In a file, each conversation is a partition.
+pub struct First {
+    pub position: u64,
+    pub partition: String,
+    pub bot: String,
+    /// The id of the event.
+    pub id: Option<String>,
+    pub since: OffsetDateTime,
+    pub payload: Bytes,
 }
 
 /// A message that cannot be delivered.
@@ -139,12 +183,14 @@ pub enum NotStored {
 }
 
 /// Why a message cannot be delivered.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
 pub enum Kind {
     /// It breaks the contract, or the API rejects it for good.
     Invalid,
     /// The API fails on it again and again, but not on others.
     Failing,
+    /// An operator has skipped it.
+    Skipped,
 }
 
 impl Kind {
@@ -152,11 +198,16 @@ impl Kind {
         match self {
             Self::Invalid => "invalid",
             Self::Failing => "failing",
+            Self::Skipped => "skipped",
         }
     }
 
     fn from_name(name: &str) -> Self {
-        if name == "failing" { Self::Failing } else { Self::Invalid }
+        match name {
+            "failing" => Self::Failing,
+            "skipped" => Self::Skipped,
+            _ => Self::Invalid,
+        }
     }
 }
 
@@ -179,30 +230,66 @@ pub struct Settings {
     #[arg(long, global = true, env = "BRIDGE_KEEP_DAYS", default_value_t = 7,
         value_parser = clap::value_parser!(u16).range(1..=3_650))]
     keep_days: u16,
+    /// How many bytes of webhooks may wait with NATS: 256 MiB, or as the stream has it. How large the file
+    /// may become: 1 GiB. Beyond that, no webhook is taken
+    #[arg(long, global = true, env = "BRIDGE_MAX_BYTES",
+        value_parser = clap::value_parser!(i64).range(1 << 16..))]
+    max_bytes: Option<i64>,
+    #[command(flatten)]
+    streams: StreamSettings,
+}
+
+/// What the streams of NATS are like.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Streams of NATS")]
+struct StreamSettings {
     /// Into how many partitions NATS divides each bot's conversations: 64, or as the stream has it. It
     /// cannot be changed while messages wait
     #[arg(long, global = true, env = "BRIDGE_PARTITIONS",
         value_parser = clap::value_parser!(u16).range(1..=1_024))]
     partitions: Option<u16>,
-    /// For how many seconds a new stream recognises a repeated webhook
-    #[arg(long, global = true, env = "BRIDGE_DUPLICATE_WINDOW", default_value_t = 900,
+    /// For how many seconds a repeated webhook is recognised: 900, or as the stream has it
+    #[arg(long, global = true, env = "BRIDGE_DUPLICATE_WINDOW",
         value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    duplicate_window: u64,
-    /// How large the file or a new stream may become, in bytes; a full one takes no webhooks
-    #[arg(long, global = true, env = "BRIDGE_MAX_BYTES", default_value_t = 1 << 30,
+    duplicate_window: Option<u64>,
+    /// How many bytes of dead letters are kept: 64 MiB, or as the stream has it; beyond that, partitions
+    /// with another one stall
+    #[arg(long, global = true, env = "BRIDGE_DEAD_MAX_BYTES",
         value_parser = clap::value_parser!(i64).range(1 << 16..))]
-    max_bytes: i64,
-    /// How many servers of a cluster keep a new stream
-    #[arg(long, global = true, env = "BRIDGE_REPLICAS", default_value_t = 1,
+    dead_max_bytes: Option<i64>,
+    /// For how long a dead letter is kept, such as 30days, at least 1h: for ever, or as the stream has it
+    #[arg(long, global = true, env = "BRIDGE_DEAD_MAX_AGE", value_parser = dead_max_age)]
+    dead_max_age: Option<Duration>,
+    /// How many bytes of the history of events are kept: 64 MiB, or as the stream has it; beyond that, the
+    /// oldest is forgotten
+    #[arg(long, global = true, env = "BRIDGE_HISTORY_MAX_BYTES",
+        value_parser = clap::value_parser!(i64).range(1 << 16..))]
+    history_max_bytes: Option<i64>,
+    /// For how long the history of an event is kept: 7days, or as the stream has it
+    #[arg(long, global = true, env = "BRIDGE_HISTORY_MAX_AGE")]
+    history_max_age: Option<humantime::Duration>,
+    /// How many servers of a cluster keep the streams: 1, or as the streams have it
+    #[arg(long, global = true, env = "BRIDGE_REPLICAS",
         value_parser = clap::value_parser!(u8).range(1..=5))]
-    replicas: u8,
+    replicas: Option<u8>,
+}
+
+/// The server demands that a letter is kept for as long as it recognises a repeated one.
+fn dead_max_age(text: &str) -> Result<Duration, String> {
+    let age: humantime::Duration = text.parse().map_err(|e| format!("{e}"))?;
+    if *age < DEAD_DUPLICATE_WINDOW { Err("at least 1h".to_owned()) } else { Ok(age.into()) }
 }
 
 impl Settings {
+    /// What can be checked without opening the queue.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.uses_nats() { self.server.check_settings() } else { Ok(()) }
+    }
+
     fn sqlite(&self) -> sqlite::QueueFile {
         sqlite::QueueFile {
             path: self.file.clone(),
-            max_bytes: self.max_bytes.unsigned_abs(),
+            max_bytes: self.max_bytes.map_or(FILE_MAX_BYTES, i64::unsigned_abs),
             keep: Duration::from_secs(86_400) * self.keep_days.into(),
         }
     }
@@ -245,6 +332,12 @@ pub fn read(payload: &[u8]) -> Result<Delivery, String> {
         return Err("no tag identifies the message: it could be stored twice".to_owned());
     }
     Ok(delivery)
+}
+
+/// A message for people: as JSON, or as text if it is none.
+pub fn shown(payload: &[u8]) -> Value {
+    serde_json::from_slice(payload)
+        .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(payload)))
 }
 
 /// A number for a conversation, by what the endpoint looks for it: an id, or the channel and the tags that

@@ -1,25 +1,36 @@
 //! The streams in NATS JetStream: what waits, and what cannot be delivered.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use async_nats::connection::State;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::{DiscardPolicy, RawMessageErrorKind, RetentionPolicy, Stream};
 use async_nats::jetstream::{AckKind, Context, Message, stream};
 use async_trait::async_trait;
 use botpress_messages::Delivery;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{Kind, Lane, Letter, NotStored, Queue, Settings, Taken, Trouble, conversation};
+use super::stores::{self, Chosen, Store};
+use super::{
+    DEAD_DUPLICATE_WINDOW, First, Kind, Lane, Letter, NOT_FIRST, NotStored, Queue, SKIPPED,
+    Settings, StreamSettings, Taken, Trouble, conversation,
+};
 use crate::Failure;
+use crate::history::{self, Fact, Seen};
 use crate::server::REQUEST;
 use crate::watchdog::{Position, Watchdog};
 
@@ -28,6 +39,22 @@ use crate::watchdog::{Position, Watchdog};
 const WEBHOOKS: &str = "WEBHOOKS";
 /// What cannot be delivered: subject `dead.KIND.BOT`.
 const DEAD: &str = "DEAD";
+
+/// Bots that are paused: subject `paused.BOT`, an empty message for each.
+const PAUSED: &str = "PAUSED";
+const PAUSED_PREFIX: &str = "paused.";
+/// What happened to each event: subject `history.BOT.DIGEST`.
+const HISTORY: &str = "HISTORY";
+/// How many bytes of the digest.
+const DIGEST: usize = 8;
+
+/// How large new streams may become.
+const MAX_BYTES: i64 = 256 << 20;
+const DEAD_MAX_BYTES: i64 = 64 << 20;
+const HISTORY_MAX_BYTES: i64 = 64 << 20;
+const PAUSED_MAX_BYTES: i64 = 1 << 20;
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(900);
+const HISTORY_MAX_AGE: Duration = Duration::from_secs(7 * 86_400);
 
 /// How long a pull waits for a message.
 const PULL: Duration = Duration::from_secs(5);
@@ -50,40 +77,84 @@ pub struct Nats {
     context: Context,
     webhooks: Stream,
     dead: Stream,
+    paused: Stream,
+    history: Stream,
     partitions: usize,
 }
 
-impl Settings {
-    /// The stream of webhooks, if it has to be created. One subject for each partition: what is
-    /// published into another finds no stream, instead of nobody who delivers it.
-    fn webhooks(&self) -> stream::Config {
+impl StreamSettings {
+    /// The stream of webhooks. One subject for each partition: what is published into another finds no
+    /// stream, instead of nobody who delivers it.
+    fn webhooks(&self, max_bytes: Option<i64>) -> Store {
         let partitions = self.partitions.unwrap_or(PARTITIONS);
-        stream::Config {
+        let window = self.duplicate_window.map(Duration::from_secs);
+        let config = stream::Config {
             name: WEBHOOKS.to_owned(),
             subjects: (0..partitions).map(|partition| format!("webhooks.*.{partition}")).collect(),
             retention: RetentionPolicy::WorkQueue,
-            duplicate_window: Duration::from_secs(self.duplicate_window),
-            ..self.bounded()
-        }
+            duplicate_window: window.unwrap_or(DUPLICATE_WINDOW),
+            ..Default::default()
+        };
+        self.store(
+            config,
+            max_bytes,
+            MAX_BYTES,
+            Chosen { duplicate_window: window, ..Chosen::default() },
+        )
     }
 
-    fn dead(&self) -> stream::Config {
-        stream::Config {
+    fn dead(&self) -> Store {
+        let config = stream::Config {
             name: DEAD.to_owned(),
             subjects: vec!["dead.*.*".to_owned()],
-            duplicate_window: Duration::from_secs(3_600),
-            ..self.bounded()
-        }
+            duplicate_window: DEAD_DUPLICATE_WINDOW,
+            max_age: self.dead_max_age.unwrap_or_default(),
+            ..Default::default()
+        };
+        let chosen = Chosen { max_age: self.dead_max_age, ..Chosen::default() };
+        self.store(config, self.dead_max_bytes, DEAD_MAX_BYTES, chosen)
+    }
+
+    fn history(&self) -> Store {
+        let max_age = self.history_max_age.map(Duration::from);
+        let config = stream::Config {
+            name: HISTORY.to_owned(),
+            subjects: vec!["history.*.*".to_owned()],
+            max_age: max_age.unwrap_or(HISTORY_MAX_AGE),
+            ..Default::default()
+        };
+        let chosen = Chosen { max_age, ..Chosen::default() };
+        let mut store = self.store(config, self.history_max_bytes, HISTORY_MAX_BYTES, chosen);
+        store.config.discard = DiscardPolicy::Old;
+        store
+    }
+
+    fn paused(&self) -> Store {
+        let config = stream::Config {
+            name: PAUSED.to_owned(),
+            subjects: vec!["paused.*".to_owned()],
+            max_messages_per_subject: 1,
+            ..Default::default()
+        };
+        self.store(config, None, PAUSED_MAX_BYTES, Chosen::default())
     }
 
     /// Full means that nothing more is taken. Nothing old makes room.
-    fn bounded(&self) -> stream::Config {
-        stream::Config {
-            max_bytes: self.max_bytes,
+    fn store(
+        &self,
+        config: stream::Config,
+        max_bytes: Option<i64>,
+        default_max_bytes: i64,
+        chosen: Chosen,
+    ) -> Store {
+        let replicas = self.replicas.map(usize::from);
+        let config = stream::Config {
+            max_bytes: max_bytes.unwrap_or(default_max_bytes),
             discard: DiscardPolicy::New,
-            num_replicas: self.replicas.into(),
-            ..Default::default()
-        }
+            num_replicas: replicas.unwrap_or(1),
+            ..config
+        };
+        Store { config, chosen: Chosen { max_bytes, replicas, ..chosen } }
     }
 }
 
@@ -106,35 +177,39 @@ impl Nats {
                 sleep(Duration::from_secs(1)).await;
             }
         };
-        tokio::select! {
+        let opened = tokio::select! {
             result = opened => result,
             () = stop.cancelled() => {
                 Err(Failure { code: 0, text: "ended before NATS was there".to_owned() })
             }
+        };
+        if let Ok(queue) = &opened {
+            let streams = [&queue.webhooks, &queue.dead, &queue.paused, &queue.history];
+            let configs = streams.map(|stream| stream.cached_info().config.clone());
+            tokio::spawn(stores::keep(queue.context.clone(), configs.into(), stop.clone()));
         }
+        opened
     }
 
     async fn set_up(settings: &Settings, context: &Context) -> Result<Self, Failure> {
-        let failed = |name, e| {
-            Failure::new(format!(
-                "NATS at {}: {name}: {e}",
-                settings.server.url.as_deref().unwrap_or_default()
-            ))
+        let open = async |store: Store| {
+            let opened = stores::open(context, store).await;
+            let url = settings.server.url();
+            opened.map_err(|failure| Failure::new(format!("NATS at {url}: {}", failure.text)))
         };
-        let stream = async |config: stream::Config| {
-            let name = config.name.clone();
-            context.get_or_create_stream(config).await.map_err(|e| failed(name, e.to_string()))
-        };
-        let webhooks = stream(settings.webhooks()).await?;
+        let streams = &settings.streams;
+        let webhooks = open(streams.webhooks(settings.max_bytes)).await?;
         let partitions = webhooks.cached_info().config.subjects.len();
-        let asked = settings.partitions.map(usize::from);
+        let asked = streams.partitions.map(usize::from);
         if let Some(asked) = asked.filter(|asked| *asked != partitions) {
             return Err(Failure::settings(format!(
                 "BRIDGE_PARTITIONS={asked}, but the stream {WEBHOOKS} has {partitions}: see README.md on how to change it"
             )));
         }
-        let dead = stream(settings.dead()).await?;
-        Ok(Self { context: context.clone(), webhooks, dead, partitions })
+        let dead = open(streams.dead()).await?;
+        let paused = open(streams.paused()).await?;
+        let history = open(streams.history()).await?;
+        Ok(Self { context: context.clone(), webhooks, dead, paused, history, partitions })
     }
 
     /// Stores a message of this conversation, once for each id. Returns whether it was there already.
@@ -149,20 +224,24 @@ impl Nats {
         if payload.len() + LETTER > self.context.client().server_info().max_payload {
             return Err(NotStored::TooLarge);
         }
-        let id = format!("{bot} {id}");
-        let publication = PublishMessage::build().message_id(id).payload(payload);
-        self.acknowledged(self.subject(bot, conversation), publication).await.map_err(|e| {
+        let publication = PublishMessage::build().message_id(full_id(bot, id)).payload(payload);
+        let stored = self.acknowledged(self.subject(bot, conversation), publication).await;
+        let stored = stored.map_err(|e| {
             let is_too_large = e.kind() == PublishErrorKind::MaxPayloadExceeded;
             if is_too_large { NotStored::TooLarge } else { NotStored::Failed(e.to_string()) }
-        })
+        })?;
+        if !stored.duplicate {
+            self.record(bot, id, Fact::Queued { position: stored.sequence }).await;
+        }
+        Ok(stored.duplicate)
     }
 
     /// Stores a dead letter of another queue, once.
     pub async fn take_letter(&self, letter: &Letter) -> Result<(), Failure> {
         let Letter { number, kind, bot, id, reason, since, payload } = letter;
         let place = place(*number, *since);
-        let id = format!("{bot} {}", id.as_deref().unwrap_or_default());
-        let taken = self.bury(*kind, bot, &place, &id, reason, payload.clone()).await;
+        let id = id.as_deref().unwrap_or_default();
+        let taken = self.bury(*kind, bot, &place, id, reason, payload.clone()).await;
         taken.map_err(|e| Failure::new(format!("letter {number} stays: {e}")))
     }
 
@@ -170,14 +249,28 @@ impl Nats {
         format!("webhooks.{bot}.{}", conversation % self.partitions as u64)
     }
 
-    /// Publishes and waits until the server has stored it. Tells whether it had that already.
+    /// Publishes and waits until the server has stored it.
     async fn acknowledged(
         &self,
         subject: String,
         publication: PublishMessage,
-    ) -> Result<bool, PublishError> {
+    ) -> Result<PublishAck, PublishError> {
         let acknowledgement = self.context.send_publish(subject, publication).await?;
-        Ok(acknowledgement.await?.duplicate)
+        acknowledgement.await
+    }
+
+    /// Records what happened to the event with this id, and does not wait for that: it must not slow down
+    /// deliveries. If a record is missing, `trace` looks through the queue and the dead letters.
+    async fn record(&self, bot: &str, id: &str, fact: Fact) {
+        let event = history::event(id).to_owned();
+        let subject = history_subject(bot, &event);
+        let record = json!(Record { event, fact }).to_string();
+        // From a buffer, it would come in the wrong order.
+        if self.is_connected()
+            && let Err(e) = self.context.client().publish(subject, record.into()).await
+        {
+            tracing::debug!("the history misses a record: {e}");
+        }
     }
 
     /// The consumer of a partition, which all workers share. It has one message in flight at a time,
@@ -226,6 +319,11 @@ impl Nats {
         removed.map(drop).map_err(|e| Failure::new(format!("the consumer {name} stays: {e}")))
     }
 
+    async fn delete_letter(&self, number: u64) -> Result<(), Failure> {
+        let removed = self.dead.delete_message(number).await;
+        removed.map(drop).map_err(|e| Failure::new(format!("letter {number} stays: {e}")))
+    }
+
     /// Stores a message that cannot be delivered, once for each `place`, with the message's id.
     pub async fn bury(
         &self,
@@ -238,15 +336,27 @@ impl Nats {
     ) -> Result<(), PublishError> {
         let publication = PublishMessage::build()
             .message_id(place)
-            .header(ID, id)
+            .header(ID, full_id(bot, id))
             .header(REASON, one_line(reason))
             .payload(payload);
-        self.acknowledged(format!("dead.{kind}.{bot}"), publication).await.map(drop)
+        self.acknowledged(format!("dead.{kind}.{bot}"), publication).await?;
+        let (kind, reason) = (kind.to_string(), one_line(reason));
+        self.record(bot, id, Fact::Dead { kind, reason }).await;
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Queue for Nats {
+    fn name(&self) -> &'static str {
+        "NATS"
+    }
+
+    async fn check(&self) -> Result<(), Failure> {
+        let failed = |e| Failure::new(format!("the stream {WEBHOOKS} cannot be asked: {e}"));
+        self.webhooks.get_info().await.map(drop).map_err(failed)
+    }
+
     fn is_connected(&self) -> bool {
         self.context.client().connection_state() == State::Connected
     }
@@ -309,16 +419,136 @@ impl Queue for Nats {
         let mut publication =
             PublishMessage::build().message_id(id).payload(letter.payload.clone());
         if let Some(id) = &letter.id {
-            publication = publication.header(ID, id.as_str());
+            publication = publication.header(ID, full_id(&letter.bot, id));
         }
         let subject = self.subject(&letter.bot, conversation(delivery));
-        self.acknowledged(subject, publication).await.map_err(Failure::new)?;
-        self.remove_letter(letter.number).await
+        let stored = self.acknowledged(subject, publication).await.map_err(Failure::new)?;
+        if let Some(id) = &letter.id {
+            self.record(&letter.bot, id, Fact::Retried { position: stored.sequence }).await;
+        }
+        self.delete_letter(letter.number).await
     }
 
-    async fn remove_letter(&self, number: u64) -> Result<(), Failure> {
-        let removed = self.dead.delete_message(number).await;
-        removed.map(drop).map_err(|e| Failure::new(format!("letter {number} stays: {e}")))
+    async fn remove_letter(&self, letter: &Letter) -> Result<(), Failure> {
+        self.delete_letter(letter.number).await?;
+        if let Some(id) = &letter.id {
+            self.record(&letter.bot, id, Fact::Dropped).await;
+        }
+        Ok(())
+    }
+
+    async fn heads(&self, bot: Option<&str>) -> Result<Vec<First>, Failure> {
+        let failed = |e| Failure::new(format!("the partitions cannot be read: {e}"));
+        let bot = bot.unwrap_or("*");
+        let subjects = self.webhooks.info_with_subjects(format!("webhooks.{bot}.*"));
+        let mut subjects: Vec<_> =
+            subjects.await.map_err(failed)?.try_collect().await.map_err(failed)?;
+        subjects.sort();
+        let mut heads = Vec::new();
+        for (subject, _) in subjects {
+            // It may be gone by now.
+            let Some(message) = first(&self.webhooks, &subject, 1).await? else { continue };
+            let (bot, partition) = bot_and_partition(&message);
+            heads.push(First {
+                position: message.sequence,
+                partition: partition.to_owned(),
+                bot: bot.to_owned(),
+                id: event_id(&message.headers, bot),
+                since: message.time,
+                payload: message.payload.clone(),
+            });
+        }
+        Ok(heads)
+    }
+
+    async fn skip(&self, position: u64) -> Result<(), Failure> {
+        let stays = |e: &dyn Display| {
+            Failure::new(format!("the message at position {position} stays: {e}"))
+        };
+        let message = match self.webhooks.get_raw_message(position).await {
+            Ok(message) => message,
+            Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => {
+                return Err(Failure::new(format!("there is no message at position {position}")));
+            }
+            Err(e) => return Err(stays(&e)),
+        };
+        let head = first(&self.webhooks, &message.subject, 1).await?;
+        if head.is_some_and(|head| head.sequence != position) {
+            return Err(stays(&NOT_FIRST));
+        }
+        let bot = bot_and_partition(&message).0;
+        let place = place(position, message.time);
+        let id = event_id(&message.headers, bot).unwrap_or_else(|| id_of_place(&place));
+        let payload = message.payload.clone();
+        let buried = self.bury(Kind::Skipped, bot, &place, &id, SKIPPED, payload);
+        buried.await.map_err(|e| stays(&e))?;
+        self.webhooks.delete_message(position).await.map(drop).map_err(|e| stays(&e))
+    }
+
+    async fn set_paused(&self, bot: &str, is_paused: bool) -> Result<(), Failure> {
+        let failed = |e: &dyn Display| {
+            Failure::new(format!("whether bot {bot} is paused cannot be stored: {e}"))
+        };
+        let subject = format!("{PAUSED_PREFIX}{bot}");
+        if is_paused {
+            let publication = PublishMessage::build();
+            return self.acknowledged(subject, publication).await.map(drop).map_err(|e| failed(&e));
+        }
+        self.paused.purge().filter(subject).await.map(drop).map_err(|e| failed(&e))
+    }
+
+    async fn paused(&self) -> Result<BTreeSet<String>, Failure> {
+        let failed = |e| Failure::new(format!("the paused bots cannot be read: {e}"));
+        let subjects =
+            self.paused.info_with_subjects(format!("{PAUSED_PREFIX}>")).await.map_err(failed)?;
+        let bot = |(subject, _): (String, usize)| {
+            subject.strip_prefix(PAUSED_PREFIX).unwrap_or_default().to_owned()
+        };
+        subjects.map_ok(bot).try_collect().await.map_err(failed)
+    }
+
+    async fn trace(&self, event: &str, bot: Option<&str>) -> Result<Vec<Seen>, Failure> {
+        let bot = bot.unwrap_or("*");
+        let (mut seen, mut from) = (Vec::new(), 1);
+        while let Some(message) = first(&self.history, &history_subject(bot, event), from).await? {
+            from = message.sequence + 1;
+            let Ok(record) = serde_json::from_slice::<Record>(&message.payload) else { continue };
+            if record.event == event {
+                let bot = message.subject.split('.').nth(1).unwrap_or_default().to_owned();
+                seen.push(Seen { bot, time: message.time, fact: record.fact });
+            }
+        }
+        let from = match seen.last().map(|seen| &seen.fact) {
+            Some(Fact::Queued { position } | Fact::Retried { position }) => *position,
+            Some(_) => return Ok(seen),
+            None => 1,
+        };
+        let is_wanted = |message: &StreamMessage| {
+            let bot = bot_and_partition(message).0;
+            event_id(&message.headers, bot).is_some_and(|id| history::event(&id) == event)
+        };
+        let waiting = format!("webhooks.{bot}.*");
+        if let Some(message) = find(&self.webhooks, &waiting, from, is_wanted).await? {
+            let head = first(&self.webhooks, &message.subject, 1).await?;
+            let fact = Fact::Waiting {
+                position: message.sequence,
+                first_of_its_partition: head.map_or(message.sequence, |head| head.sequence),
+            };
+            let bot = bot_and_partition(&message).0.to_owned();
+            seen.push(Seen { bot, time: message.time, fact });
+            return Ok(seen);
+        }
+        let mut from = 1;
+        while let Some(message) = first(&self.dead, &format!("dead.*.{bot}"), from).await? {
+            from = message.sequence + 1;
+            let Letter { bot, id, kind, reason, since, .. } = letter(message);
+            if id.is_some_and(|id| history::event(&id) == event) {
+                let fact = Fact::Dead { kind: kind.to_string(), reason };
+                seen.push(Seen { bot, time: since, fact });
+                break;
+            }
+        }
+        Ok(seen)
     }
 }
 
@@ -383,8 +613,10 @@ impl Lane for Partition {
         self.watchdog = Watchdog::default();
     }
 
-    async fn stored(&mut self, taken: Taken, _message_id: &str) {
+    async fn stored(&mut self, taken: Taken, message_id: &str) {
         let Some(Current { message, until }) = self.current.take() else { return };
+        let fact = Fact::Delivered { message: message_id.to_owned() };
+        self.queue.record(&self.bot, &taken.id, fact).await;
         insist(taken.sequence, until, || message.double_ack()).await;
     }
 
@@ -431,9 +663,8 @@ impl Partition {
         let info = message.info().map_err(|e| failed(&e))?;
         let (sequence, received) = (info.stream_sequence, info.published);
         let delivered = info.delivered.try_into().unwrap_or(u32::MAX);
-        let headers = message.headers.as_ref();
-        let id = headers.and_then(|headers| headers.get(ID).or(headers.get(NATS_MESSAGE_ID)));
-        let id = id.map_or_else(|| place(sequence, received), |id| id.to_string());
+        let id = message.headers.as_ref().and_then(|headers| event_id(headers, &self.bot));
+        let id = id.unwrap_or_else(|| id_of_place(&place(sequence, received)));
         let payload = message.payload.clone();
         let (known, trouble) = self.trouble;
         let trouble = if known == sequence { trouble } else { Trouble::default() };
@@ -467,11 +698,12 @@ fn letter(message: StreamMessage) -> Letter {
     let rest = message.subject.strip_prefix("dead.").unwrap_or_default();
     let (kind, bot) = rest.split_once('.').unwrap_or_default();
     let header = |name| message.headers.get(name).map(|value| value.to_string());
+    let id = header(ID).map(|id| without_bot(&id, bot).to_owned());
     Letter {
         number: message.sequence,
         kind: Kind::from_name(kind),
         bot: bot.to_owned(),
-        id: header(ID),
+        id,
         reason: header(REASON).unwrap_or_default(),
         since: message.time,
         payload: message.payload,
@@ -481,6 +713,61 @@ fn letter(message: StreamMessage) -> Letter {
 /// Where a message is in its stream, and since when: one that is made anew counts from 1 again.
 fn place(sequence: u64, stored: OffsetDateTime) -> String {
     format!("{sequence} {}", stored.unix_timestamp_nanos())
+}
+
+/// The id of the event of a message, if it has one.
+fn event_id(headers: &HeaderMap, bot: &str) -> Option<String> {
+    let id = headers.get(ID).or(headers.get(NATS_MESSAGE_ID))?;
+    Some(without_bot(id.as_str(), bot).to_owned())
+}
+
+/// The stream has the messages of all bots, so it knows an event by its bot and its id.
+fn full_id(bot: &str, id: &str) -> String {
+    format!("{bot} {id}")
+}
+
+fn without_bot<'a>(id: &'a str, bot: &str) -> &'a str {
+    let rest = id.strip_prefix(bot).and_then(|rest| rest.strip_prefix(' '));
+    rest.unwrap_or(id)
+}
+
+/// For a message that has no id of an event.
+fn id_of_place(place: &str) -> String {
+    format!("place {place}")
+}
+
+fn bot_and_partition(message: &StreamMessage) -> (&str, &str) {
+    let rest = message.subject.strip_prefix("webhooks.").unwrap_or_default();
+    rest.split_once('.').unwrap_or_default()
+}
+
+/// The first message like this, from a position on.
+async fn find(
+    stream: &Stream,
+    subject: &str,
+    mut from: u64,
+    is_wanted: impl Fn(&StreamMessage) -> bool,
+) -> Result<Option<StreamMessage>, Failure> {
+    while let Some(message) = first(stream, subject, from).await? {
+        if is_wanted(&message) {
+            return Ok(Some(message));
+        }
+        from = message.sequence + 1;
+    }
+    Ok(None)
+}
+
+#[derive(Deserialize, Serialize)]
+struct Record {
+    event: String,
+    #[serde(flatten)]
+    fact: Fact,
+}
+
+/// Events whose first bytes of a digest are the same are told apart by their records.
+fn history_subject(bot: &str, event: &str) -> String {
+    let digest = Sha256::digest(event);
+    format!("history.{bot}.{}", hex::encode(&digest[..DIGEST]))
 }
 
 /// Why a dead letter is one.

@@ -23,17 +23,21 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Kind, Lane, Letter, NotStored, Queue, Taken, Trouble, conversation};
+use super::{
+    First, Kind, Lane, Letter, NOT_FIRST, NotStored, Queue, SKIPPED, Taken, Trouble, conversation,
+};
 use crate::Failure;
+use crate::history::{Fact, Seen};
 
 /// Tells the file from other SQLite files: "BpBr".
 const APPLICATION: i32 = 0x4270_4272;
 /// Of the tables below.
 const VERSION: i32 = 1;
-/// `state` is `waiting`, or what became of the message: `stored`, `invalid` or `failing` (dead letters),
-/// `dropped`, or `moved` to NATS. Only what waits and dead letters have a payload. The times are milliseconds
+/// `state` is `waiting`, or what became of the message: `stored`, `invalid`, `failing` or `skipped` (dead
+/// letters), `dropped`, or `moved` to NATS. Only what waits and dead letters have a payload. The times are milliseconds
 /// since 1970, for people and for the age of the history; no delivery depends on them.
 const SCHEMA: &str = "
 CREATE TABLE messages (
@@ -49,9 +53,10 @@ CREATE TABLE messages (
     payload BLOB,
     UNIQUE (bot, id)
 ) STRICT;
+CREATE TABLE paused (bot TEXT PRIMARY KEY) STRICT;
 CREATE INDEX waiting ON messages (bot, sequence) WHERE state = 'waiting';
 CREATE INDEX following ON messages (bot, conversation, sequence) WHERE state = 'waiting';
-CREATE INDEX letters ON messages (sequence) WHERE state IN ('invalid', 'failing');
+CREATE INDEX letters ON messages (sequence) WHERE state IN ('invalid', 'failing', 'skipped');
 CREATE INDEX history ON messages (ended) WHERE state IN ('stored', 'dropped', 'moved');
 ";
 
@@ -72,6 +77,10 @@ const PRUNED_AT_ONCE: u32 = 500;
 const AFTER_ERROR: Duration = Duration::from_secs(5);
 /// For other processes that write, such as `dead retry`.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long a lane waits for a message: so it is known to be alive.
+const TAKE: Duration = Duration::from_secs(10);
+/// The most that `head` shows.
+const HEADS: i64 = 1_000;
 /// A message belongs to the process for as long as it runs.
 const FOR_EVER: Duration = Duration::from_secs(365 * 86_400);
 
@@ -299,7 +308,7 @@ impl Sqlite {
         self.ask(move |connection| {
             let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let sql = "UPDATE messages SET state = 'moved', ended = ?, payload = NULL
-                       WHERE sequence = ? AND state IN ('waiting', 'invalid', 'failing')";
+                       WHERE sequence = ? AND state IN ('waiting', 'invalid', 'failing', 'skipped')";
             for sequence in sequences {
                 change.prepare_cached(sql)?.execute(params![now(), sequence])?;
             }
@@ -326,6 +335,14 @@ impl Sqlite {
 
 #[async_trait]
 impl Queue for Sqlite {
+    fn name(&self) -> &'static str {
+        "the queue"
+    }
+
+    async fn check(&self) -> Result<(), Failure> {
+        self.ask(|connection| connection.query_row("SELECT 1", [], |_| Ok(()))).await
+    }
+
     fn is_connected(&self) -> bool {
         true
     }
@@ -377,7 +394,7 @@ impl Queue for Sqlite {
     async fn letter(&self, from: u64) -> Result<Option<Letter>, Failure> {
         self.ask(move |connection| {
             let sql = "SELECT sequence, state, bot, id, reason, ended, payload FROM messages
-                       WHERE state IN ('invalid', 'failing') AND sequence >= ?
+                       WHERE state IN ('invalid', 'failing', 'skipped') AND sequence >= ?
                        ORDER BY sequence LIMIT 1";
             let letter = |row: &Row<'_>| {
                 Ok(Letter {
@@ -398,7 +415,7 @@ impl Queue for Sqlite {
     async fn letters(&self) -> Result<(u64, u64), Failure> {
         self.ask(|connection| {
             let sql = "SELECT count(*), ifnull(max(sequence), 0) FROM messages
-                       WHERE state IN ('invalid', 'failing')";
+                       WHERE state IN ('invalid', 'failing', 'skipped')";
             let pair =
                 |row: &Row<'_>| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64));
             connection.prepare_cached(sql)?.query_row([], pair)
@@ -416,7 +433,7 @@ impl Queue for Sqlite {
             let end: i64 = change.query_row(end, [], |row| row.get(0))?;
             let sql = "UPDATE messages
                        SET sequence = ?, state = 'waiting', received = ?, ended = NULL, reason = NULL
-                       WHERE sequence = ? AND state IN ('invalid', 'failing')";
+                       WHERE sequence = ? AND state IN ('invalid', 'failing', 'skipped')";
             let count = change.execute(sql, params![end, now(), letter])?;
             change.commit()?;
             Ok(count)
@@ -424,14 +441,124 @@ impl Queue for Sqlite {
         expect_one(letter, retried.await?)
     }
 
-    async fn remove_letter(&self, letter: u64) -> Result<(), Failure> {
-        let letter = number(letter);
+    async fn remove_letter(&self, letter: &Letter) -> Result<(), Failure> {
+        let letter = number(letter.number);
         let removed = self.ask(move |connection| {
             let sql = "UPDATE messages SET state = 'dropped', payload = NULL, ended = ?
-                       WHERE sequence = ? AND state IN ('invalid', 'failing')";
+                       WHERE sequence = ? AND state IN ('invalid', 'failing', 'skipped')";
             connection.execute(sql, params![now(), letter])
         });
         expect_one(letter, removed.await?)
+    }
+
+    /// The oldest ones, if there are very many.
+    async fn heads(&self, bot: Option<&str>) -> Result<Vec<First>, Failure> {
+        let bot = bot.map(str::to_owned);
+        self.ask(move |connection| {
+            let sql = "SELECT sequence, conversation, bot, id, received, payload FROM messages
+                       WHERE sequence IN (
+                           SELECT min(sequence) FROM messages
+                           WHERE state = 'waiting' AND (bot = ?1 OR ?1 IS NULL)
+                           GROUP BY bot, conversation)
+                       ORDER BY sequence LIMIT ?2";
+            let first = |row: &Row<'_>| {
+                Ok(First {
+                    position: row.get::<_, i64>(0)? as u64,
+                    partition: (row.get::<_, i64>(1)? as u64).to_string(),
+                    bot: row.get(2)?,
+                    id: row.get(3)?,
+                    since: time(row, 4)?,
+                    payload: row.get::<_, Vec<u8>>(5)?.into(),
+                })
+            };
+            connection.prepare(sql)?.query_map(params![bot, HEADS], first)?.collect()
+        })
+        .await
+    }
+
+    async fn skip(&self, position: u64) -> Result<(), Failure> {
+        let sequence = number(position);
+        let skipped = self.ask(move |connection| {
+            let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let first = "SELECT min(other.sequence) FROM messages JOIN messages AS other
+                         ON other.bot = messages.bot AND other.conversation = messages.conversation
+                         WHERE messages.sequence = ? AND messages.state = 'waiting'
+                         AND other.state = 'waiting'";
+            let first: Option<i64> = change.query_row(first, [sequence], |row| row.get(0))?;
+            if first == Some(sequence) {
+                let end = End::Dead(Kind::Skipped, SKIPPED.to_owned());
+                let (bot, conversation) = (String::new(), 0);
+                apply(&change, &Change::End { bot, sequence, conversation, end })?;
+                change.commit()?;
+            }
+            Ok(first)
+        });
+        match skipped.await? {
+            None => Err(Failure::new(format!("there is no message at position {position}"))),
+            Some(first) if first == sequence => Ok(()),
+            Some(_) => {
+                Err(Failure::new(format!("the message at position {position} stays: {NOT_FIRST}")))
+            }
+        }
+    }
+
+    async fn set_paused(&self, bot: &str, is_paused: bool) -> Result<(), Failure> {
+        let bot = bot.to_owned();
+        let sql = if is_paused {
+            "INSERT INTO paused (bot) VALUES (?) ON CONFLICT DO NOTHING"
+        } else {
+            "DELETE FROM paused WHERE bot = ?"
+        };
+        self.ask(move |connection| connection.execute(sql, [bot])).await.map(drop)
+    }
+
+    async fn paused(&self) -> Result<BTreeSet<String>, Failure> {
+        self.ask(|connection| {
+            let mut bots = connection.prepare_cached("SELECT bot FROM paused")?;
+            bots.query_map([], |row| row.get(0))?.collect()
+        })
+        .await
+    }
+
+    /// A row has what became of a message last.
+    async fn trace(&self, event: &str, bot: Option<&str>) -> Result<Vec<Seen>, Failure> {
+        let (event, bot) = (event.to_owned(), bot.map(str::to_owned));
+        self.ask(move |connection| {
+            let sql = "SELECT sequence, bot, state, received, ended, message, reason, (
+                           SELECT min(sequence) FROM messages AS other
+                           WHERE other.bot = messages.bot
+                           AND other.conversation = messages.conversation
+                           AND other.state = 'waiting')
+                       FROM messages
+                       WHERE substr(id, instr(id, ' ') + 1) = ?1 AND (bot = ?2 OR ?2 IS NULL)
+                       ORDER BY sequence";
+            let mut statement = connection.prepare(sql)?;
+            let mut rows = statement.query(params![event, bot])?;
+            let mut seen = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (position, bot) = (row.get::<_, i64>(0)? as u64, row.get::<_, String>(1)?);
+                let text = |column| {
+                    Ok::<_, rusqlite::Error>(row.get::<_, Option<_>>(column)?.unwrap_or_default())
+                };
+                let (received, ended) = (time(row, 3)?, row.get::<_, Option<i64>>(4)?);
+                let ended = if ended.is_some() { time(row, 4)? } else { received };
+                let fact = match row.get_ref(2)?.as_str()? {
+                    "stored" => Fact::Delivered { message: text(5)? },
+                    "dropped" => Fact::Dropped,
+                    "moved" => Fact::Moved,
+                    "waiting" => Fact::Waiting {
+                        position,
+                        first_of_its_partition: row.get::<_, i64>(7)? as u64,
+                    },
+                    kind => Fact::Dead { kind: kind.to_owned(), reason: text(6)? },
+                };
+                let queued = Fact::Queued { position };
+                seen.push(Seen { bot: bot.clone(), time: received, fact: queued });
+                seen.push(Seen { bot, time: ended, fact });
+            }
+            Ok(seen)
+        })
+        .await
     }
 }
 
@@ -457,9 +584,15 @@ impl Lane for FileLane {
         let gone = || Failure::new("the queue has ended");
         let take = Command::Take { bot: self.bot.clone(), reply };
         self.queue.commands.send(take).map_err(|_| gone())?;
+        let waits = async {
+            tokio::select! {
+                () = ending.cancelled() => {}
+                () = sleep(TAKE) => {}
+            }
+        };
         let answer = tokio::select! {
             answer = &mut taken => answer.map_err(|_| gone())?,
-            () = ending.cancelled() => {
+            () = waits => {
                 // It may have come in this moment.
                 taken.close();
                 match taken.try_recv() {
@@ -927,6 +1060,60 @@ mod tests {
         let letter = queue.letter(0).await.unwrap().unwrap();
         assert_eq!((letter.id.as_deref(), &*letter.reason), (Some("0"), "a reason"));
         assert_eq!(queue.backlog(BOT).await.unwrap().0, 4);
+    }
+
+    /// Also while a worker has the message.
+    #[tokio::test]
+    async fn the_first_message_of_a_conversation_is_shown_traced_and_skipped() {
+        let folder = TempDir::new().unwrap();
+        let queue = file(&folder).lock().unwrap();
+        for number in 0..4 {
+            publish(&queue, number % 2, number).await;
+        }
+        let visitor = file(&folder).visit().unwrap();
+        let positions = async |bot| {
+            let heads = visitor.heads(bot).await.unwrap();
+            heads.iter().map(|first| first.position).collect::<Vec<_>>()
+        };
+        let facts = async |event| {
+            let seen = visitor.trace(event, Some(BOT)).await.unwrap();
+            seen.iter().map(|seen| json!(seen.fact)).collect::<Vec<_>>()
+        };
+        let mut lanes = queue.lanes(BOT, 1, Duration::ZERO);
+        let taken = next(&mut lanes[0]).await;
+        assert_eq!((taken.sequence, positions(None).await), (1, vec![1, 2]));
+        assert!(positions(Some("other")).await.is_empty());
+        for position in [3, 9] {
+            assert!(visitor.skip(position).await.is_err(), "{position}");
+        }
+        visitor.skip(1).await.unwrap();
+        assert_eq!(positions(Some(BOT)).await, [2, 3]);
+        lanes[0].again(taken, Duration::ZERO).await;
+        let ids = [next(&mut lanes[0]).await.id, next(&mut lanes[1]).await.id];
+        assert_eq!(ids, ["1", "2"]);
+        let letter = visitor.letter(0).await.unwrap().unwrap();
+        assert_eq!((letter.number, letter.kind, &*letter.reason), (1, Kind::Skipped, SKIPPED));
+        let queued = |position: u64| json!({ "is": "queued", "position": position });
+        let dead = json!({ "is": "dead", "kind": "skipped", "reason": SKIPPED });
+        assert_eq!(facts("0").await, [queued(1), dead]);
+        let waiting = json!({ "is": "waiting", "position": 4, "first_of_its_partition": 2 });
+        assert_eq!(facts("3").await, [queued(4), waiting]);
+        visitor.remove_letter(&letter).await.unwrap();
+        assert_eq!(facts("0").await[1], json!({ "is": "dropped" }));
+        assert!(visitor.trace("0", Some("other")).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_pause_is_seen_by_others_and_ends() {
+        let folder = TempDir::new().unwrap();
+        let queue = file(&folder).lock().unwrap();
+        let visitor = file(&folder).visit().unwrap();
+        for bot in ["a", "b", "b"] {
+            visitor.set_paused(bot, true).await.unwrap();
+        }
+        assert_eq!(queue.paused().await.unwrap(), ["a", "b"].map(str::to_owned).into());
+        visitor.set_paused("b", false).await.unwrap();
+        assert_eq!(queue.paused().await.unwrap(), ["a".to_owned()].into());
     }
 
     #[tokio::test]

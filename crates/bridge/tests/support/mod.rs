@@ -28,7 +28,7 @@ pub struct Nats {
     program: PathBuf,
     folder: TempDir,
     port: u16,
-    arguments: &'static [&'static str],
+    arguments: Vec<String>,
     process: Option<Child>,
 }
 
@@ -53,9 +53,19 @@ impl Nats {
             return None;
         };
         let (folder, port) = (TempDir::new().unwrap(), free_port());
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let mut nats = Self { program, folder, port, arguments, process: None };
         nats.resume().await;
         Some(nats)
+    }
+
+    /// Starts it again with this configuration.
+    pub async fn configure(&mut self, configuration: &str) {
+        let path = self.folder.path().join("nats.conf");
+        fs::write(&path, configuration).unwrap();
+        self.arguments = vec!["-c".to_owned(), path.display().to_string()];
+        self.terminate();
+        self.resume().await;
     }
 
     pub fn url(&self) -> String {
@@ -70,6 +80,11 @@ impl Nats {
         }
     }
 
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        signal(self.process.as_ref().unwrap(), name);
+    }
+
     /// Ends it as an operator would.
     pub fn terminate(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -82,7 +97,7 @@ impl Nats {
         let port = self.port.to_string();
         let mut command = Command::new(&self.program);
         command.args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd"]).arg(self.folder.path());
-        command.args(self.arguments);
+        command.args(&self.arguments);
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         self.process = Some(process);
         eventually("NATS listens", Duration::from_secs(20), async || {
@@ -207,11 +222,25 @@ impl Setup {
         (process, Receiver { url, http: reqwest::Client::new() })
     }
 
-    /// What a command that ends by itself says: its code, its output, its errors.
+    /// What a command that ends by itself says: its code, its output, its errors. No code if it does not end.
     pub fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
-        let output = self.command(arguments).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
+        let mut files = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
+        let [output, errors] = files.each_ref().map(|file| file.try_clone().unwrap());
+        let mut child = self.command(arguments).stdout(output).stderr(errors).spawn().unwrap();
+        let end = Instant::now() + Duration::from_secs(60);
+        let code = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status.code(),
+                None if Instant::now() < end => std::thread::sleep(Duration::from_millis(10)),
+                None => {
+                    child.kill().unwrap();
+                    child.wait().unwrap();
+                    break None;
+                }
+            }
+        };
+        let [output, errors] = files.each_mut().map(text);
+        (code, output, errors)
     }
 
     /// The dead letters.
@@ -260,11 +289,16 @@ impl Process {
     }
 
     pub fn log(&mut self) -> String {
-        let mut text = String::new();
-        self.log.rewind().unwrap();
-        self.log.read_to_string(&mut text).unwrap();
-        text
+        text(&mut self.log)
     }
+}
+
+/// All that was written into a file.
+fn text(file: &mut File) -> String {
+    let mut text = String::new();
+    file.rewind().unwrap();
+    file.read_to_string(&mut text).unwrap();
+    text
 }
 
 impl Drop for Process {
@@ -278,7 +312,11 @@ impl Drop for Process {
 }
 
 fn terminate(child: &Child) {
-    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    signal(child, "TERM");
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
     assert!(status.unwrap().success());
 }
 
@@ -331,17 +369,28 @@ pub async fn drained(setup: &Setup, within: Duration) {
     .await;
 }
 
+/// A figure of a process, or of the queue that it uses.
 pub async fn figure(address: &str, name: &str) -> Option<f64> {
-    let text = reqwest::get(format!("http://{address}/metrics")).await.ok()?.text().await.ok()?;
+    let text = get(address, "/metrics").await?.1 + &get(address, "/metrics/queue").await?.1;
     let line = text.lines().find(|line| line.starts_with(name))?;
     line.rsplit_once(' ')?.1.parse().ok()
 }
 
+/// What a process answers: the status, and the text.
+pub async fn get(address: &str, path: &str) -> Option<(u16, String)> {
+    let answer = reqwest::get(format!("http://{address}{path}")).await.ok()?;
+    Some((answer.status().as_u16(), answer.text().await.ok()?))
+}
+
 /// The headers of a webhook that Slack signed this number of seconds ago.
 pub fn signed(body: &str, age: u64) -> HeaderMap {
+    signed_with(SLACK_SECRET, body, age)
+}
+
+pub fn signed_with(secret: &str, body: &str, age: u64) -> HeaderMap {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let timestamp = (now - age).to_string();
-    let secret = SigningSecret::new(SLACK_SECRET).unwrap();
+    let secret = SigningSecret::new(secret).unwrap();
     let signature = slack::sign(&secret, &timestamp, body.as_bytes());
     let mut headers = HeaderMap::new();
     headers.insert("x-slack-request-timestamp", timestamp.parse().unwrap());

@@ -1,0 +1,516 @@
+//! What an operator does: many bots, pauses, and looking at what happened.
+
+mod support;
+
+use std::fs;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::{self, AckKind};
+use botpress_sandbox::{Fault, Sandbox};
+use futures_util::StreamExt;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use support::{
+    KEY, Nats, Receiver, Setup, drained, eventually, figure, free_port, get, signed, signed_with,
+};
+use tempfile::TempDir;
+
+const SOON: Duration = Duration::from_secs(40);
+
+fn message(number: usize) -> Value {
+    json!({
+        "conversation": { "channel": "channel", "tags": { "id": "C05C6ACTLPQ" } },
+        "user": { "tags": { "id": "U05BPU9V1KQ" } },
+        "type": "text",
+        "payload": { "text": number.to_string() },
+        "tags": { "id": number.to_string() },
+    })
+}
+
+fn slack(number: usize) -> String {
+    let event = json!({
+        "type": "message", "channel": "C05C6ACTLPQ", "user": "U05BPU9V1KQ", "text": "hello",
+        "ts": format!("{number}.1"),
+    });
+    let id = format!("Ev{number}");
+    json!({ "type": "event_callback", "event_id": id, "event": event }).to_string()
+}
+
+/// A file with bots, and settings that use it.
+fn with_file(setup: Setup, text: &str) -> (TempDir, Setup) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("bridge.toml");
+    fs::write(&path, text).unwrap();
+    let of_one_bot = [
+        "BP_TOKEN",
+        "BP_BOT_ID",
+        "BP_INTEGRATION_ID",
+        "BP_API_URL",
+        "BRIDGE_KEY",
+        "SLACK_SIGNING_SECRET",
+    ];
+    let setup = of_one_bot.into_iter().fold(setup, |setup, name| setup.with(name, ""));
+    (folder, setup.with("BRIDGE_CONFIG", path.display()))
+}
+
+fn of_bot(receiver: &Receiver, bot: &str) -> Receiver {
+    let mut receiver = receiver.clone();
+    receiver.url = format!("http://{}/{bot}", receiver.address());
+    receiver
+}
+
+/// Each bot of a file has its own secrets, keys, quota and API.
+#[tokio::test]
+async fn a_file_describes_many_bots() {
+    let Some(nats) = Nats::start().await else { return };
+    let a = Sandbox::builder().bot_id("a").start().await.unwrap();
+    let b = Sandbox::builder().bot_id("b").start().await.unwrap();
+    let (token, integration) = (Sandbox::TOKEN, Sandbox::INTEGRATION_ID);
+    let file = format!(
+        "[common]\npartitions = 4\n[deliver]\ndeadline = 2\n\
+         [[bots]]\nid = 'a'\ntoken = '{token}'\nintegration_id = '{integration}'\napi_url = '{}'\n\
+         keys = ['{KEY}', 'another']\nslack_signing_secrets = ['new', 'old']\nmax_messages = 3\n\
+         [[bots]]\nid = 'b'\ntoken = '{token}'\nintegration_id = '{integration}'\napi_url = '{}'\n\
+         keys = ['another']\n",
+        a.url(),
+        b.url()
+    );
+    let setup = Setup::new(&nats, &a).with("BRIDGE_PARTITIONS", "").with("BRIDGE_DEADLINE", "");
+    let (_folder, setup) = with_file(setup, &file);
+    let (_process, receiver) = setup.receiver().await;
+    let [receiver_a, receiver_b] = ["a", "b"].map(|bot| of_bot(&receiver, bot));
+
+    struct Case<'a> {
+        receiver: &'a Receiver,
+        secret: &'static str,
+        status: u16,
+    }
+    let mut sent = 0;
+    for Case { receiver, secret, status } in [
+        Case { receiver: &receiver_a, secret: "old", status: 200 },
+        Case { receiver: &receiver_a, secret: "new", status: 200 },
+        Case { receiver: &receiver_a, secret: "older", status: 401 },
+        Case { receiver: &receiver_b, secret: "new", status: 404 },
+    ] {
+        sent += 1;
+        let body = slack(sent);
+        let headers = signed_with(secret, &body, 0);
+        assert_eq!(receiver.post("slack", headers, body).await.0, status, "{secret}");
+    }
+    let with_key = |key: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", format!("Bearer {key}").parse().unwrap());
+        headers
+    };
+    let body = || message(1).to_string();
+    assert_eq!(receiver_a.post("messages", with_key(KEY), body()).await.0, 200);
+    assert_eq!(receiver_b.post("messages", with_key(KEY), body()).await.0, 401);
+    assert_eq!(receiver_b.post("messages", with_key("another"), body()).await.0, 200);
+    // Three messages of the bot a wait, and others still have a place.
+    let more = || message(2).to_string();
+    assert_eq!(receiver_a.post("messages", with_key("another"), more()).await.0, 503);
+    assert_eq!(receiver_b.post("messages", with_key("another"), more()).await.0, 200);
+
+    let _worker = setup.worker();
+    eventually("the bot a has a place", SOON, async || {
+        receiver_a.post("messages", with_key("another"), more()).await.0 == 200
+    })
+    .await;
+    eventually("all are stored", SOON, async || a.messages().len() == 4 && b.messages().len() == 2)
+        .await;
+    let unknown = of_bot(&receiver, "c").post("messages", with_key(KEY), body()).await;
+    assert_eq!(unknown, (404, "this bot is not served here".to_owned()));
+}
+
+/// A pause holds for workers that run and for those that start, until it ends.
+#[tokio::test]
+async fn a_paused_bot_waits_until_it_is_resumed() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (_process, receiver) = setup.receiver().await;
+    let mut worker = setup.worker();
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    eventually("it is stored", SOON, async || sandbox.messages().len() == 1).await;
+    assert_eq!(setup.run(&["pause", Sandbox::BOT_ID]).0, Some(0));
+    let text = "these bots are paused now";
+    eventually("the worker knows", SOON, async || worker.log().contains(text)).await;
+    let requests = sandbox.requests().len();
+    for number in 2..=3 {
+        assert_eq!(receiver.message(&message(number), None).await.0, 200);
+    }
+    let mut later = setup.worker();
+    eventually("the other knows", SOON, async || later.log().contains("delivering")).await;
+    // Another bot is not paused, so this proves that deliveries happen meanwhile.
+    let other = Sandbox::builder().bot_id("other").start().await.unwrap();
+    let setup_of_other = Setup::new(&nats, &other).with("BP_BOT_ID", "other");
+    let (_process_of_other, receiver_of_other) = setup_of_other.receiver().await;
+    let _worker_of_other = setup_of_other.worker();
+    for number in 1..=3 {
+        assert_eq!(receiver_of_other.message(&message(number), None).await.0, 200);
+    }
+    eventually("the other's are stored", SOON, async || other.messages().len() == 3).await;
+    assert_eq!(sandbox.requests().len(), requests);
+    assert_eq!(setup.run(&["resume", Sandbox::BOT_ID]).0, Some(0));
+    eventually("all are stored", SOON, async || sandbox.messages().len() == 3).await;
+    assert_eq!(setup.run(&["pause", "a.b"]).0, Some(2));
+}
+
+/// A bot that the file pauses is received for, and not delivered for.
+#[tokio::test]
+async fn a_file_can_pause_a_bot() {
+    let Some(nats) = Nats::start().await else { return };
+    let a = Sandbox::builder().bot_id("a").start().await.unwrap();
+    let b = Sandbox::builder().bot_id("b").start().await.unwrap();
+    let bot = |id: &str, sandbox: &Sandbox| {
+        let (token, integration, url) = (Sandbox::TOKEN, Sandbox::INTEGRATION_ID, sandbox.url());
+        format!(
+            "[[bots]]\nid = '{id}'\ntoken = '{token}'\nintegration_id = '{integration}'\n\
+             api_url = '{url}'\nkeys = ['{KEY}']\n"
+        )
+    };
+    let file = format!("{}paused = true\n{}", bot("a", &a), bot("b", &b));
+    let (_folder, setup) = with_file(Setup::new(&nats, &a), &file);
+    let (_process, receiver) = setup.receiver().await;
+    for bot in ["a", "b"] {
+        assert_eq!(of_bot(&receiver, bot).message(&message(1), None).await.0, 200);
+    }
+    let _worker = setup.worker();
+    eventually("the bot b is delivered for", SOON, async || b.messages().len() == 1).await;
+    assert!(a.requests().is_empty());
+}
+
+/// A process answers while NATS does not, and reports that.
+#[tokio::test]
+async fn a_silent_server_is_reported_and_holds_up_no_answer() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (_process, receiver) = setup.receiver().await;
+    let ask = async |path| get(&setup.metrics, path).await.unwrap();
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    assert_eq!(ask("/readyz").await, (200, "ready\n".to_owned()));
+    assert!(ask("/metrics/queue").await.1.contains("bridge_queue_depth"));
+
+    nats.signal("STOP");
+    let silent = (503, "NATS does not answer in time\n".to_owned());
+    assert_eq!(ask("/readyz").await, silent);
+    assert_eq!(ask("/metrics/queue").await, silent);
+    assert_eq!(ask("/healthz").await, (200, "alive\n".to_owned()));
+    let (status, text) = ask("/metrics").await;
+    assert_eq!(status, 200);
+    assert!(text.contains("bridge_received_total{outcome=\"stored\"} 1"), "{text}");
+    assert!(!text.contains("bridge_queue"), "{text}");
+    nats.signal("CONT");
+    eventually("it is ready", SOON, async || ask("/readyz").await.0 == 200).await;
+}
+
+/// A worker whose deliveries all fail is not ready, and says why, until they do not.
+#[tokio::test]
+async fn a_worker_that_pauses_is_not_ready() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (_process, receiver) = setup.receiver().await;
+    for number in 1..=9 {
+        let mut message = message(number);
+        message["conversation"]["tags"]["id"] = json!(number.to_string());
+        assert_eq!(receiver.message(&message, None).await.0, 200);
+    }
+    sandbox.fail_next([Some(Fault::Error { status: 403, stored: false }); 12]);
+    let metrics = format!("127.0.0.1:{}", free_port());
+    let _worker = setup.with("BRIDGE_METRICS", &metrics).worker();
+    let problem = "every message fails: user: the API responded 403";
+    eventually("it is not ready", SOON, async || {
+        let answer = get(&metrics, "/readyz").await;
+        answer.is_some_and(|(status, text)| status == 503 && text.contains(problem))
+    })
+    .await;
+    let paused = format!("bridge_paused{{bot=\"{}\",reason=\"failures\"}}", Sandbox::BOT_ID);
+    assert_eq!(figure(&metrics, &paused).await, Some(1.0));
+    eventually("all are stored", 2 * SOON, async || sandbox.messages().len() == 9).await;
+    assert_eq!(get(&metrics, "/readyz").await.unwrap().0, 200);
+    assert_eq!(figure(&metrics, &paused).await, Some(0.0));
+}
+
+/// What `trace` says about an event: its code, and each line without the time.
+fn trace(setup: &Setup, event: &str) -> (Option<i32>, Vec<Value>) {
+    let (code, lines, _) = setup.run(&["trace", event]);
+    let line = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        assert!(line["time"].is_u64() && line["bot"] == Sandbox::BOT_ID, "{line}");
+        let fact = line.as_object_mut().unwrap();
+        fact.remove("time");
+        fact.remove("bot");
+        line
+    };
+    (code, lines.lines().map(line).collect())
+}
+
+/// An operator learns what happened to each event.
+#[tokio::test]
+async fn trace_answers_what_happened_to_an_event() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_PARTITIONS", 1);
+    let setup = setup.with("BRIDGE_LOG", "debug");
+    let (mut process, receiver) = setup.receiver().await;
+    for (number, event) in [(1, "a"), (2, "an event"), (3, "c")] {
+        assert_eq!(receiver.message(&message(number), Some(event)).await.0, 200);
+        assert_eq!(receiver.message(&message(number), Some(event)).await.0, 200);
+    }
+    let body = slack(4);
+    assert_eq!(receiver.post("slack", signed(&body, 0), body).await.0, 200);
+    let queued = |position: u64| json!({ "is": "queued", "position": position });
+    let waiting = |position: u64| json!({ "is": "waiting", "position": position, "first_of_its_partition": 1 });
+    assert_eq!(trace(&setup, "an event"), (Some(0), vec![queued(2), waiting(2)]));
+    assert_eq!(trace(&setup, "Ev4"), (Some(0), vec![queued(4), waiting(4)]));
+    assert_eq!(trace(&setup, "unknown"), (Some(1), vec![]));
+    assert_eq!(setup.run(&["trace", "a", "--bot", "other"]).0, Some(1));
+    let log = process.log();
+    assert!(log.contains("event=\"an event\"}") && log.contains("event=\"Ev4\"}"), "{log}");
+    // Without its history, it is looked for.
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    context.get_stream("HISTORY").await.unwrap().purge().await.unwrap();
+    assert_eq!(trace(&setup, "c"), (Some(0), vec![waiting(3)]));
+
+    // User and conversation, the first message, the second, and the third is rejected.
+    let rejected = Some(Fault::Error { status: 400, stored: false });
+    sandbox.fail_next([None, None, None, None, rejected]);
+    let mut worker = setup.worker();
+    eventually("all are delivered", SOON, async || sandbox.messages().len() == 3).await;
+    let delivered = |number: usize| {
+        let id = &sandbox.messages()[number].id;
+        json!({ "is": "delivered", "message": id })
+    };
+    eventually("it is traced", SOON, async || trace(&setup, "Ev4").1 == [delivered(2)]).await;
+    assert_eq!(trace(&setup, "an event"), (Some(0), vec![delivered(1)]));
+    let reason = "the API responded 400 InvalidPayload: error injected by the sandbox";
+    let (_, facts) = trace(&setup, "c");
+    assert_eq!((&facts[0]["is"], &facts[0]["kind"]), (&json!("dead"), &json!("invalid")));
+    assert!(facts[0]["reason"].as_str().unwrap().starts_with(reason), "{facts:?}");
+    let log = worker.log();
+    let id = &sandbox.messages()[1].id;
+    let span = format!("event=\"an event\" position=2 id=\"{id}\"}}");
+    assert!(log.contains(&span), "{span} in {log}");
+    assert!(
+        log.contains("event=\"c\" position=3}: botpress_bridge::deliver: a dead letter"),
+        "{log}"
+    );
+
+    // A letter's history goes on.
+    let letter = &setup.dead()[0];
+    assert_eq!(letter["event"], "c");
+    assert_eq!(setup.run(&["dead", "retry", "--all"]).0, Some(0));
+    eventually("it is delivered", SOON, async || sandbox.messages().len() == 4).await;
+    let retried = json!({ "is": "retried", "position": 5 });
+    eventually("it is traced", SOON, async || {
+        trace(&setup, "c").1[1..] == [retried.clone(), delivered(3)]
+    })
+    .await;
+    // A dead letter without a history is found.
+    context.get_stream("HISTORY").await.unwrap().purge().await.unwrap();
+    sandbox.fail_next([rejected]);
+    assert_eq!(receiver.message(&message(6), Some("d")).await.0, 200);
+    eventually("it is dead", SOON, async || setup.dead().len() == 1).await;
+    context.get_stream("HISTORY").await.unwrap().purge().await.unwrap();
+    assert_eq!(trace(&setup, "d").1[0]["is"], "dead");
+    assert_eq!(setup.run(&["dead", "drop", "--all"]).0, Some(0));
+    assert_eq!(trace(&setup, "d"), (Some(0), vec![json!({ "is": "dropped" })]));
+}
+
+/// Letters are chosen by bot, kind and age; a dry run changes nothing.
+#[tokio::test]
+async fn dead_letters_are_chosen_by_filters() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    assert_eq!(setup.run(&["dead", "list"]).0, Some(0));
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    // Two that can be delivered, and one that cannot.
+    for (subject, message) in
+        [("invalid.a", message(1)), ("failing.a", message(2)), ("invalid.b", json!({}))]
+    {
+        let payload = message.to_string().into();
+        context.publish(format!("dead.{subject}"), payload).await.unwrap().await.unwrap();
+    }
+    let numbers = |command: &str| {
+        let (code, lines, errors) = setup.run(&command.split(' ').collect::<Vec<_>>());
+        assert_eq!(code, Some(0), "{command}: {errors}");
+        let number = |line: &str| serde_json::from_str::<Value>(line).unwrap()["number"].as_u64();
+        lines.lines().map(|line| number(line).unwrap()).collect::<Vec<_>>()
+    };
+    struct Case {
+        command: &'static str,
+        printed: &'static [u64],
+        left: &'static [u64],
+    }
+    for Case { command, printed, left } in [
+        Case { command: "dead list --bot a", printed: &[1, 2], left: &[1, 2, 3] },
+        Case { command: "dead list --kind invalid", printed: &[1, 3], left: &[1, 2, 3] },
+        Case { command: "dead list --bot a --kind invalid", printed: &[1], left: &[1, 2, 3] },
+        Case { command: "dead list --older-than 1h", printed: &[], left: &[1, 2, 3] },
+        Case { command: "dead list --older-than 1ns --bot b", printed: &[3], left: &[1, 2, 3] },
+        Case { command: "dead drop --all --dry-run", printed: &[1, 2, 3], left: &[1, 2, 3] },
+        Case { command: "dead drop 2 --dry-run", printed: &[2], left: &[1, 2, 3] },
+        Case { command: "dead drop --older-than 1h", printed: &[], left: &[1, 2, 3] },
+        Case { command: "dead retry --all --dry-run", printed: &[1, 2], left: &[1, 2, 3] },
+        Case { command: "dead retry --bot b", printed: &[], left: &[1, 2, 3] },
+        Case { command: "dead retry --kind failing", printed: &[], left: &[1, 3] },
+        Case { command: "dead drop --bot b", printed: &[], left: &[1] },
+    ] {
+        assert_eq!(numbers(command), printed, "{command}");
+        assert_eq!(numbers("dead list"), left, "{command}");
+    }
+    for command in ["dead drop", "dead retry --dry-run", "dead drop 1 --all", "dead list --kind x"]
+    {
+        let (code, _, errors) = setup.run(&command.split(' ').collect::<Vec<_>>());
+        assert_eq!(code, Some(2), "{command}: {errors}");
+    }
+}
+
+/// The message that a partition waits for can be seen, and skipped.
+#[tokio::test]
+async fn the_head_of_a_partition_is_shown_and_skipped() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox).with("BRIDGE_PARTITIONS", 1);
+    let (_process, receiver) = setup.receiver().await;
+    let metrics = format!("127.0.0.1:{}", free_port());
+    let mut worker = setup.clone().with("BRIDGE_METRICS", &metrics).worker();
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    eventually("it is stored", SOON, async || sandbox.messages().len() == 1).await;
+    drained(&setup, SOON).await;
+    worker.terminate();
+    assert_eq!(worker.ended().await.0, Some(0));
+    for (number, event) in [(2, "b"), (3, "c"), (4, "d")] {
+        assert_eq!(receiver.message(&message(number), Some(event)).await.0, 200);
+    }
+    // Another worker has it, and gives it back for in an hour.
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let stream = context.get_stream("WEBHOOKS").await.unwrap();
+    let consumer = format!("{}-0", Sandbox::BOT_ID);
+    let consumer: PullConsumer = stream.get_consumer(&consumer).await.unwrap();
+    let taken = consumer.fetch().max_messages(1).messages().await.unwrap().next().await;
+    let hour = Duration::from_secs(3_600);
+    taken.unwrap().unwrap().ack_with(AckKind::Nak(Some(hour))).await.unwrap();
+    context.client().flush().await.unwrap();
+
+    let head = |arguments: &[&str]| {
+        let (code, lines, errors) = setup.run(&[&["head"], arguments].concat());
+        assert_eq!(code, Some(0), "{errors}");
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
+    };
+    let shown = head(&[]);
+    assert_eq!(shown.len(), 1);
+    assert_eq!((&shown[0]["position"], &shown[0]["event"]), (&json!(2), &json!("b")));
+    assert_eq!((&shown[0]["bot"], &shown[0]["partition"]), (&json!(Sandbox::BOT_ID), &json!("0")));
+    assert_eq!(shown[0]["message"], message(2));
+    assert!(head(&["--bot", "other"]).is_empty());
+    for position in ["3", "9"] {
+        assert_eq!(setup.run(&["skip", position]).0, Some(1));
+    }
+    assert_eq!(setup.run(&["skip", "2"]).0, Some(0));
+    assert_eq!(head(&[])[0]["position"], 3);
+    let letter = &setup.dead()[0];
+    assert_eq!((&letter["kind"], &letter["event"]), (&json!("skipped"), &json!("b")));
+    assert_eq!(
+        (&letter["reason"], &letter["message"]),
+        (&json!("skipped by command"), &message(2))
+    );
+
+    let _worker = setup.clone().with("BRIDGE_METRICS", &metrics).worker();
+    eventually("the rest is stored", SOON, async || sandbox.messages().len() == 3).await;
+    assert_eq!(figure(&metrics, "bridge_consumers_recreated_total").await, Some(0.0));
+}
+
+/// A stream gets the settings that somebody chose, and what cannot be is reported.
+#[tokio::test]
+async fn streams_follow_the_settings() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let list = |setup: &Setup| {
+        let (code, _, errors) = setup.run(&["dead", "list"]);
+        assert_eq!(code, Some(0), "{errors}");
+        errors
+    };
+    list(&setup);
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let config = async |name| context.get_stream(name).await.unwrap().cached_info().config.clone();
+    const MIB: i64 = 1 << 20;
+    struct Case {
+        stream: &'static str,
+        max_bytes: i64,
+    }
+    for Case { stream, max_bytes } in [
+        Case { stream: "WEBHOOKS", max_bytes: 256 * MIB },
+        Case { stream: "DEAD", max_bytes: 64 * MIB },
+        Case { stream: "HISTORY", max_bytes: 64 * MIB },
+        Case { stream: "PAUSED", max_bytes: MIB },
+    ] {
+        assert_eq!(config(stream).await.max_bytes, max_bytes, "{stream}");
+    }
+    let changed = setup
+        .clone()
+        .with("BRIDGE_MAX_BYTES", MIB)
+        .with("BRIDGE_DUPLICATE_WINDOW", 60)
+        .with("BRIDGE_DEAD_MAX_AGE", "30days");
+    let log = list(&changed);
+    for text in [
+        "the stream WEBHOOKS is changed: max_bytes 268435456, now 1048576; duplicate_window 900s, now 60s",
+        "the stream DEAD is changed: max_age 0ns, now 2592000s",
+    ] {
+        assert!(log.contains(text), "{text} in {log}");
+    }
+    assert_eq!(config("WEBHOOKS").await.max_bytes, MIB);
+    assert_eq!(config("DEAD").await.max_age, Duration::from_secs(30 * 86_400));
+    // Anyone who does not care leaves it.
+    assert!(!list(&setup).contains("is changed"));
+    assert_eq!(config("WEBHOOKS").await.max_bytes, MIB);
+    // The server keeps nothing for a shorter time than it recognises repetitions.
+    let log = list(&setup.clone().with("BRIDGE_HISTORY_MAX_AGE", "1s"));
+    let text = "the stream HISTORY keeps its settings, and not max_age 604800s, now 1s: ";
+    assert!(log.contains(text), "{log}");
+    let (code, _, errors) = setup.with("BRIDGE_DEAD_MAX_AGE", "59min").run(&["dead", "list"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("at least 1h"), "{errors}");
+}
+
+/// Processes that run go on after somebody has removed the streams.
+#[tokio::test]
+async fn streams_that_disappear_are_created_again() {
+    let Some(nats) = Nats::start().await else { return };
+    let sandbox = Sandbox::start().await.unwrap();
+    let setup = Setup::new(&nats, &sandbox);
+    let (mut process, receiver) = setup.receiver().await;
+    let mut worker = setup.worker();
+    assert_eq!(receiver.message(&message(1), None).await.0, 200);
+    eventually("it is stored", SOON, async || sandbox.messages().len() == 1).await;
+    let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let names = ["WEBHOOKS", "DEAD", "HISTORY", "PAUSED"];
+    for name in names {
+        context.delete_stream(name).await.unwrap();
+    }
+    assert_eq!(receiver.message(&message(2), None).await.0, 503);
+    eventually("webhooks are received", SOON, async || {
+        receiver.message(&message(2), None).await.0 == 200
+    })
+    .await;
+    eventually("it is stored", SOON, async || sandbox.messages().len() == 2).await;
+    eventually("all streams are there", SOON, async || {
+        let mut are_there = true;
+        for name in names {
+            are_there &= context.get_stream(name).await.is_ok();
+        }
+        are_there
+    })
+    .await;
+    // As it was, and not as it is by default.
+    let partitions =
+        context.get_stream("WEBHOOKS").await.unwrap().cached_info().config.subjects.len();
+    assert_eq!(partitions, 4);
+    let log = process.log() + &worker.log();
+    assert!(log.contains("the stream WEBHOOKS is gone"), "{log}");
+}
