@@ -34,7 +34,7 @@ struct Followed {
 // Lines after which a test adds one.
 const TEXT: &str = "          description: The text; it can be empty.\n          type: string\n";
 const MESSAGE_ID: &str = "          description: The id of the message.\n          type: string\n";
-const COUNT: &str = "Versions before 1.80 do not say it.\n          type: number\n";
+const COUNT: &str = "Versions before 1.80 do not have it.\n          type: number\n";
 const OPERATION: &str = "      operationId: getOrCreateMessage\n";
 const PARAMETERS: &str = "      parameters: &caller\n";
 const SCHEMAS: &str = "  schemas:\n";
@@ -336,8 +336,8 @@ fn values_of_the_wrong_type_are_rejected() {
         },
         Rejected {
             edit: replaced(
-                "do not say it.\n          type: number\n",
-                "do not say it.\n          type: array\n          items: [{ type: string }]\n",
+                "do not have it.\n          type: number\n",
+                "do not have it.\n          type: array\n          items: [{ type: string }]\n",
             ),
             place: "components.schemas.Conversation.properties.messageCount.items",
             words: "a mapping",
@@ -562,24 +562,24 @@ fn types_that_need_another_crate_or_name_are_rejected() {
         },
         Rejected {
             edit: replaced(
-                "do not say it.\n          type: number\n",
-                "do not say it.\n          type: object\n          properties: {}\n",
+                "do not have it.\n          type: number\n",
+                "do not have it.\n          type: object\n          properties: {}\n",
             ),
             place: "components.schemas.Conversation.properties.messageCount.properties",
             words: "move it to components.schemas",
         },
         Rejected {
             edit: replaced(
-                "do not say it.\n          type: number\n",
-                "do not say it.\n          type: array\n",
+                "do not have it.\n          type: number\n",
+                "do not have it.\n          type: array\n",
             ),
             place: "components.schemas.Conversation.properties.messageCount",
             words: "`items` is missing",
         },
         Rejected {
             edit: replaced(
-                "do not say it.\n          type: number\n",
-                "do not say it.\n          type: integer\n          format: uint8\n",
+                "do not have it.\n          type: number\n",
+                "do not have it.\n          type: integer\n          format: uint8\n",
             ),
             place: "components.schemas.Conversation.properties.messageCount.format",
             words: "only int64 and int32",
@@ -1312,7 +1312,7 @@ fn edits_change_what_is_generated() {
         Followed { edit: after(OPERATION, "      deprecated: true\n"), generated: "Deprecated." },
         Followed {
             edit: after(TEXT, "          deprecated: true\n"),
-            generated: "it may be empty. Deprecated.",
+            generated: "it can be empty. Deprecated.",
         },
         Followed {
             edit: after(TEXT, "          nullable: true\n"),
@@ -1331,8 +1331,8 @@ fn edits_change_what_is_generated() {
         },
         Followed {
             edit: replaced(
-                "do not say it.\n          type: number\n",
-                "do not say it.\n          type: array\n          nullable: true\n          items: { $ref: \"#/components/schemas/User\" }\n",
+                "do not have it.\n          type: number\n",
+                "do not have it.\n          type: array\n          nullable: true\n          items: { $ref: \"#/components/schemas/User\" }\n",
             ),
             generated: "Option<::std::vec::Vec<User>>",
         },
