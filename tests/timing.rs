@@ -18,7 +18,7 @@ use futures_util::{StreamExt, stream};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use test_support::*;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
 fn numbered(number: usize) -> NewMessage {
@@ -153,6 +153,29 @@ async fn a_rejected_stream_was_not_processed() {
     }
 }
 
+/// Over HTTP/2, takes a request until it contains `text`, and sends GOAWAY with the last stream, the error code and
+/// the debug data; then the end of what it writes. The caller keeps the connection, so that no reset overtakes that.
+async fn go_away(
+    listener: &TcpListener,
+    text: &str,
+    last: u8,
+    code: u8,
+    debug_data: &str,
+) -> TcpStream {
+    let (mut connection, _) = listener.accept().await.unwrap();
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    connection.write_all(&settings).await.unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        tokio::io::AsyncReadExt::read_buf(&mut connection, &mut seen).await.unwrap();
+    }
+    let length = 8 + debug_data.len() as u8;
+    let frame = [0, 0, length, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, code];
+    connection.write_all(&[&frame[..], debug_data.as_bytes()].concat()).await.unwrap();
+    connection.shutdown().await.unwrap();
+    connection
+}
+
 /// A server that shuts down reports in GOAWAY which streams it processed: here none, or the one.
 #[tokio::test(start_paused = true)]
 async fn a_stream_above_the_last_one_was_not_processed() {
@@ -160,16 +183,8 @@ async fn a_stream_above_the_last_one_was_not_processed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move {
-            let (mut connection, _) = listener.accept().await.unwrap();
-            // SETTINGS, and GOAWAY with NO_ERROR once the request is here; then the end.
-            connection.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
-            let mut seen = Vec::new();
-            while !String::from_utf8_lossy(&seen).contains("\"text\":\"1\"") {
-                tokio::io::AsyncReadExt::read_buf(&mut connection, &mut seen).await.unwrap();
-            }
-            let goaway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, last, 0, 0, 0, 0];
-            connection.write_all(&goaway).await.unwrap();
-            connection.shutdown().await.unwrap();
+            // NO_ERROR.
+            let _connection = go_away(&listener, "\"text\":\"1\"", last, 0, "").await;
             http2(listener, First::Refuse, Arc::new(AtomicUsize::new(1))).await;
         });
         match over_http2(address).get_or_create(&numbered(1)).await {
@@ -187,18 +202,8 @@ async fn the_debug_data_of_a_goaway_shows_no_secret() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(async move {
-        let (mut connection, _) = listener.accept().await.unwrap();
-        connection.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
-        let mut seen = Vec::new();
-        while !String::from_utf8_lossy(&seen).contains(text) {
-            tokio::io::AsyncReadExt::read_buf(&mut connection, &mut seen).await.unwrap();
-        }
-        // GOAWAY with ENHANCE_YOUR_CALM, and the stream is above its last one.
-        let words = format!("too much of {token}: {text}");
-        let length = 8 + words.len() as u8;
-        let goaway = [0, 0, length, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
-        connection.write_all(&[&goaway[..], words.as_bytes()].concat()).await.unwrap();
-        connection.shutdown().await.unwrap();
+        // ENHANCE_YOUR_CALM, and the stream is above the last one.
+        go_away(&listener, text, 0, 11, &format!("too much of {token}: {text}")).await
     });
     let client = builder(&format!("http://{address}")).token(token).retry(Retry::off());
     let client = client.http(|http| http.http2_prior_knowledge()).build().unwrap();
