@@ -194,7 +194,7 @@ fn slack_headers(time: &str, signature: &str) -> Vec<(&'static str, String)> {
     headers.map(|(name, value)| (name, value.to_owned())).into()
 }
 
-/// A message like the first that was recorded for Slack, but for its number.
+/// The first message that was recorded for Slack, with another number.
 fn numbered(number: usize) -> Value {
     Channel::Slack.numbered(number)
 }

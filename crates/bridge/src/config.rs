@@ -117,15 +117,48 @@ pub struct Target {
     pub is_paused: bool,
 }
 
-/// What the environment says of one bot that receives.
+/// The settings of one bot that receives.
+#[derive(Default, clap::Args)]
 pub struct OneBot {
+    /// The ids of the bots that are served, with commas between them
+    #[arg(long, env = "BRIDGE_BOTS", value_delimiter = ',', value_parser = bot_id)]
     pub bots: Vec<String>,
+    /// The bot that is served if there is no list of bots
+    #[arg(long, env = "BP_BOT_ID", value_parser = bot_id)]
     pub bot_id: Option<String>,
+    /// The bearer token for /BOT/messages, which is closed without it; a command line is public, so set
+    /// the variable
+    #[arg(long, env = "BRIDGE_KEY")]
     pub key: Option<String>,
+    /// The secret of the Slack app, for /BOT/slack, which is closed without it; a command line is public,
+    /// so set the variable
+    #[arg(long, env = "SLACK_SIGNING_SECRET")]
     pub slack_signing_secret: Option<String>,
+    /// The secret token of the webhook of the Telegram bot, for /BOT/telegram, which is closed without it; a
+    /// command line is public, so set the variable
+    #[arg(long, env = "TELEGRAM_SECRET_TOKEN")]
     pub telegram_secret_token: Option<String>,
+    /// The secret of the Meta app, for /BOT/whatsapp, which is closed without it; a command line is public, so
+    /// set the variable
+    #[arg(long, env = "WHATSAPP_APP_SECRET", requires = "whatsapp_verify_token")]
     pub whatsapp_app_secret: Option<String>,
+    /// What the Meta app was given to check the URL of /BOT/whatsapp; a command line is public, so set the
+    /// variable
+    #[arg(long, env = "WHATSAPP_VERIFY_TOKEN", requires = "whatsapp_app_secret")]
     pub whatsapp_verify_token: Option<String>,
+}
+
+impl BotTable {
+    /// The secrets of its webhooks, by their names in the file.
+    fn webhook_secrets(&self) -> [(&'static str, &[SecretSource]); 5] {
+        [
+            ("keys", &self.keys),
+            ("slack_signing_secrets", &self.slack_signing_secrets),
+            ("telegram_secret_token", self.telegram_secret_token.as_slice()),
+            ("whatsapp_app_secret", self.whatsapp_app_secret.as_slice()),
+            ("whatsapp_verify_token", self.whatsapp_verify_token.as_slice()),
+        ]
+    }
 }
 
 impl Key {
@@ -176,10 +209,8 @@ impl ConfigFile {
             let BotTable {
                 id,
                 slack_signing_secrets,
-                telegram_secret_token,
                 whatsapp_app_secret,
                 whatsapp_verify_token,
-                keys,
                 ..
             } = bot.get_ref();
             bot_id(id).map_err(|problem| self.bot_failure(bot, "id", problem))?;
@@ -204,13 +235,7 @@ impl ConfigFile {
             if let Some((given, missing)) = whatsapp {
                 return Err(self.bot_failure(bot, given, format!("it needs {missing}")));
             }
-            for (name, secrets) in [
-                ("keys", &keys[..]),
-                ("slack_signing_secrets", slack_signing_secrets),
-                ("telegram_secret_token", telegram_secret_token.as_slice()),
-                ("whatsapp_app_secret", whatsapp_app_secret.as_slice()),
-                ("whatsapp_verify_token", whatsapp_verify_token.as_slice()),
-            ] {
+            for (name, secrets) in bot.get_ref().webhook_secrets() {
                 let is_empty =
                     |s: &SecretSource| matches!(s, SecretSource::Text(t) if t.is_empty());
                 if secrets.iter().any(is_empty) {
@@ -418,21 +443,9 @@ impl ConfigFile {
         let options = [common, receive, deliver].into_iter().flat_map(BTreeMap::values);
         let in_options = options.filter_map(|value| value.get_ref().clone().try_into().ok());
         let in_bots = bots.iter().flat_map(|bot| {
-            let BotTable {
-                token,
-                slack_signing_secrets,
-                telegram_secret_token,
-                whatsapp_app_secret,
-                whatsapp_verify_token,
-                keys,
-                ..
-            } = bot.get_ref();
-            let of_channels = telegram_secret_token
-                .iter()
-                .chain(whatsapp_app_secret)
-                .chain(whatsapp_verify_token);
-            let secrets = token.iter().chain(slack_signing_secrets).chain(of_channels).chain(keys);
-            secrets.filter_map(|source| match source {
+            let bot = bot.get_ref();
+            let of_webhooks = bot.webhook_secrets().into_iter().flat_map(|(_, secrets)| secrets);
+            bot.token.iter().chain(of_webhooks).filter_map(|source| match source {
                 SecretSource::Elsewhere(place) => Some(place.clone()),
                 SecretSource::Text(_) => None,
             })

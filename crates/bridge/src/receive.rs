@@ -28,7 +28,7 @@ use crate::config::{Access, ConfigFile, OneBot};
 use crate::metrics::{Metrics, listen};
 use crate::queue::{self, NotStored, Shared};
 use crate::quota::Quota;
-use crate::{Failure, bot_id, config, connections, is_printable};
+use crate::{Failure, config, connections, is_printable};
 
 /// Slack waits three seconds for its answer.
 const IN_TIME: Duration = Duration::from_millis(2_500);
@@ -44,32 +44,8 @@ pub struct Settings {
     /// Address and port for webhooks; a proxy in front adds TLS
     #[arg(long, env = "BRIDGE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: String,
-    /// The ids of the bots that are served, with commas between them
-    #[arg(long, env = "BRIDGE_BOTS", value_delimiter = ',', value_parser = bot_id)]
-    bots: Vec<String>,
-    /// The bot that is served if there is no list of bots
-    #[arg(long, env = "BP_BOT_ID", value_parser = bot_id)]
-    bot_id: Option<String>,
-    /// The bearer token for /BOT/messages, which is closed without it; a command line is public, so set
-    /// the variable
-    #[arg(long, env = "BRIDGE_KEY")]
-    key: Option<String>,
-    /// The secret of the Slack app, for /BOT/slack, which is closed without it; a command line is public,
-    /// so set the variable
-    #[arg(long, env = "SLACK_SIGNING_SECRET")]
-    slack_signing_secret: Option<String>,
-    /// The secret token of the webhook of the Telegram bot, for /BOT/telegram, which is closed without it; a
-    /// command line is public, so set the variable
-    #[arg(long, env = "TELEGRAM_SECRET_TOKEN")]
-    telegram_secret_token: Option<String>,
-    /// The secret of the Meta app, for /BOT/whatsapp, which is closed without it; a command line is public, so
-    /// set the variable
-    #[arg(long, env = "WHATSAPP_APP_SECRET", requires = "whatsapp_verify_token")]
-    whatsapp_app_secret: Option<String>,
-    /// What the Meta app was given to check the URL of /BOT/whatsapp; a command line is public, so set the
-    /// variable
-    #[arg(long, env = "WHATSAPP_VERIFY_TOKEN", requires = "whatsapp_app_secret")]
-    whatsapp_verify_token: Option<String>,
+    #[command(flatten)]
+    one: OneBot,
     /// How many connections may be open at once; the next one waits
     #[arg(long, env = "BRIDGE_CONNECTIONS", default_value_t = 512,
         value_parser = clap::value_parser!(u16).range(1..))]
@@ -98,21 +74,12 @@ struct Bot {
 
 impl Settings {
     pub fn bot_id(&self) -> Option<&str> {
-        self.bot_id.as_deref()
+        self.one.bot_id.as_deref()
     }
 
     /// Who may send webhooks.
     pub fn access(&mut self, file: Option<&ConfigFile>) -> Result<Vec<Access>, Failure> {
-        let one = OneBot {
-            bots: mem::take(&mut self.bots),
-            bot_id: self.bot_id.take(),
-            key: self.key.take(),
-            slack_signing_secret: self.slack_signing_secret.take(),
-            telegram_secret_token: self.telegram_secret_token.take(),
-            whatsapp_app_secret: self.whatsapp_app_secret.take(),
-            whatsapp_verify_token: self.whatsapp_verify_token.take(),
-        };
-        config::access(file, one)
+        config::access(file, mem::take(&mut self.one))
     }
 
     /// Checks them, and says what they mean.

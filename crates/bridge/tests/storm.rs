@@ -27,17 +27,14 @@ struct Storm {
 /// Less than a minute of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_storm() {
-    let [sending, kill_every] = [6, 5].map(Duration::from_secs);
-    let (webhooks, conversations, partitions) = (300, 60, 64);
-    let (most_kills, server_kills) = (3, 1);
     let storm = Storm {
-        webhooks,
-        conversations,
-        partitions,
-        sending,
-        kill_every,
-        most_kills,
-        server_kills,
+        webhooks: 300,
+        conversations: 60,
+        partitions: 64,
+        sending: Duration::from_secs(6),
+        kill_every: Duration::from_secs(5),
+        most_kills: 3,
+        server_kills: 1,
     };
     storm.rage().await;
 }
@@ -48,17 +45,14 @@ async fn a_short_storm() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes half an hour"]
 async fn the_storm() {
-    let [sending, kill_every] = [200, 8].map(Duration::from_secs);
-    let (webhooks, conversations, partitions) = (20_000, 2_000, 64);
-    let (most_kills, server_kills) = (usize::MAX, 8);
     let storm = Storm {
-        webhooks,
-        conversations,
-        partitions,
-        sending,
-        kill_every,
-        most_kills,
-        server_kills,
+        webhooks: 20_000,
+        conversations: 2_000,
+        partitions: 64,
+        sending: Duration::from_secs(200),
+        kill_every: Duration::from_secs(8),
+        most_kills: usize::MAX,
+        server_kills: 8,
     };
     storm.rage().await;
 }
@@ -131,7 +125,7 @@ impl Storm {
         let duplicates =
             figure(&setup.metrics, "bridge_received_total{outcome=\"duplicate\"}").await;
         println!(
-            "{} webhooks, each sent twice ({} known by then), in {took:.0?}: {:.0} a second; \
+            "{} webhooks, each sent twice ({} stored before), in {took:.0?}: {:.0} a second; \
              {kills} workers killed, the NATS server killed {server_kills} times",
             self.webhooks,
             duplicates.unwrap_or_default(),

@@ -681,7 +681,7 @@ where
     E: Display,
 {
     let mut cause = "there was no time".to_owned();
-    // Not even once after that: it could belong to another worker by then.
+    // Not even once after that: meanwhile it could belong to another worker.
     while Instant::now() < until {
         match timeout_at(until, ask()).await {
             Ok(Ok(answer)) => return Some(answer),
@@ -764,7 +764,7 @@ struct Record {
     fact: Fact,
 }
 
-/// Events whose first bytes of a digest are the same are told apart by their records.
+/// Events can share the first bytes of their digests; their records distinguish them.
 fn history_subject(bot: &str, event: &str) -> String {
     let digest = Sha256::digest(event);
     format!("history.{bot}.{}", hex::encode(&digest[..DIGEST]))
