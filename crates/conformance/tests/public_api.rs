@@ -29,17 +29,17 @@ const SNAPSHOT: &str = "../../tests/snapshots/api.txt";
 #[test]
 #[ignore = "documents the library with all features, which takes minutes when nothing is built yet"]
 fn public_api_is_as_reviewed() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("public-api");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let status = Command::new(env!("CARGO"))
         .args(["rustdoc", "--quiet", "--locked", "--package", "botpress-messages", "--lib"])
         .args(["--all-features", "--target-dir"])
-        .arg(&folder)
+        .arg(target)
         .args(["--", "-Z", "unstable-options", "--output-format", "json"])
-        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTDOC", concat!(env!("CARGO_MANIFEST_DIR"), "/../../.ci/rustdoc"))
         .status()
         .unwrap();
     assert!(status.success());
-    let json = folder.join("doc/botpress_messages.json");
+    let json = target.join("doc/botpress_messages.json");
     let api = public_api::Builder::from_rustdoc_json(json)
         .omit_blanket_impls(true)
         .omit_auto_trait_impls(true)
