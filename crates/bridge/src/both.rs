@@ -25,14 +25,14 @@ impl Settings {
             return Ok((access, self.limits.targets(file, only.as_deref())?));
         }
         let [Access { bot, .. }] = &access[..] else {
-            let text = "run delivers one bot without a file: set BP_BOT_ID alone, or use --config";
+            let text = "without a file, run serves one bot: set BP_BOT_ID alone, or use --config";
             return Err(Failure::settings(text));
         };
         let targets = self.limits.targets(file, Some(bot))?;
         Ok((access, targets))
     }
 
-    /// Checks them, and says what they mean.
+    /// Checks the settings, and describes what they mean.
     pub fn check(mut self, file: Option<&ConfigFile>) -> Result<Vec<String>, Failure> {
         let (access, targets) = self.bots(file)?;
         let access = access.iter().map(receive::describe);
@@ -51,16 +51,16 @@ pub async fn run(
     let (queue, metrics) = (queue.open(&stop).await?, Metrics::new());
     let bots: Vec<_> = access.iter().map(|access| access.bot.clone()).collect();
     metrics.serve(receive.metrics.as_deref(), &queue, &bots).await?;
-    // One that fails ends the other.
+    // If one of the two ends, the other ends as well.
     let ending = stop.child_token();
-    let ends = |result: Result<(), Failure>| {
+    let end_other = |result: Result<(), Failure>| {
         ending.cancel();
         result
     };
     let receiving = receive::serve(receive, access, queue.clone(), metrics.clone(), ending.clone());
     let delivering = deliver::deliver(&limits, targets, &queue, &metrics, &ending);
     let (received, delivered) =
-        tokio::join!(async { ends(receiving.await) }, async { ends(delivering.await) });
+        tokio::join!(async { end_other(receiving.await) }, async { end_other(delivering.await) });
     queue.flush().await;
     received.and(delivered)
 }

@@ -1,43 +1,43 @@
 //! Pauses the delivery of a bot while the API rejects all of its messages in the same way.
 //!
-//! It counts failures with the same cause and nothing stored between them. After a few of these, it is open: no
-//! message is sent. Then it lets one through to probe, and waits twice as long if that fails too. Anything
-//! that is stored closes it.
+//! It counts failures in a row with the same cause. After a few of these, it opens: no message is sent. After a
+//! pause, it lets one message through as a probe; if that fails too, the next pause is twice as long. As soon as a
+//! message is stored, it closes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// It opens after this number of failures in a row with the same cause,
+/// It opens after this number of failures in a row with the same cause.
 const FAILURES: u32 = 3;
-/// if this number of messages failed: one that always fails says nothing about the others.
+/// It opens only if this number of messages failed: one that always fails says nothing about the others.
 const MESSAGES: usize = 2;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// What becomes of a probe is looked at this often.
+/// While a probe is in flight, the others check this often whether it has ended.
 const PROBE: Duration = Duration::from_millis(500);
-/// For this time after a pause, only messages that have not failed yet may probe: one that always fails
+/// For this time after a pause, only a message that has not failed yet can be the probe: one that always fails
 /// would hold up the others.
 const OTHERS_FIRST: Duration = Duration::from_secs(5);
 /// A bot works if a message was stored within this time.
-const LATELY: Duration = Duration::from_secs(60);
+const RECENTLY: Duration = Duration::from_secs(60);
 
-/// What a worker knows of its bot. A message is a number.
+/// What a worker knows of its bot. It identifies messages by their numbers.
 #[derive(Default)]
 pub struct Breaker {
     state: State,
-    /// What failed since a message was stored last.
+    /// The messages that failed since one was last stored.
     failed: BTreeSet<u64>,
     stored_last: Option<Instant>,
 }
 
 enum State {
-    /// All may be sent. The last failures in a row had this cause.
+    /// All messages are sent. This is the cause and the number of the latest failures in a row.
     Closed { cause: String, failures: u32 },
-    /// Nothing may be sent until then.
+    /// Nothing is sent until `until`.
     Open { until: Instant, pause: Duration },
-    /// One message is sent, after this pause.
+    /// Only this message is sent, as a probe after this pause.
     Probing { message: u64, pause: Duration },
 }
 
@@ -52,7 +52,7 @@ impl Breaker {
         matches!(self.state, State::Closed { .. })
     }
 
-    /// Until when nothing may be sent.
+    /// If nothing may be sent now, when to ask again.
     pub fn paused_until(&self, now: Instant) -> Option<Instant> {
         match self.state {
             State::Open { until, .. } if now < until => Some(until),
@@ -61,7 +61,7 @@ impl Breaker {
         }
     }
 
-    /// Whether this message may be sent now. Then `stored`, `failed` or `unsent` has to follow.
+    /// Whether this message is allowed to be sent now. If so, `stored`, `failed` or `unsent` must be called next.
     pub fn admits(&mut self, message: u64, now: Instant) -> bool {
         let State::Open { until, pause } = self.state else { return self.is_closed() };
         let may_probe = !self.failed.contains(&message) || now >= until + OTHERS_FIRST;
@@ -72,34 +72,34 @@ impl Breaker {
         true
     }
 
-    /// A message was stored. Whether this ends a pause.
+    /// A message was stored. Returns whether this ends a pause.
     pub fn stored(&mut self, now: Instant) -> bool {
         let was_closed = self.is_closed();
         *self = Self { stored_last: Some(now), ..Self::default() };
         !was_closed
     }
 
-    /// A message failed. The pause, if one begins.
+    /// A message failed. Returns the length of the pause, if one begins.
     pub fn failed(&mut self, message: u64, cause: &str, now: Instant) -> Option<Duration> {
         self.failed.insert(message);
         let pause = match &mut self.state {
             State::Closed { cause: last, failures } => {
                 let in_a_row = if last == cause { *failures + 1 } else { 1 };
                 (*failures, *last) = (in_a_row, cause.to_owned());
-                let is_of_all = in_a_row >= FAILURES && self.failed.len() >= MESSAGES;
-                is_of_all.then_some(FIRST_PAUSE)?
+                let fails_for_all = in_a_row >= FAILURES && self.failed.len() >= MESSAGES;
+                fails_for_all.then_some(FIRST_PAUSE)?
             }
             State::Probing { message: probe, pause } if *probe == message => {
                 (*pause * 2).min(LONGEST_PAUSE)
             }
-            // It was sent before the pause.
+            // The message was sent before the pause.
             State::Open { .. } | State::Probing { .. } => return None,
         };
         self.state = State::Open { until: now + pause, pause };
         Some(pause)
     }
 
-    /// A message that was admitted says nothing about the bot: another one may probe.
+    /// A message that was admitted does not show whether the bot works: another one can be the probe.
     pub fn unsent(&mut self, message: u64, now: Instant) {
         if let State::Probing { message: probe, pause } = self.state
             && probe == message
@@ -108,9 +108,9 @@ impl Breaker {
         }
     }
 
-    /// Whether other messages of the bot are stored, so that a failure is about the message.
+    /// Whether other messages of the bot are stored, so that the message itself is the cause of a failure.
     pub fn works(&self, now: Instant) -> bool {
-        self.is_closed() && self.stored_last.is_some_and(|last| now < last + LATELY)
+        self.is_closed() && self.stored_last.is_some_and(|last| now < last + RECENTLY)
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn only_failures_in_a_row_with_one_cause_open_it() {
+    fn breaker_opens_only_after_consecutive_failures_with_one_cause() {
         let now = Instant::now();
         let mut breaker = Breaker::default();
         for (message, cause) in (1..).zip([TOKEN, TOKEN, "403", "403", TOKEN, TOKEN]) {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn it_probes_with_one_message_and_pauses_for_longer_each_time() {
+    fn each_failed_probe_doubles_the_pause() {
         let mut now = Instant::now();
         let mut breaker = open(now);
         for seconds in [2, 4, 8, 16, 32, 60, 60] {
@@ -181,11 +181,11 @@ mod tests {
         breaker.failed(4, TOKEN, now);
         let later = now + 2 * FIRST_PAUSE + OTHERS_FIRST;
         assert!(!breaker.admits(4, later - Duration::from_millis(1)));
-        assert!(breaker.admits(4, later), "nothing else asked");
+        assert!(breaker.admits(4, later), "no other message came");
     }
 
     #[test]
-    fn a_probe_that_is_not_sent_lets_another_probe() {
+    fn another_message_probes_if_the_probe_was_not_sent() {
         let start = Instant::now();
         let mut breaker = open(start);
         let now = start + FIRST_PAUSE;
@@ -197,13 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bot_works_if_a_message_was_stored_lately() {
+    fn a_bot_works_if_a_message_was_stored_recently() {
         let now = Instant::now();
         let mut breaker = Breaker::default();
         assert!(!breaker.works(now));
         breaker.stored(now);
-        assert!(breaker.works(now + LATELY - Duration::from_millis(1)));
-        assert!(!breaker.works(now + LATELY));
+        assert!(breaker.works(now + RECENTLY - Duration::from_millis(1)));
+        assert!(!breaker.works(now + RECENTLY));
         for message in 1..=3 {
             breaker.failed(message, TOKEN, now);
         }

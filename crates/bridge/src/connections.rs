@@ -15,12 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 /// A connection has this time to send the headers of its first request, and of each one after that.
 const HEADERS: Duration = Duration::from_secs(10);
-/// For the answer to a request that took all of its time.
-const ANSWER: Duration = Duration::from_secs(1);
-/// After an error that is no fault of a connection, such as too many open files.
+/// Extra time to respond to a request that used all of its time.
+const RESPONSE: Duration = Duration::from_secs(1);
+/// Wait after an error that no connection caused, such as too many open files.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// Serves until `stop`, and then what is in flight for this time.
+/// Serves until `stop`. After that, requests in flight have `request_lasts` to end.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -49,11 +49,11 @@ pub async fn serve(
         let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
-            // Whatever ends it, the client sees that.
+            // The client sees an error by itself.
             let _ = connection.await;
             drop(place);
         });
     }
-    // A client that has not sent a whole request before that may be gone.
-    let _ = timeout(request_lasts + ANSWER, connections.shutdown()).await;
+    // Do not wait longer: a client that has not sent its whole request may be gone.
+    let _ = timeout(request_lasts + RESPONSE, connections.shutdown()).await;
 }

@@ -1,4 +1,4 @@
-//! What cannot be delivered: shown, put into the queue again, or removed.
+//! Dead letters: shows them, puts them into the queue again, or removes them.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -22,28 +22,28 @@ pub enum Command {
 
 #[derive(clap::Args)]
 pub struct Filter {
-    /// Only those of this bot
+    /// Only letters of this bot
     #[arg(long, value_parser = bot_id)]
     bot: Option<String>,
-    /// Only those of this kind
+    /// Only letters of this kind
     #[arg(long)]
     kind: Option<Kind>,
-    /// Only those that are older than this, such as 90s, 12h or 7days
+    /// Only letters that are older than this, such as 90s, 12h or 7days
     #[arg(long)]
     older_than: Option<humantime::Duration>,
 }
 
 #[derive(clap::Args)]
 pub struct Letters {
-    /// Their numbers, as list prints them
+    /// The numbers of the letters, as list prints them
     #[arg(conflicts_with_all = ["all", "bot", "kind", "older_than"])]
     numbers: Vec<u64>,
-    /// All there are
+    /// All letters
     #[arg(long, conflicts_with_all = ["bot", "kind", "older_than"])]
     all: bool,
     #[command(flatten)]
     filter: Filter,
-    /// Print them as list does, and change nothing
+    /// Print the letters as list does, and change nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -64,7 +64,8 @@ impl Filter {
 impl Letters {
     fn check(&self) -> Result<(), Failure> {
         if self.numbers.is_empty() && !self.all && self.filter.is_empty() {
-            let text = "which letters? Name numbers, --bot, --kind, --older-than or --all";
+            let text =
+                "no letters chosen: name numbers, or use --bot, --kind, --older-than or --all";
             return Err(Failure::settings(text));
         }
         Ok(())
@@ -89,7 +90,7 @@ pub async fn run(command: Command, settings: &queue::Settings) -> Result<(), Fai
     result
 }
 
-/// Goes through letters by number, or through those that match by now.
+/// Goes through the letters with these numbers, or through those that match now.
 async fn for_each(
     queue: &Shared,
     letters: &Letters,
@@ -130,13 +131,13 @@ async fn drop(queue: &Shared, letters: &Letters, letter: Letter) -> Result<(), F
     queue.remove_letter(&letter).await
 }
 
-/// Puts a letter at the end of the queue. Interrupted, it can be called again: the queue takes it once.
+/// Puts a letter at the end of the queue. After an interruption it can be called again: the queue stores it once.
 async fn retry(queue: &Shared, letters: &Letters, letter: Letter) -> Result<(), Failure> {
     let number = letter.number;
     let stays = |e: &dyn Display| Failure::new(format!("letter {number} stays: {e}"));
     let message = match queue::read(&letter.payload) {
         Ok(message) => message,
-        // Of those that match, those are meant that can be delivered.
+        // A filter chooses only the letters that can be delivered.
         Err(e) if letters.numbers.is_empty() => {
             eprintln!("{}", stays(&e).text);
             return Ok(());

@@ -1,4 +1,4 @@
-//! A worker: delivers what waits for one bot, a message of each conversation at a time.
+//! A worker: delivers the messages of a bot, one message of each conversation at a time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,17 +20,17 @@ use crate::queue::{self, Kind, Lane, Shared, Taken, ack_wait};
 use crate::{Failure, bot_id, config, history};
 
 pub const CLIENT_SETTINGS: &str = "\
-Environment of the API's client:
+Environment of the API client:
   BP_TOKEN           The bot's token
   BP_INTEGRATION_ID  The integration that the messages belong to
-  BP_API_URL         The API, or a sandbox; by default the real API";
+  BP_API_URL         The URL of the API or of a sandbox; by default the real API";
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Settings of a worker. The API's client reads the others that it needs.
+/// Settings of a worker. The API client reads its other settings from the environment.
 #[derive(clap::Args)]
 #[command(after_help = CLIENT_SETTINGS)]
 pub struct Settings {
-    /// The bot whose messages are delivered; without it, all bots of the file
+    /// The bot whose messages are delivered; by default all bots of the --config file
     #[arg(long, env = "BP_BOT_ID", value_parser = bot_id)]
     bot_id: Option<String>,
     #[command(flatten)]
@@ -43,23 +43,23 @@ pub struct Settings {
 /// How a worker delivers.
 #[derive(clap::Args)]
 pub struct Limits {
-    /// How many seconds a delivery may take before it is put back; the same for all workers of a bot
+    /// How many seconds a delivery can take before the message is put back; set the same for all workers of a bot
     #[arg(long, env = "BRIDGE_DEADLINE", default_value_t = 20,
         value_parser = clap::value_parser!(u64).range(2..=600))]
     deadline: u64,
-    /// How many deliveries may be in flight at once
+    /// How many deliveries of a bot can be in flight at once
     #[arg(long, env = "BRIDGE_UNDER_WAY", default_value_t = 16,
         value_parser = clap::value_parser!(u16).range(1..=1_000))]
     under_way: u16,
-    /// After this number of failures with one worker, a message that fails while others are stored becomes
-    /// a dead letter
+    /// After this number of failures with one worker, a message becomes a dead letter. A failure counts only if other
+    /// messages of the bot were stored in the minute before it
     #[arg(long, env = "BRIDGE_MAX_DELIVERIES", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(2..))]
     max_deliveries: u32,
 }
 
 impl Limits {
-    /// The bots that are delivered for.
+    /// The bots whose messages are delivered.
     pub fn targets(
         &self,
         file: Option<&ConfigFile>,
@@ -75,13 +75,13 @@ impl Settings {
         self.limits.targets(file, self.bot_id.as_deref())
     }
 
-    /// Checks them, and says what they mean.
+    /// Checks the settings, and describes what they mean.
     pub fn check(self, file: Option<&ConfigFile>) -> Result<Vec<String>, Failure> {
         Ok(self.targets(file)?.iter().map(describe).collect())
     }
 }
 
-/// What the settings of a bot mean.
+/// Describes the settings of a bot.
 pub fn describe(Target { bot, is_paused, .. }: &Target) -> String {
     let paused = if *is_paused { ", paused" } else { "" };
     format!("bot {bot}: delivers{paused}")
@@ -99,12 +99,12 @@ pub async fn run(
     let bots: Vec<_> = targets.iter().map(|target| target.bot.clone()).collect();
     metrics.serve(address.as_deref(), &queue, &bots).await?;
     let result = deliver(&limits, targets, &queue, &metrics, &stop).await;
-    // What was given back last may not have left yet.
+    // The last replies to the queue may not have been sent yet.
     queue.flush().await;
     result
 }
 
-/// Delivers for each bot until `stop`, or until something in here is broken.
+/// Delivers the messages of each bot until `stop`, or until a lane panics.
 pub async fn deliver(
     limits: &Limits,
     targets: Vec<Target>,
@@ -112,7 +112,7 @@ pub async fn deliver(
     metrics: &Metrics,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
-    // It ends with a signal, or with the first lane that fails.
+    // Cancelled by a signal, or by the first lane that panics.
     let ending = stop.child_token();
     let paused = targets.iter().filter(|target| target.is_paused);
     let paused = paused.map(|target| target.bot.clone()).collect();
@@ -155,7 +155,7 @@ struct Worker {
     /// The longest that a message waits after a failure.
     longest_wait: Duration,
     most_deliveries: u32,
-    /// More at once would only wait for the rate limit's window, and some for too long.
+    /// Limits deliveries in flight: more would only wait for the rate limit's window, some of them too long.
     under_way: Semaphore,
     metrics: Metrics,
     breaker: Mutex<Breaker>,
@@ -165,7 +165,7 @@ struct Worker {
 /// How a delivery ended.
 enum End {
     Stored(Message),
-    /// Delivering it again is right, after this wait.
+    /// Deliver it again after this wait.
     Again(Duration, String),
     Dead(Kind, String),
 }
@@ -182,9 +182,9 @@ impl Worker {
         while !ending.is_cancelled() {
             let is_paused = self.is_paused();
             metrics.set_paused(bot, "command", is_paused);
-            let by_itself = self.breaker().paused_until(Instant::now());
+            let by_breaker = self.breaker().paused_until(Instant::now());
             let until =
-                if is_paused { Some(Instant::now() + Duration::from_secs(1)) } else { by_itself };
+                if is_paused { Some(Instant::now() + Duration::from_secs(1)) } else { by_breaker };
             if let Some(until) = until {
                 metrics.health.heard(bot, number, Instant::now());
                 lane.pause();
@@ -233,7 +233,7 @@ impl Worker {
         Ok(())
     }
 
-    /// What is logged about a message names its event, and its id once the API has it.
+    /// Log lines about a message name its event, and its id once the API has stored it.
     fn span(&self, taken: &Taken) -> Span {
         let (event, position) = (history::event(&taken.id), taken.sequence);
         tracing::error_span!("message", bot = self.bot, event, position, id = Empty)
@@ -249,7 +249,7 @@ impl Worker {
             return lane.again(taken, SHORTEST_WAIT).await;
         }
         if Instant::now() >= taken.latest {
-            // It belongs to another worker by now, or will.
+            // It belongs to another worker now, or soon will.
             self.breaker().unsent(taken.sequence, Instant::now());
             return lane.again(taken, Duration::ZERO).await;
         }
@@ -270,7 +270,7 @@ impl Worker {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What follows from a delivery.
+    /// Decides what happens to a message after a delivery.
     fn judge(&self, taken: &mut Taken, result: Result<Stored<Message>, Error>) -> End {
         let Taken { sequence, trouble, .. } = taken;
         let sequence = *sequence;
@@ -280,7 +280,10 @@ impl Worker {
                 Span::current().record("id", &stored.record.id);
                 if breaker.stored(now) {
                     self.metrics.resumes(&self.bot);
-                    tracing::info!(bot = self.bot, "the API accepts messages: delivery resumes");
+                    tracing::info!(
+                        bot = self.bot,
+                        "delivery resumes, because the API accepts messages"
+                    );
                 }
                 return End::Stored(stored.record);
             }
@@ -288,25 +291,25 @@ impl Worker {
         };
         let text = error.to_string();
         let hint = error.retry_after().unwrap_or_default().min(self.longest_wait);
-        // What was not sent did not fail: it had no turn, and need not wait longer and longer for one.
+        // A message that was not sent did not fail, so its wait does not grow.
         if error.is_rate_limited() || error.attempts() == 0 {
             breaker.unsent(sequence, now);
             return End::Again(hint.max(SHORTEST_WAIT), text);
         }
-        // The API has read the message, so the settings are right.
+        // The API read the message and rejected it, so the bot's settings are right.
         if matches!(error.kind(), ErrorKind::Api(_)) && !error.should_repeat() {
             breaker.unsent(sequence, now);
             return End::Dead(Kind::Invalid, text);
         }
         trouble.failures += 1;
-        // One that always fails would hold up its conversation for ever. In an outage, all fail.
+        // A message that always fails would hold up its conversation forever. In an outage, all messages fail.
         trouble.alone += u32::from(breaker.works(now));
         if let Some(pause) = breaker.failed(sequence, &cause(&error), now) {
             self.metrics.pauses(&self.bot, &text);
             tracing::warn!(
                 bot = self.bot,
                 ?pause,
-                "every message fails, so delivery pauses: {text}"
+                "delivery pauses, because every message fails: {text}"
             );
         }
         if trouble.alone >= self.most_deliveries {
@@ -333,14 +336,14 @@ impl Worker {
             }
             End::Dead(kind, reason) => {
                 self.metrics.delivered(&self.bot, kind.name());
-                tracing::warn!(delivered, %kind, "a dead letter: {reason}");
+                tracing::warn!(delivered, %kind, "becomes a dead letter: {reason}");
                 lane.bury(taken, kind, &reason).await;
             }
         }
     }
 }
 
-/// What two failures have in common that are for the same reason.
+/// Failures with the same cause count as failures in a row.
 fn cause(error: &Error) -> String {
     match error.kind() {
         ErrorKind::Api(e) => format!("{} {}", e.status.as_u16(), e.type_),
@@ -349,7 +352,7 @@ fn cause(error: &Error) -> String {
     }
 }
 
-/// A second, and twice as long after each failure.
+/// The wait after a number of failures: one second at first, then twice as long each time, up to 1,024 seconds.
 fn wait(failures: u32) -> Duration {
     SHORTEST_WAIT * (1 << failures.saturating_sub(1).min(10))
 }

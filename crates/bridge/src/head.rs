@@ -1,4 +1,4 @@
-//! The first message of each partition: it is the one that all others of the partition wait for.
+//! The first message of each partition, which all others of the partition wait for.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use crate::{Failure, bot_id, history};
 
 #[derive(clap::Args)]
 pub struct Head {
-    /// Only of this bot
+    /// Only messages of this bot
     #[arg(long, value_parser = bot_id)]
     bot: Option<String>,
 }
@@ -26,7 +26,7 @@ pub async fn show(Head { bot }: Head, settings: &queue::Settings) -> Result<(), 
     queue.heads(bot.as_deref()).await?.iter().try_for_each(print)
 }
 
-/// Makes a message a dead letter, so that others need not wait for it.
+/// Makes a message a dead letter, so that others do not wait for it.
 pub async fn skip(Skip { position }: Skip, settings: &queue::Settings) -> Result<(), Failure> {
     let queue = settings.visit().await?;
     let result = queue.skip(position).await;

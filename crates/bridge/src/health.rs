@@ -13,11 +13,11 @@ pub struct Health {
 }
 
 struct Bot {
-    /// Why delivery pauses by itself, if it does.
+    /// Why the worker has paused the bot, if it has.
     pause: Option<String>,
-    /// When each partition last heard from the server.
+    /// When each partition last heard from the queue.
     heard: Vec<Instant>,
-    /// A partition that has heard nothing for longer is stuck.
+    /// A partition that has heard nothing for longer than this is stuck.
     longest: Duration,
 }
 
@@ -40,7 +40,7 @@ impl Health {
         }
     }
 
-    /// What is wrong, a line for each.
+    /// A line for each problem.
     pub fn problems(&self, now: Instant) -> Vec<String> {
         let mut problems = Vec::new();
         for (id, bot) in &*self.bots() {

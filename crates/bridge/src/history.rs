@@ -12,19 +12,19 @@ use crate::{Failure, bot_id, queue};
 #[derive(Deserialize, Serialize)]
 #[serde(tag = "is", rename_all = "lowercase")]
 pub enum Fact {
-    /// Its webhook was stored in the queue, here.
+    /// Its webhook was stored in the queue at this position.
     Queued { position: u64 },
-    /// Its dead letter was put into the queue again, here.
+    /// Its dead letter was put into the queue again at this position.
     Retried { position: u64 },
-    /// It is in the queue.
+    /// It waits in the queue.
     Waiting { position: u64, first_of_its_partition: u64 },
-    /// The API has it, as this message.
+    /// The API stored it as the message with this id.
     Delivered { message: String },
     /// It is a dead letter.
     Dead { kind: String, reason: String },
     /// Its dead letter was removed.
     Dropped,
-    /// Another queue has it.
+    /// It was moved to another queue.
     Moved,
 }
 
@@ -35,22 +35,23 @@ pub struct Seen {
     pub fact: Fact,
 }
 
-/// Which event is meant.
+/// The event to look for.
 #[derive(clap::Args)]
 pub struct Trace {
-    /// The id of the event: Slack's event_id, the Idempotency-Key, or the SHA-256 of the body
+    /// The id of the event: Slack's event_id, Telegram's update_id, WhatsApp's phone number id and message id with
+    /// a space between them, the Idempotency-Key, or the SHA-256 of the body
     event: String,
-    /// Only of this bot
+    /// Only events of this bot
     #[arg(long, value_parser = bot_id)]
     bot: Option<String>,
 }
 
-/// The event in an id, which is `KIND EVENT`.
+/// The event in an id of the form `KIND EVENT`.
 pub fn event(id: &str) -> &str {
     id.split_once(' ').map_or(id, |(_, event)| event)
 }
 
-/// Prints a JSON line for each thing that happened to an event, and where it is.
+/// Prints a JSON line for each thing that happened to an event, and one for where it is now.
 pub async fn run(trace: Trace, settings: &queue::Settings) -> Result<(), Failure> {
     let queue = settings.visit().await?;
     let Trace { event, bot } = &trace;
@@ -62,13 +63,13 @@ pub async fn run(trace: Trace, settings: &queue::Settings) -> Result<(), Failure
         writeln!(std::io::stdout(), "{line}").map_err(Failure::new)?;
     }
     if seen.is_empty() {
-        let text = format!("event {event} was never seen, or not within the history");
+        let text = format!("event {event} was never seen, or is older than the history");
         return Err(Failure::new(text));
     }
-    // The records of two processes can come in another order.
-    let is_in = |seen: &Seen| matches!(seen.fact, Fact::Queued { .. } | Fact::Retried { .. });
-    if seen.iter().all(is_in) {
-        let text = format!("event {event} has left the queue, and how is not known");
+    // The records of two processes can arrive in any order, so look at all of them.
+    let is_queued = |seen: &Seen| matches!(seen.fact, Fact::Queued { .. } | Fact::Retried { .. });
+    if seen.iter().all(is_queued) {
+        let text = format!("event {event} has left the queue, but its outcome is not known");
         return Err(Failure::new(text));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Takes webhooks into a durable queue, and delivers them from it to Botpress.
+//! Stores webhooks in a durable queue, and delivers them from there to Botpress.
 
 mod both;
 mod breaker;
@@ -32,17 +32,17 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::ConfigFile;
 
-/// Takes webhooks into a durable queue, and delivers them from it to Botpress.
+/// Stores webhooks in a durable queue, and delivers them from there to Botpress.
 ///
-/// Each setting is an option, a variable of the environment or a key of a file, and the first of these wins.
-/// An empty variable counts as missing.
+/// Each setting can be an option, an environment variable or a key of the --config file. An option wins over a
+/// variable, and a variable over the file. An empty variable counts as missing.
 #[derive(Parser)]
 #[command(
     version,
     after_help = "\
 Exit codes:
-  0  everything asked for is done; for run, receive and deliver, once a signal ended them
-  1  it could not be done
+  0  the command succeeded; for run, receive and deliver: a signal ended it
+  1  the command failed, or a second signal ended it at once
   2  a setting is wrong, the queue's file cannot be used, or NATS rejects the credentials or is too old"
 )]
 struct Args {
@@ -51,7 +51,7 @@ struct Args {
     /// A TOML file with settings and bots
     #[arg(long, global = true, env = "BRIDGE_CONFIG")]
     config: Option<PathBuf>,
-    /// Check all settings, print what they mean without secrets, and end: with code 0, or 2 if something is
+    /// Check all settings, print what they mean without secrets, and end: with code 0, or 2 if a setting is
     /// wrong
     #[arg(long, global = true)]
     check_config: bool,
@@ -70,29 +70,29 @@ enum Role {
     Receive(receive::Settings),
     /// Deliver messages from the queue; with NATS, any number of these may run
     Deliver(deliver::Settings),
-    /// Look after the messages that cannot be delivered
+    /// List, retry or remove the messages that cannot be delivered
     #[command(subcommand)]
     Dead(dead::Command),
     /// Show what happened to an event, as JSON lines
     Trace(history::Trace),
     /// Show the first message of each partition, as JSON lines
     Head(head::Head),
-    /// Make the first message of a partition a dead letter, so that the others go on
+    /// Make the first message of a partition a dead letter, so that the others no longer wait for it
     Skip(head::Skip),
     /// Pause the delivery of a bot in all of its workers; webhooks are still received
     Pause(pauses::Pause),
     /// Resume the delivery of a bot
     Resume(pauses::Pause),
-    /// Copy the file of the queue, also while it is in use
+    /// Copy the queue's file, even while it is in use
     Backup {
         /// The new file
         to: PathBuf,
     },
-    /// Move what is queued from the file to NATS_URL
+    /// Move messages and dead letters from the file to the NATS server at NATS_URL
     Move,
 }
 
-/// Why the program ends, and with which code: 0 if that is what somebody wanted.
+/// Why the program ends, and with which exit code: 0 if a signal ended it.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
@@ -104,7 +104,7 @@ impl Failure {
         Self { code: 1, text: text.to_string() }
     }
 
-    /// Trying again is of no use until somebody changes the settings.
+    /// Trying again does not help until somebody changes the settings.
     fn settings(text: impl fmt::Display) -> Self {
         Self { code: 2, text: text.to_string() }
     }
@@ -137,7 +137,7 @@ async fn start() -> Result<(), Failure> {
     }
     let Args { role, log, queue, .. } = args;
     let Some(role) = role else {
-        return Err(Failure::settings("name a command: see --help"));
+        return Err(Failure::settings("no command: see --help"));
     };
     start_log(log);
     let file = file.as_ref();
@@ -161,7 +161,7 @@ fn parse(command: clap::Command, arguments: &[OsString]) -> Args {
     Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// Checks the settings of one command, or those of a receiver and a worker.
+/// Checks the settings of one command, or those of `receive` and `deliver`.
 fn check(
     args: Args,
     command: &clap::Command,
@@ -193,7 +193,7 @@ fn check(
     lines.iter().try_for_each(|line| writeln!(std::io::stdout(), "{line}")).map_err(Failure::new)
 }
 
-/// Names each variable in help and errors, shows the value of none, and ignores those that are empty.
+/// Names variables in help and errors, but never shows their values, and ignores empty ones.
 fn with_variables(command: clap::Command) -> clap::Command {
     let with_variable = |arg: clap::Arg| {
         let Some(name) = arg.get_env().map(|name| name.to_string_lossy().into_owned()) else {
@@ -206,7 +206,7 @@ fn with_variables(command: clap::Command) -> clap::Command {
     command.mut_args(with_variable).mut_subcommands(with_variables)
 }
 
-/// A bot's id, which is a part of subjects and of consumers' names.
+/// Checks a bot's id, which is part of NATS subjects and consumer names.
 fn bot_id(id: &str) -> Result<String, &'static str> {
     let id = id.trim();
     let is_legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -220,8 +220,8 @@ fn is_printable(byte: u8) -> bool {
     matches!(byte, b' '..=b'~')
 }
 
-/// Logs to the standard error. At the level `trace` the NATS client would show its password, so it never
-/// gets there.
+/// Logs to standard error. The NATS client logs at most warnings: at the level `trace`, it would show its
+/// password.
 fn start_log(level: LevelFilter) {
     let targets = Targets::new()
         .with_targets(["botpress_bridge", "botpress_messages"].map(|target| (target, level)))
@@ -230,10 +230,11 @@ fn start_log(level: LevelFilter) {
     tracing_subscriber::registry().with(targets).with(lines).init();
 }
 
-/// Is cancelled by an interrupt or SIGTERM: what is in flight ends then. A second signal ends the program
-/// at once, which loses nothing either.
+/// A token that SIGINT or SIGTERM cancels: the program finishes what is in flight. A second signal ends the
+/// program at once, which loses nothing either.
 fn stop() -> Result<CancellationToken, Failure> {
-    let listen = |kind| signal(kind).map_err(|e| Failure::new(format!("no signal is heard: {e}")));
+    let listen =
+        |kind| signal(kind).map_err(|e| Failure::new(format!("cannot listen for signals: {e}")));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let stop = CancellationToken::new();

@@ -1,4 +1,4 @@
-//! Figures as Prometheus text, and whether the process is alive and ready.
+//! Metrics as Prometheus text, and whether the process is alive and ready.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -25,13 +25,13 @@ use crate::Failure;
 use crate::health::Health;
 use crate::queue::Shared;
 
-/// All queues together answer within this time, or not at all.
+/// How long a page waits for the queue.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(800);
 
 type Label = [(&'static str, &'static str); 1];
 type OfBot = [(&'static str, String); 2];
 
-/// What a process counts. Clones count together.
+/// The metrics of a process. Clones share their counters.
 #[derive(Clone)]
 pub struct Metrics {
     received: Family<Label, Counter>,
@@ -79,19 +79,19 @@ impl Metrics {
             pauses_of_bot,
             ..
         } = &metrics;
-        registry.register("received", "Webhooks, by what became of them", received.clone());
-        registry.register("deliveries", "Deliveries, by how they ended", deliveries.clone());
+        registry.register("received", "Webhooks, by outcome", received.clone());
+        registry.register("deliveries", "Deliveries, by outcome", deliveries.clone());
         registry.register("under_way", "Deliveries in flight", under_way.clone());
-        registry.register("delivery_seconds", "How long deliveries took", took.clone());
+        registry.register("delivery_seconds", "Duration of deliveries", took.clone());
         registry.register(
             "age_seconds",
-            "How old messages were once they were stored",
+            "Time from receiving a message to storing it in the API",
             age.clone(),
         );
         registry.register("pause_seconds", "Waits before a delivery is repeated", pauses.clone());
         registry.register(
             "consumers_recreated",
-            "Consumers that handed out nothing although messages waited",
+            "Consumers created again, because they handed out nothing although messages waited",
             recreated.clone(),
         );
         let text = "Whether the worker pauses, because every message fails or by command";
@@ -128,7 +128,7 @@ impl Metrics {
         self.paused.get_or_create(&labels).set(is_paused.into());
     }
 
-    /// Serves them on this address, if there is one, with what waits for these bots.
+    /// Serves the metrics on this address, if there is one, together with the backlog of these bots.
     pub async fn serve(
         &self,
         address: Option<&str>,
@@ -151,10 +151,10 @@ impl Metrics {
 
 pub async fn listen(variable: &str, address: &str) -> Result<TcpListener, Failure> {
     let failed = |e: io::Error| {
-        let text = format!("{variable}={address:?}: cannot listen there: {e}");
+        let text = format!("{variable}={address:?}: cannot listen on this address: {e}");
         match e.kind() {
             ErrorKind::InvalidInput => Failure::settings(text),
-            // The port may become free, and the name known.
+            // The port may become free, and the name may become resolvable.
             _ => Failure::new(text),
         }
     };
@@ -165,12 +165,12 @@ pub async fn listen(variable: &str, address: &str) -> Result<TcpListener, Failur
 
 type Shown = Arc<(Metrics, Shared, Vec<String>)>;
 
-/// What this process counts: it can be summed over processes.
+/// The metrics of this process, which can be summed over processes.
 async fn show(State(shared): State<Shown>) -> Response {
     encoded(&shared.0.registry)
 }
 
-/// What all processes share: the same from each of them.
+/// The metrics of the queue, which are the same from each process.
 async fn show_queue(State(shared): State<Shown>) -> Response {
     let (_, queue, bots) = &*shared;
     match answered(queue, queue_figures(queue, bots)).await {
@@ -179,7 +179,7 @@ async fn show_queue(State(shared): State<Shown>) -> Response {
     }
 }
 
-/// Whether the queue answers, and deliveries are possible.
+/// Whether the queue responds, and deliveries are possible.
 async fn ready(State(shared): State<Shown>) -> Response {
     let (metrics, queue, _) = &*shared;
     let mut problems = metrics.health.problems(Instant::now());
@@ -187,18 +187,18 @@ async fn ready(State(shared): State<Shown>) -> Response {
     if problems.is_empty() { "ready\n".into_response() } else { unavailable(&problems) }
 }
 
-/// An answer of the queue, or why there is none.
+/// The queue's response, or why there is none.
 async fn answered<T>(
     queue: &Shared,
     question: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, String> {
     if !queue.is_connected() {
-        // The question would wait until it is.
+        // The request would wait until the queue is connected.
         return Err(format!("{} is not reachable", queue.name()));
     }
     match timeout(ANSWERS_WITHIN, question).await {
         Ok(answer) => answer.map_err(|failure| failure.text),
-        Err(_) => Err(format!("{} does not answer in time", queue.name())),
+        Err(_) => Err(format!("{} does not respond in time", queue.name())),
     }
 }
 
@@ -216,7 +216,7 @@ fn encoded(registry: &Registry) -> Response {
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How much waits, as of now.
+/// The backlog of each bot and the number of dead letters.
 async fn queue_figures(queue: &Shared, bots: &[String]) -> Result<Registry, Failure> {
     let depths = Family::<[(&str, String); 1], Gauge>::default();
     let ages = Family::<[(&str, String); 1], Gauge>::default();
@@ -230,7 +230,7 @@ async fn queue_figures(queue: &Shared, bots: &[String]) -> Result<Registry, Fail
     letters.set(queue.letters().await?.0 as i64);
     let mut registry = Registry::with_prefix("bridge");
     registry.register("queue_depth", "Messages that wait or are in flight", depths);
-    registry.register("queue_age_seconds", "How old the first of them is", ages);
+    registry.register("queue_age_seconds", "Age of the oldest of these messages", ages);
     registry.register("dead_letters", "Messages that cannot be delivered", letters);
     Ok(registry)
 }

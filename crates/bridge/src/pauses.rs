@@ -1,4 +1,4 @@
-//! Bots whose delivery an operator has paused. That is stored, so all workers obey, also after a restart.
+//! Bots that an operator has paused. The pauses are stored, so all workers obey them, also after a restart.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct Pauses {
 }
 
 impl Pauses {
-    /// Follows what is stored until `stop`. Returns once it knows, or with `stop`.
+    /// Follows the stored pauses until `stop`. Returns once it has read them for the first time, or with `stop`.
     pub async fn follow(by_file: BTreeSet<String>, queue: Shared, stop: CancellationToken) -> Self {
         let (sender, by_command) = watch::channel(BTreeSet::new());
         let known = CancellationToken::new();
@@ -50,13 +50,13 @@ impl Pauses {
                         sender.send_if_modified(|before| {
                             let is_new = *before != bots;
                             if is_new {
-                                tracing::info!(?bots, "these bots are paused now");
+                                tracing::info!(?bots, "the list of paused bots changed");
                             }
                             *before = bots;
                             is_new
                         });
                     }
-                    // What was known last still counts.
+                    // The last known pauses stay valid.
                     Err(failure) => tracing::debug!("{}", failure.text),
                 }
                 tokio::select! {

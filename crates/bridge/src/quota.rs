@@ -1,4 +1,4 @@
-//! Limits how many messages of a bot may wait, so that one bot does not fill the queue of all.
+//! Limits how many messages of a bot can wait, so that one bot does not fill the queue for all.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use crate::queue::Shared;
 
-/// How long a count is used. What this process stores meanwhile is added; what others do is seen later.
+/// How long a count is used. The messages that this process stores meanwhile are added; those of other processes are
+/// seen with the next count.
 const COUNT_LASTS: Duration = Duration::from_secs(1);
 
 pub struct Quota {
@@ -25,7 +26,7 @@ impl Quota {
         Self { most, count: Mutex::default() }
     }
 
-    /// Takes a place for a message. Returns whether there was one, and `true` if the queue cannot be asked.
+    /// Takes a place for a message. Returns whether there was one; `true` if the queue does not respond.
     pub async fn take(&self, queue: &Shared, bot: &str) -> bool {
         let mut count = self.count.lock().await;
         let now = Instant::now();

@@ -5,14 +5,14 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-/// How far the consumer of a partition is.
+/// How far the consumer of a partition has come.
 #[derive(Debug, PartialEq)]
 pub struct Position {
     /// The first message that the stream has in the partition.
     pub first: u64,
     /// How many times the consumer has handed out a message.
     pub delivered: u64,
-    /// A consumer that is created again counts from 0.
+    /// When the consumer was created: a new one counts from 0.
     pub created: OffsetDateTime,
 }
 
@@ -23,7 +23,7 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Whether the consumer has to be created again. `position` is `None` if nothing waits.
+    /// Whether the consumer has to be created again. `position` is `None` if no message waits.
     pub fn is_stuck(
         &mut self,
         position: Option<Position>,
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn only_two_ack_waits_without_progress_are_stuck() {
+    fn a_consumer_is_stuck_after_two_ack_waits_without_progress() {
         let (mut watchdog, start) = (Watchdog::default(), Instant::now());
         let mut is_stuck = |position, seconds| {
             watchdog.is_stuck(position, ACK_WAIT, start + Duration::from_secs(seconds))

@@ -474,7 +474,7 @@ async fn a_wrong_setting_pauses_delivery_and_leaves_everything() {
         }
         let value = value.strip_prefix('/').map_or(value.clone(), |p| sandbox.url() + "/" + p);
         let mut worker = setup.clone().with(name, &value).worker();
-        let pauses = "every message fails, so delivery pauses: ";
+        let pauses = "delivery pauses, because every message fails: ";
         eventually("it pauses twice", SOON, async || worker.log().matches(pauses).count() >= 2)
             .await;
         let log = worker.log();
@@ -851,7 +851,7 @@ async fn invalid_settings_are_rejected_and_named() {
             command: "receive",
             name: "BRIDGE_LISTEN",
             value: "nowhere",
-            text: "BRIDGE_LISTEN=\"nowhere\": cannot listen there",
+            text: "BRIDGE_LISTEN=\"nowhere\": cannot listen on this address",
         },
         Case {
             command: "receive",

@@ -64,7 +64,7 @@ the settings are valid
 ";
     assert_eq!((code, output.as_str()), (Some(0), expected), "{errors}");
     assert!(!errors.contains("hunter2"), "{errors}");
-    // In one process, all of it.
+    // `run` checks both parts.
     let (code, output, errors) =
         run(FILE, &VARIABLES, &["run", "--config", "bridge.toml", "--check-config"]);
     assert_eq!((code, output.as_str()), (Some(0), expected), "{errors}");
@@ -171,7 +171,7 @@ fn wrong_settings_end_with_code_2_and_one_line() {
             file: "",
             variables: &[("BRIDGE_BOTS", "a,b"), ("BRIDGE_KEY", "hunter2")],
             command: "run",
-            error: "run delivers one bot without a file: set BP_BOT_ID alone, or use --config",
+            error: "without a file, run serves one bot: set BP_BOT_ID alone, or use --config",
         },
         Case {
             file: "[[bots]]\nid = 'a'\nwhatsapp_app_secret = 'hunter2'",
@@ -199,5 +199,5 @@ fn wrong_settings_end_with_code_2_and_one_line() {
     assert_eq!(code, Some(2), "{errors}");
     assert!(errors.starts_with("error: none.toml cannot be read: "), "{errors}");
     let (code, _, errors) = run("", &[], &[]);
-    assert_eq!((code, errors.as_str()), (Some(2), "error: name a command: see --help\n"));
+    assert_eq!((code, errors.as_str()), (Some(2), "error: no command: see --help\n"));
 }

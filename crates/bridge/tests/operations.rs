@@ -134,7 +134,7 @@ async fn a_paused_bot_waits_until_it_is_resumed() {
     assert_eq!(receiver.message(&message(1), None).await.0, 200);
     eventually("it is stored", SOON, async || sandbox.messages().len() == 1).await;
     assert_eq!(setup.run(&["pause", Sandbox::BOT_ID]).0, Some(0));
-    let text = "these bots are paused now";
+    let text = "the list of paused bots changed";
     eventually("the worker knows", SOON, async || worker.log().contains(text)).await;
     let requests = sandbox.requests().len();
     for number in 2..=3 {
@@ -194,7 +194,7 @@ async fn a_silent_server_is_reported_and_holds_up_no_answer() {
     assert!(ask("/metrics/queue").await.1.contains("bridge_queue_depth"));
 
     nats.signal("STOP");
-    let silent = (503, "NATS does not answer in time\n".to_owned());
+    let silent = (503, "NATS does not respond in time\n".to_owned());
     assert_eq!(ask("/readyz").await, silent);
     assert_eq!(ask("/metrics/queue").await, silent);
     assert_eq!(ask("/healthz").await, (200, "alive\n".to_owned()));
@@ -295,7 +295,7 @@ async fn trace_answers_what_happened_to_an_event() {
     let span = format!("event=\"an event\" position=2 id=\"{id}\"}}");
     assert!(log.contains(&span), "{span} in {log}");
     assert!(
-        log.contains("event=\"c\" position=3}: botpress_bridge::deliver: a dead letter"),
+        log.contains("event=\"c\" position=3}: botpress_bridge::deliver: becomes a dead letter"),
         "{log}"
     );
 

@@ -157,7 +157,7 @@ async fn a_wrong_setting_pauses_delivery_and_leaves_everything(setup: impl Fn(&S
     for number in 0..9 {
         assert_eq!(receiver.message(&message(number, number), None).await.0, 200);
     }
-    let pauses = "every message fails, so delivery pauses: ";
+    let pauses = "delivery pauses, because every message fails: ";
     eventually("it pauses twice", SOON, async || bridge.log().matches(pauses).count() >= 2).await;
     assert!(setup.dead().is_empty());
     bridge.terminate();
