@@ -1,7 +1,7 @@
-//! A file with the settings of many bots, and the environment with those of one.
+//! The settings of many bots from a file, or of one bot from the environment.
 //!
-//! What is not about a bot is an option of the command line. Its value in the file becomes the option's default,
-//! so options and variables win over the file, and each value is checked in one place.
+//! Settings that are not about a bot are options of the command line. The value in the file becomes the option's
+//! default, so options and variables win over the file, and each value is checked in one place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -19,7 +19,7 @@ use crate::{Failure, bot_id, is_printable};
 
 /// The prefix of the bridge's variables.
 const PREFIX: &str = "BRIDGE_";
-/// The new secret of a Slack app, and the one before it.
+/// A Slack app can have two secrets: the new one and the old one.
 const MOST_SLACK_SECRETS: usize = 2;
 /// Options that are about one bot, or about the file itself.
 const NOT_IN_FILE: [&str; 9] = [
@@ -34,7 +34,7 @@ const NOT_IN_FILE: [&str; 9] = [
     "check_config",
 ];
 
-/// A file of settings that has been read, and is well-formed.
+/// A settings file that has been read and is well-formed.
 pub struct ConfigFile {
     path: PathBuf,
     text: String,
@@ -57,7 +57,7 @@ struct Document {
 
 type Options = BTreeMap<Spanned<String>, Spanned<Value>>;
 
-/// For which subcommands options are, and the command that has them.
+/// The subcommands that options are for, the command that defines these options, and the options.
 type Section<'a> = (&'static [&'static str], &'a Command, &'a Options);
 
 #[derive(Deserialize)]
@@ -95,12 +95,12 @@ enum Place {
     Env(String),
 }
 
-/// Who is allowed to send webhooks for a bot, and how many of them may wait.
+/// The secrets that webhooks for a bot need, and how many messages can wait.
 #[derive(Debug)]
 pub struct Access {
     pub bot: String,
     pub slack_secrets: Vec<SigningSecret>,
-    /// The other channels that are open.
+    /// The other channels that the bot has secrets for.
     pub channels: Vec<Channel>,
     pub keys: Vec<Key>,
     pub max_messages: Option<u64>,
@@ -117,33 +117,33 @@ pub struct Target {
     pub is_paused: bool,
 }
 
-/// The settings of one bot that receives.
+/// The settings for receiving webhooks without a file: one bot, or several with the same secrets.
 #[derive(Default, clap::Args)]
 pub struct OneBot {
-    /// The ids of the bots that are served, with commas between them
+    /// The ids of the bots to serve, with commas between them
     #[arg(long, env = "BRIDGE_BOTS", value_delimiter = ',', value_parser = bot_id)]
     pub bots: Vec<String>,
-    /// The bot that is served if there is no list of bots
+    /// The bot to serve if there is no list of bots
     #[arg(long, env = "BP_BOT_ID", value_parser = bot_id)]
     pub bot_id: Option<String>,
-    /// The bearer token for /BOT/messages, which is closed without it; a command line is public, so set
+    /// The bearer token for /BOT/messages, which is closed without it; other users can see a command line, so set
     /// the variable
     #[arg(long, env = "BRIDGE_KEY")]
     pub key: Option<String>,
-    /// The secret of the Slack app, for /BOT/slack, which is closed without it; a command line is public,
-    /// so set the variable
+    /// The signing secret of the Slack app, for /BOT/slack, which is closed without it; other users can see a command
+    /// line, so set the variable
     #[arg(long, env = "SLACK_SIGNING_SECRET")]
     pub slack_signing_secret: Option<String>,
-    /// The secret token of the webhook of the Telegram bot, for /BOT/telegram, which is closed without it; a
-    /// command line is public, so set the variable
+    /// The secret token of the Telegram bot's webhook, for /BOT/telegram, which is closed without it; other users can
+    /// see a command line, so set the variable
     #[arg(long, env = "TELEGRAM_SECRET_TOKEN")]
     pub telegram_secret_token: Option<String>,
-    /// The secret of the Meta app, for /BOT/whatsapp, which is closed without it; a command line is public, so
-    /// set the variable
+    /// The secret of the Meta app, for /BOT/whatsapp, which is closed without it; other users can see a command line,
+    /// so set the variable
     #[arg(long, env = "WHATSAPP_APP_SECRET", requires = "whatsapp_verify_token")]
     pub whatsapp_app_secret: Option<String>,
-    /// What the Meta app was given to check the URL of /BOT/whatsapp; a command line is public, so set the
-    /// variable
+    /// The verify token of the Meta app, with which WhatsApp checks the URL of /BOT/whatsapp; other users can see a
+    /// command line, so set the variable
     #[arg(long, env = "WHATSAPP_VERIFY_TOKEN", requires = "whatsapp_app_secret")]
     pub whatsapp_verify_token: Option<String>,
 }
@@ -164,12 +164,14 @@ impl BotTable {
 impl Key {
     pub fn new(key: &str) -> Result<Self, &'static str> {
         if key.is_empty() || key.trim() != key || !key.bytes().all(is_printable) {
-            return Err("may have only printable ASCII characters, and no space at its ends");
+            return Err(
+                "must have only printable ASCII characters, and no space at its start or end",
+            );
         }
         Ok(Self(Sha256::digest(key).into()))
     }
 
-    /// The time that a comparison of digests takes reveals nothing.
+    /// Compares digests, so the time that it takes reveals nothing about the key.
     pub fn is(&self, given: &str) -> bool {
         self.0 == *Sha256::digest(given)
     }
@@ -182,7 +184,7 @@ impl fmt::Debug for Key {
 }
 
 impl ConfigFile {
-    /// Reads a file for this command.
+    /// Reads a file, and checks its options against those of this command.
     pub fn load(path: &Path, command: &Command) -> Result<Self, Failure> {
         let text = fs::read_to_string(path)
             .map_err(|e| Failure::settings(format!("{} cannot be read: {e}", path.display())))?;
@@ -197,7 +199,7 @@ impl ConfigFile {
         Ok(file)
     }
 
-    /// What can be checked without reading a secret.
+    /// Checks everything that does not need a secret to be read.
     fn check(&self, command: &Command) -> Result<(), Failure> {
         for (_, command, options) in self.sections(command)? {
             for (name, value) in options {
@@ -215,16 +217,17 @@ impl ConfigFile {
             } = bot.get_ref();
             bot_id(id).map_err(|problem| self.bot_failure(bot, "id", problem))?;
             if !ids.insert(id) {
-                return Err(self.bot_failure(bot, "id", "a bot with this id is there already"));
+                return Err(self.bot_failure(bot, "id", "another bot has the same id"));
             }
             if slack_signing_secrets.len() > MOST_SLACK_SECRETS {
-                let problem = format!("at most {MOST_SLACK_SECRETS} secrets, the new and the old");
+                let problem =
+                    format!("at most {MOST_SLACK_SECRETS} secrets: the new one and the old one");
                 return Err(self.bot_failure(bot, "slack_signing_secrets", problem));
             }
             let is_twice =
                 bot.get_ref().integration_id.is_some() && bot.get_ref().integration_alias.is_some();
             if is_twice {
-                let problem = "there is an integration_alias too: only one of them counts";
+                let problem = "integration_alias is set too: set only one of them";
                 return Err(self.bot_failure(bot, "integration_id", problem));
             }
             let whatsapp = match (whatsapp_app_secret, whatsapp_verify_token) {
@@ -246,7 +249,7 @@ impl ConfigFile {
         Ok(())
     }
 
-    /// The sections with options: for which subcommands they are, and the command that has these options.
+    /// The sections of the file that have options.
     fn sections<'a>(&'a self, command: &'a Command) -> Result<[Section<'a>; 3], Failure> {
         let Document { common, receive, deliver, .. } = &self.document;
         let subcommand = |name| {
@@ -255,7 +258,7 @@ impl ConfigFile {
         };
         Ok([
             (&[], command, common),
-            // What both have, such as where figures are shown, is that of `receive` for `run`.
+            // `receive` comes last: for `run`, it wins if both sections set an option, such as `metrics`.
             (&["deliver", "run"], subcommand("deliver")?, deliver),
             (&["receive", "run"], subcommand("receive")?, receive),
         ])
@@ -280,7 +283,7 @@ impl ConfigFile {
             })?;
             return Ok(());
         };
-        // The option alone: what it needs beside it may come from elsewhere.
+        // Only this option is parsed: other options that it needs may come from elsewhere.
         let alone = clap::Arg::new("value")
             .long(key.to_owned())
             .allow_hyphen_values(true)
@@ -295,7 +298,7 @@ impl ConfigFile {
         })
     }
 
-    /// Makes what the file says the defaults of options.
+    /// Makes the values in the file the defaults of the command's options.
     pub fn defaults(&self, command: Command) -> Result<Command, Failure> {
         let mut changed = command.clone();
         for (subcommands, of, options) in self.sections(&command)? {
@@ -330,7 +333,7 @@ impl ConfigFile {
         !self.document.bots.is_empty()
     }
 
-    /// The bots that webhooks are received for.
+    /// The bots that webhooks are received for, with their secrets.
     pub fn access(&self) -> Result<Vec<Access>, Failure> {
         let access = |bot: &Spanned<BotTable>| {
             let BotTable { id, slack_signing_secrets, keys, max_messages, .. } = bot.get_ref();
@@ -352,7 +355,7 @@ impl ConfigFile {
         self.document.bots.iter().map(access).collect()
     }
 
-    /// The bots that messages are delivered for, or one of them.
+    /// The bots whose messages are delivered: all bots of the file, or `only` this one.
     pub fn targets(&self, only: Option<&str>, retry: Retry) -> Result<Vec<Target>, Failure> {
         let is_meant = |bot: &&Spanned<BotTable>| only.is_none_or(|only| bot.get_ref().id == only);
         let bots = self.document.bots.iter().filter(is_meant);
@@ -370,7 +373,7 @@ impl ConfigFile {
         let BotTable { id, token, integration_id, integration_alias, api_url, paused, .. } =
             bot.get_ref();
         let Some(token) = token else {
-            return Err(self.bot_failure(bot, "token", "missing, and needed to deliver"));
+            return Err(self.bot_failure(bot, "token", "missing: deliver and run need it"));
         };
         let token = self.read(token).map_err(|e| self.bot_failure(bot, "token", e))?;
         let mut builder = Client::builder().token(token).bot_id(id).retry(retry);
@@ -429,7 +432,7 @@ impl ConfigFile {
                 let path = self.path.parent().unwrap_or(Path::new("")).join(path);
                 let text = fs::read_to_string(&path);
                 let text = text.map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
-                // Editors end a file with a new line.
+                // Editors add a newline at the end of a file.
                 text.trim_end_matches(['\r', '\n']).to_owned()
             }
             Place::Env(name) => env::var(name).map_err(|_| format!("{name} is not set"))?,
@@ -437,7 +440,7 @@ impl ConfigFile {
         if text.is_empty() { Err("the secret is empty".to_owned()) } else { Ok(text) }
     }
 
-    /// The variables that the file names.
+    /// The environment variables that the file names.
     fn variables(&self) -> BTreeSet<String> {
         let Document { common, receive, deliver, bots } = &self.document;
         let options = [common, receive, deliver].into_iter().flat_map(BTreeMap::values);
@@ -463,7 +466,7 @@ impl ConfigFile {
         name: &str,
         problem: impl fmt::Display,
     ) -> Failure {
-        // The span of a table is its head, and the key is in one of the lines below it.
+        // The span of a table is only its header, so look for the key in the lines below it.
         let head = bot.span().start;
         let table = self.text.get(head..).unwrap_or_default();
         let (mut start, mut found) = (head, head);
@@ -496,7 +499,7 @@ fn document(text: &str) -> Result<Document, (Option<Range<usize>>, String)> {
     })
 }
 
-/// A value in the wrong place may be a secret.
+/// Removes the value from an error message: a value in the wrong place may be a secret.
 fn without_value(message: &str) -> String {
     let is_about_value = ["invalid type", "invalid value", "invalid length"]
         .iter()
@@ -525,7 +528,7 @@ fn find<'a>(command: &'a Command, key: &str) -> Option<&'a clap::Arg> {
     options(command).find(|arg| key_of(arg) == key)
 }
 
-/// What an option is called in a file.
+/// The name of an option in a file.
 fn key_of(arg: &clap::Arg) -> String {
     arg.get_long().unwrap_or_default().replace('-', "_")
 }
@@ -539,14 +542,14 @@ fn as_text(value: &Value) -> Option<String> {
     }
 }
 
-/// Rejects variables with the bridge's prefix that are no settings: they would have no effect.
+/// Rejects variables that have the bridge's prefix but are not settings: they would have no effect.
 pub fn check_variables(command: &Command, file: Option<&ConfigFile>) -> Result<(), Failure> {
     let mut known = file.map(ConfigFile::variables).unwrap_or_default();
     add_variables(command, &mut known);
     let given = env::vars_os().filter(|(_, value)| !value.is_empty());
     let mut names = given.map(|(name, _)| name.to_string_lossy().into_owned());
     match names.find(|name| name.starts_with(PREFIX) && !known.contains(name)) {
-        Some(name) => Err(Failure::settings(format!("the environment: {name} is not a setting"))),
+        Some(name) => Err(Failure::settings(format!("environment: {name} is not a setting"))),
         None => Ok(()),
     }
 }
@@ -557,7 +560,7 @@ fn add_variables(command: &Command, known: &mut BTreeSet<String>) {
     command.get_subcommands().for_each(|command| add_variables(command, known));
 }
 
-/// Who is allowed to send webhooks: as the file says, or the environment if the file has no bots.
+/// The bots that webhooks are received for: from the file, or from the environment if the file has no bots.
 pub fn access(file: Option<&ConfigFile>, one: OneBot) -> Result<Vec<Access>, Failure> {
     let OneBot {
         mut bots,
@@ -616,7 +619,7 @@ pub fn access(file: Option<&ConfigFile>, one: OneBot) -> Result<Vec<Access>, Fai
     Ok(access)
 }
 
-/// A secret of a variable.
+/// Parses the secret in a variable.
 fn secret<S>(
     name: &str,
     value: &Option<String>,
@@ -638,7 +641,7 @@ fn channels(
     telegram.into_iter().map(Channel::Telegram).chain(whatsapp).collect()
 }
 
-/// Which bots are delivered for: as the file says, or the environment if the file has no bots.
+/// The bots whose messages are delivered: from the file, or from the environment if the file has no bots.
 pub fn targets(
     file: Option<&ConfigFile>,
     bot_id: Option<&str>,
@@ -663,7 +666,7 @@ pub fn targets(
 
 fn one_bot_beside(file: &ConfigFile, name: &str) -> Failure {
     let path = file.path.display();
-    Failure::settings(format!("{name} is about one bot, but {path} has bots: set it there"))
+    Failure::settings(format!("{name} is a setting of one bot, but {path} has bots: set it there"))
 }
 
 #[cfg(test)]
@@ -681,7 +684,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_file_line_and_key_and_shows_no_value() {
+    fn errors_name_file_line_and_key_but_no_value() {
         struct Case {
             text: &'static str,
             error: &'static str,
@@ -715,11 +718,11 @@ mod tests {
             },
             Case {
                 text: "[[bots]]\nid = 'a'\n[[bots]]\nid = 'a'",
-                error: "4: bot a: id: a bot with this id is there already",
+                error: "4: bot a: id: another bot has the same id",
             },
             Case {
                 text: "[[bots]]\nid = 'a'\nslack_signing_secrets = ['hunter2', 'b', 'c']",
-                error: "3: bot a: slack_signing_secrets: at most 2 secrets, the new and the old",
+                error: "3: bot a: slack_signing_secrets: at most 2 secrets: the new one and the old one",
             },
             Case {
                 text: "[[bots]]\nid = 'a'\nkeys = ['']",
@@ -727,7 +730,7 @@ mod tests {
             },
             Case {
                 text: "[[bots]]\nid = 'a'\nintegration_id = 'b'\nintegration_alias = 'c'",
-                error: "3: bot a: integration_id: there is an integration_alias too",
+                error: "3: bot a: integration_id: integration_alias is set too",
             },
             Case { text: "[[bots]]\nid = 'a'\nid = 'a'", error: "3: duplicate key" },
             Case { text: "[[bots]]\nid = 'a'\nkeys = ['hunter2]", error: "3: " },
@@ -760,8 +763,8 @@ mod tests {
     #[test]
     fn secrets_come_from_the_file_another_file_or_a_variable() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("key"), "of the file\n").unwrap();
-        // Whatever the tests run in has this one.
+        fs::write(folder.path().join("key"), "from the file\n").unwrap();
+        // Cargo sets this variable for tests.
         let variable = env::var("CARGO_MANIFEST_DIR").unwrap();
         let text = "[[bots]]\nid = 'a'\nmax_messages = 9\nslack_signing_secrets = ['new', 'old']\n\
                     keys = ['plain', { file = 'key' }, { env = 'CARGO_MANIFEST_DIR' }]";
@@ -770,7 +773,7 @@ mod tests {
         let access = file.access().unwrap();
         let Access { bot, slack_secrets, keys, max_messages, .. } = &access[0];
         assert_eq!((bot.as_str(), slack_secrets.len(), *max_messages), ("a", 2, Some(9)));
-        for (key, text) in keys.iter().zip(["plain", "of the file", &variable]) {
+        for (key, text) in keys.iter().zip(["plain", "from the file", &variable]) {
             assert!(key.is(text) && !key.is("another"), "{text}");
         }
         let shown = format!("{access:?}");
@@ -778,7 +781,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_cannot_be_used_are_named() {
+    fn errors_name_the_invalid_secret() {
         struct Case {
             secrets: &'static str,
             error: &'static str,
@@ -794,7 +797,7 @@ mod tests {
             },
             Case {
                 secrets: "keys = ['hunter2\u{e9}']",
-                error: "3: bot a: keys: may have only printable ASCII",
+                error: "3: bot a: keys: must have only printable ASCII",
             },
             Case {
                 secrets: "slack_signing_secrets = [' hunter2']",

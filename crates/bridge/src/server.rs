@@ -10,27 +10,27 @@ use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions};
 
 use crate::Failure;
 
-/// The oldest version that keeps track of every message when it is killed.
+/// The oldest version that does not lose track of messages when it is killed.
 const OLDEST: [u64; 2] = [2, 12];
-/// For a publication, its acknowledgement and any other request to the server.
+/// Timeout of each request to the server, such as a publication and its acknowledgement.
 pub const REQUEST: Duration = Duration::from_secs(2);
-/// A server that is gone without a word is given up after two of these.
+/// A server that no longer responds is given up after two of these.
 const PING: Duration = Duration::from_secs(5);
 
-/// Where the server is, and how to log in.
+/// The address of the server, and how to log in.
 #[derive(clap::Args)]
 #[command(next_help_heading = "NATS")]
 pub struct Server {
-    /// The NATS servers, with commas between them; `tls://` for TLS. Without them, the queue is a file
+    /// URLs of NATS servers, with commas between them; `tls://` for TLS. Without them, the queue is a file
     #[arg(long = "nats-url", global = true, env = "NATS_URL")]
     pub url: Option<String>,
     /// The user to log in as
     #[arg(long = "nats-user", global = true, env = "NATS_USER")]
     nats_user: Option<String>,
-    /// The password; a command line is public, so set the variable
+    /// The password; other users can see a command line, so set the variable
     #[arg(long = "nats-password", global = true, env = "NATS_PASSWORD")]
     nats_password: Option<String>,
-    /// The token to log in with; a command line is public, so set the variable
+    /// The token to log in with; other users can see a command line, so set the variable
     #[arg(long = "nats-token", global = true, env = "NATS_TOKEN")]
     nats_token: Option<String>,
     /// The file with the credentials to log in with: a JWT and its seed
@@ -39,13 +39,13 @@ pub struct Server {
     /// The file with the seed of the nkey to log in with
     #[arg(long = "nats-nkey", global = true, env = "NATS_NKEY")]
     nats_nkey: Option<PathBuf>,
-    /// The file with the certificate to show to the server, in PEM
+    /// The file with the client certificate, in PEM
     #[arg(long = "nats-cert", global = true, env = "NATS_CERT")]
     nats_cert: Option<PathBuf>,
-    /// The file with the certificate's key, in PEM
+    /// The file with the key of the client certificate, in PEM
     #[arg(long = "nats-key", global = true, env = "NATS_KEY")]
     nats_key: Option<PathBuf>,
-    /// The file with the certificates that are trusted, in PEM, instead of those of the system
+    /// The file with the certificates to trust instead of the system's, in PEM
     #[arg(long = "nats-ca", global = true, env = "NATS_CA")]
     nats_ca: Option<PathBuf>,
     /// Accept a server older than 2.12, which loses track of messages when it is killed
@@ -59,11 +59,10 @@ impl Server {
         self.url.as_deref().unwrap_or_default()
     }
 
-    /// What can be checked without a connection.
+    /// Checks everything that does not need a connection.
     pub fn check_settings(&self) -> Result<(), Failure> {
         if self.url().contains('@') {
-            let text =
-                "NATS_URL must not hold a password: use NATS_USER and NATS_PASSWORD, or NATS_TOKEN";
+            let text = "NATS_URL must not contain a password: use NATS_USER and NATS_PASSWORD, or NATS_TOKEN";
             return Err(Failure::settings(text));
         }
         if self.nats_user.is_some() != self.nats_password.is_some() {
@@ -95,7 +94,7 @@ impl Server {
         self.log_in(ConnectOptions::new()).map(drop)
     }
 
-    /// How to log in.
+    /// Adds the settings of the login and of TLS.
     fn log_in(&self, mut options: ConnectOptions) -> Result<ConnectOptions, Failure> {
         if let (Some(user), Some(password)) = (&self.nats_user, &self.nats_password) {
             options = options.user_and_password(user.clone(), password.clone());
@@ -104,8 +103,8 @@ impl Server {
             options = options.token(token.clone());
         }
         if let Some(credentials) = read("NATS_CREDS", self.nats_creds.as_deref())? {
-            // What is wrong with them may quote them.
-            let invalid = |_| Failure::settings("NATS_CREDS is not a file with credentials");
+            // The error itself may quote the credentials.
+            let invalid = |_| Failure::settings("NATS_CREDS is not a credentials file");
             options = options.credentials(&credentials).map_err(invalid)?;
         }
         if let Some(seed) = read("NATS_NKEY", self.nats_nkey.as_deref())? {
@@ -120,7 +119,7 @@ impl Server {
         Ok(options)
     }
 
-    /// Connects, if the server is there and is supported.
+    /// Connects, if the server can be reached and is supported.
     pub async fn connect(&self) -> Result<Context, Failure> {
         self.check_settings()?;
         let options = self
@@ -151,9 +150,10 @@ impl Server {
                     self.url()
                 ))
             }
-            _ if is_about_certificates(error) => {
-                Failure::settings(format!("NATS at {}: the certificates: {error}", self.url()))
-            }
+            _ if is_about_certificates(error) => Failure::settings(format!(
+                "NATS at {}: the certificates are not accepted: {error}",
+                self.url()
+            )),
             _ => Failure::new(format!("NATS at {} cannot be reached: {error}", self.url())),
         }
     }
@@ -177,7 +177,7 @@ impl Server {
     }
 }
 
-/// The text of a file that a setting names.
+/// Reads the file that a setting names.
 fn read(name: &str, path: Option<&Path>) -> Result<Option<String>, Failure> {
     let failed = |path: &Path, e| {
         Failure::settings(format!("{name}: {} cannot be read: {e}", path.display()))
@@ -185,7 +185,7 @@ fn read(name: &str, path: Option<&Path>) -> Result<Option<String>, Failure> {
     path.map(|path| fs::read_to_string(path).map_err(|e| failed(path, e))).transpose()
 }
 
-/// Whether TLS failed for a reason that stays: a connection that breaks has other errors.
+/// Whether TLS failed because of the certificates, which retries do not solve: a broken connection gives other errors.
 fn is_about_certificates(error: &(dyn Error + 'static)) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -198,7 +198,7 @@ fn is_about_certificates(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// Whether a server of this version keeps track of its messages. A version that cannot be read is not.
+/// Whether a server of this version is supported. A version that cannot be read is not.
 fn is_supported(version: &str) -> bool {
     let mut numbers = version.split('.').map(str::parse::<u64>);
     match (numbers.next(), numbers.next()) {

@@ -843,7 +843,7 @@ async fn invalid_settings_are_rejected_and_named() {
             command: "receive",
             name: "BRIDGE_KEY",
             value: "hunter2\u{e9}",
-            text: "BRIDGE_KEY may have only printable ASCII",
+            text: "BRIDGE_KEY must have only printable ASCII",
         },
         Case { command: "deliver", name: "BP_TOKEN", value: "", text: "BP_TOKEN is missing" },
         Case { command: "receive", name: "BP_BOT_ID", value: "", text: "--bots <BRIDGE_BOTS>" },

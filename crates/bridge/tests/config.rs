@@ -129,7 +129,7 @@ fn wrong_settings_end_with_code_2_and_one_line() {
             file: bot,
             variables: &[],
             command: "deliver",
-            error: "bridge.toml:1: bot a: token: missing, and needed to deliver",
+            error: "bridge.toml:1: bot a: token: missing: deliver and run need it",
         },
         Case {
             file: "[[bots]]\nid = 'a'\ntoken = 'hunter2'\nintegration_id = 'b'\napi_url = 'http://example.com'",
@@ -147,19 +147,19 @@ fn wrong_settings_end_with_code_2_and_one_line() {
             file: bot,
             variables: &[("BRIDGE_KEY", "hunter2")],
             command: "receive",
-            error: "BRIDGE_KEY is about one bot, but bridge.toml has bots: set it there",
+            error: "BRIDGE_KEY is a setting of one bot, but bridge.toml has bots: set it there",
         },
         Case {
             file: bot,
             variables: &[("BP_TOKEN", "hunter2")],
             command: "deliver",
-            error: "BP_TOKEN is about one bot, but bridge.toml has bots: set it there",
+            error: "BP_TOKEN is a setting of one bot, but bridge.toml has bots: set it there",
         },
         Case {
             file: bot,
             variables: &[("BRIDGE_KEYS", "hunter2")],
             command: "receive",
-            error: "the environment: BRIDGE_KEYS is not a setting",
+            error: "environment: BRIDGE_KEYS is not a setting",
         },
         Case {
             file: "[[bots]]\nid = 'a'",
@@ -185,7 +185,7 @@ fn wrong_settings_end_with_code_2_and_one_line() {
             file: bot,
             variables: &[("NATS_URL", "nats://me:hunter2@host")],
             command: "receive",
-            error: "NATS_URL must not hold a password",
+            error: "NATS_URL must not contain a password",
         },
     ] {
         let arguments = [command, "--config", "bridge.toml", "--check-config"];

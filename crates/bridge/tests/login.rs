@@ -119,7 +119,7 @@ async fn a_credentials_file_logs_in() {
             file: credentials("wrong", &token(&stranger, &user, of_user), &user),
             error: "rejects the credentials",
         },
-        Case { file: write(&folder, "none", "hunter2"), error: "is not a file with credentials" },
+        Case { file: write(&folder, "none", "hunter2"), error: "is not a credentials file" },
         Case { file: "/nowhere".to_owned(), error: "NATS_CREDS: /nowhere cannot be read: " },
     ] {
         let (code, errors) = log_in(&setup, &[("NATS_CREDS", &file)]);
@@ -184,14 +184,14 @@ async fn a_client_certificate_and_a_private_authority_log_in() {
         Case {
             settings: vec![ca(&others), cert(&ours), key(&ours)],
             code: 2,
-            error: "the certificates: ",
+            error: "the certificates are not accepted: ",
         },
         Case {
             settings: vec![ca(&ours), cert(&others), key(&others)],
             code: 2,
-            error: "the certificates: ",
+            error: "the certificates are not accepted: ",
         },
-        Case { settings: vec![ca(&ours)], code: 2, error: "the certificates: " },
+        Case { settings: vec![ca(&ours)], code: 2, error: "the certificates are not accepted: " },
         Case {
             settings: vec![ca(&ours), cert(&ours)],
             code: 2,
