@@ -134,20 +134,20 @@ async fn drop(queue: &Shared, letters: &Letters, letter: Letter) -> Result<(), F
 /// Puts a letter at the end of the queue. After an interruption it can be called again: the queue stores it once.
 async fn retry(queue: &Shared, letters: &Letters, letter: Letter) -> Result<(), Failure> {
     let number = letter.number;
-    let stays = |e: &dyn Display| Failure::new(format!("letter {number} stays: {e}"));
+    let failed = |e: &dyn Display| Failure::new(format!("letter {number} cannot be retried: {e}"));
     let message = match queue::read(&letter.payload) {
         Ok(message) => message,
         // A filter chooses only the letters that can be delivered.
         Err(e) if letters.numbers.is_empty() => {
-            eprintln!("{}", stays(&e).text);
+            eprintln!("{}", failed(&e).text);
             return Ok(());
         }
-        Err(e) => return Err(stays(&e)),
+        Err(e) => return Err(failed(&e)),
     };
     if letters.dry_run {
         return print(&letter);
     }
-    queue.retry_letter(&letter, &message).await.map_err(|e| stays(&e.text))
+    queue.retry_letter(&letter, &message).await.map_err(|e| failed(&e.text))
 }
 
 fn print(letter: &Letter) -> Result<(), Failure> {

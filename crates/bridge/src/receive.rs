@@ -1,4 +1,4 @@
-//! The server that takes webhooks: each is in the queue before it is answered.
+//! The server that receives webhooks: it stores each one in the queue before it responds.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -30,11 +30,11 @@ use crate::queue::{self, NotStored, Shared};
 use crate::quota::Quota;
 use crate::{Failure, config, connections, is_printable};
 
-/// Slack waits three seconds for its answer.
+/// How long storing a message may take: Slack waits three seconds for the response.
 const IN_TIME: Duration = Duration::from_millis(2_500);
-/// A request may have 1 MB; the queue has its own limit.
+/// The size limit of a request's body; the queue has its own limit for messages.
 const BODY_LIMIT: usize = 1 << 20;
-/// From a request's headers to its answer.
+/// The time from a request's headers to the response.
 const REQUEST_LASTS: Duration = Duration::from_secs(10);
 const LONGEST_ID: usize = 200;
 
@@ -46,11 +46,11 @@ pub struct Settings {
     listen: String,
     #[command(flatten)]
     one: OneBot,
-    /// How many connections may be open at once; the next one waits
+    /// How many connections can be open at once; the next one waits
     #[arg(long, env = "BRIDGE_CONNECTIONS", default_value_t = 512,
         value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
-    /// How many bytes of webhooks may be in memory at once; a webhook beyond that is answered with 503
+    /// How many bytes of webhooks can be in memory at once; a webhook beyond that gets a 503
     #[arg(long, env = "BRIDGE_BUFFER", default_value_t = 64 << 20,
         value_parser = clap::value_parser!(u32).range(BODY_LIMIT as i64..))]
     buffer: u32,
@@ -63,7 +63,7 @@ struct Receiver {
     queue: Shared,
     metrics: Metrics,
     bots: BTreeMap<String, Bot>,
-    /// A permit for each byte of a body that is in memory.
+    /// Has a permit for each byte of `BRIDGE_BUFFER`. A body in memory holds as many permits as it has bytes.
     buffer: Semaphore,
 }
 
@@ -77,18 +77,18 @@ impl Settings {
         self.one.bot_id.as_deref()
     }
 
-    /// Who may send webhooks.
+    /// The bots that webhooks are received for, with their secrets.
     pub fn access(&mut self, file: Option<&ConfigFile>) -> Result<Vec<Access>, Failure> {
         config::access(file, mem::take(&mut self.one))
     }
 
-    /// Checks them, and says what they mean.
+    /// Checks the settings, and describes what they mean.
     pub fn check(mut self, file: Option<&ConfigFile>) -> Result<Vec<String>, Failure> {
         Ok(self.access(file)?.iter().map(describe).collect())
     }
 }
 
-/// What the settings of a bot mean.
+/// Describes the settings of a bot.
 pub fn describe(access: &Access) -> String {
     let Access { bot, slack_secrets, channels, keys, max_messages } = access;
     let (slack_secrets, keys) = (slack_secrets.len(), keys.len());
@@ -115,7 +115,7 @@ pub async fn run(
     served
 }
 
-/// Takes webhooks until `stop`, and then what is in flight.
+/// Receives webhooks until `stop`, and then finishes those in flight.
 pub async fn serve(
     settings: Settings,
     access: Vec<Access>,
@@ -141,17 +141,17 @@ pub async fn serve(
     Ok(())
 }
 
-/// Answers in time, also a client that does not get to the end of a request.
+/// Responds in time, even if the client does not finish its request.
 async fn in_time(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let answer = timeout(REQUEST_LASTS, next.run(request)).await;
     answer.unwrap_or_else(|_| {
-        tracing::warn!(path, "a webhook is rejected: its body did not come in time");
+        tracing::warn!(path, "a webhook is rejected: its body did not arrive in time");
         StatusCode::REQUEST_TIMEOUT.into_response()
     })
 }
 
-/// What a webhook is answered, and under which name it is counted.
+/// The response to a webhook, and the outcome under which it is counted.
 struct Answer {
     outcome: &'static str,
     status: StatusCode,
@@ -167,7 +167,7 @@ fn refused(status: u16, text: impl Into<String>) -> Answer {
     answer("refused", status, text)
 }
 
-/// The id of an event becomes a header of NATS, where only some characters are safe.
+/// Checks the id of an event: it becomes a NATS header, where only some characters are safe.
 fn event_id<'a>(name: &str, id: &'a [u8]) -> Result<&'a str, Answer> {
     match str::from_utf8(id).ok().filter(|id| id.bytes().all(is_printable)) {
         None => Err(refused(400, format!("{name} has a character other than printable ASCII"))),
@@ -189,7 +189,7 @@ fn unverified(channel: &str, cause: &Rejected) -> Answer {
     refused(401, "the signature or the secret token is missing or wrong")
 }
 
-/// Checks the signature with each secret: while one is replaced, two are valid.
+/// Checks the signature with each secret: two are valid while one is replaced.
 fn verify(secrets: &[SigningSecret], headers: &HeaderMap, body: &[u8]) -> Result<(), Rejected> {
     let mut result = Err(Rejected::SignatureMismatch);
     for secret in secrets {
@@ -205,12 +205,12 @@ fn digest(bytes: impl AsRef<[u8]>) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// What is logged about a webhook names its event, once that is known.
+/// Log lines about a webhook name its event, once that is known.
 fn span(bot: &str) -> Span {
     tracing::error_span!("webhook", bot, event = Empty)
 }
 
-/// A webhook of some channels has several events.
+/// The span of one event: webhooks of some channels have several.
 fn event_span() -> Span {
     tracing::error_span!("message", event = Empty)
 }
@@ -264,7 +264,7 @@ impl Receiver {
         self.metrics.received(outcome);
         let mut response = (status, text).into_response();
         if !matches!(status, StatusCode::OK | StatusCode::BAD_REQUEST) {
-            // The body may not have been read, so the connection takes no other request.
+            // The body may be unread, so the connection cannot be used for another request.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -273,16 +273,16 @@ impl Receiver {
         response
     }
 
-    /// A webhook of Slack's. Slack repeats all that is not answered with 200, so a webhook that is of no
-    /// use is one that Slack need not repeat.
+    /// A webhook of Slack. Slack repeats every webhook that does not get a 200, so a webhook without a message
+    /// gets a 200 too.
     async fn slack(&self, bot: &str, request: Request) -> Result<Answer, Answer> {
         let secrets = &self.bot(bot)?.access.slack_secrets;
         if secrets.is_empty() {
-            return Err(refused(404, "there is no Slack signing secret for this bot here"));
+            return Err(refused(404, "no Slack signing secret is configured for this bot"));
         }
         let (head, body) = request.into_parts();
         let headers = &head.headers;
-        // If the headers of the signature are missing or malformed, the body need not be read.
+        // If the headers of the signature are missing or malformed, do not read the body.
         match verify(secrets, headers, b"") {
             Ok(()) | Err(Rejected::SignatureMismatch) => {}
             Err(cause) => return Err(unsigned(&cause)),
@@ -298,7 +298,7 @@ impl Receiver {
         let channel = self.channel(bot, name)?;
         let unverified = |cause| unverified(name, &cause);
         let (head, body) = request.into_parts();
-        // The body need not be read if it cannot be what is wrong.
+        // If the headers alone are wrong, do not read the body.
         match channel.verify(&head.headers, b"", SystemTime::now()) {
             Ok(()) | Err(Rejected::SignatureMismatch) => {}
             Err(cause) => return Err(unverified(cause)),
@@ -307,7 +307,7 @@ impl Receiver {
         channel.verify(&head.headers, &body, SystemTime::now()).map_err(unverified)?;
         let mut events = channel.parse(&body);
         let last = events.pop().ok_or_else(|| refused(400, "the webhook has no event"))?;
-        // If one is not stored, the channel repeats the whole webhook. So those after it keep their order.
+        // If an event is not stored, stop: the channel repeats the whole webhook, so the events keep their order.
         for event in events {
             let taken = self.take(bot, name, &body, event).instrument(event_span()).await;
             self.metrics.received(taken?.outcome);
@@ -315,7 +315,7 @@ impl Receiver {
         self.take(bot, name, &body, last).instrument(event_span()).await
     }
 
-    /// A request by which WhatsApp checks the URL.
+    /// The request with which WhatsApp checks the URL.
     fn challenge(&self, bot: &str, name: &str, uri: &Uri) -> Result<Answer, Answer> {
         let Channel::WhatsApp { verify_token, .. } = self.channel(bot, name)? else {
             return Err(refused(405, "send a POST request"));
@@ -328,11 +328,10 @@ impl Receiver {
     fn channel(&self, bot: &str, name: &str) -> Result<&Channel, Answer> {
         let mut channels = self.bot(bot)?.access.channels.iter();
         let channel = channels.find(|channel| channel.name() == name);
-        channel
-            .ok_or_else(|| refused(404, "there are no secrets of this channel for this bot here"))
+        channel.ok_or_else(|| refused(404, "this channel is not configured for this bot"))
     }
 
-    /// Stores what an event says, if it is a message.
+    /// Stores the message of an event, if it has one.
     async fn take(
         &self,
         bot: &str,
@@ -363,11 +362,11 @@ impl Receiver {
         }
     }
 
-    /// A message in the endpoint's JSON form, with user and conversation or their ids.
+    /// A message in the JSON form of `Delivery`, with user and conversation or their ids.
     async fn message(&self, bot: &str, request: Request) -> Result<Answer, Answer> {
         let keys = &self.bot(bot)?.access.keys;
         if keys.is_empty() {
-            return Err(refused(404, "there is no key for this bot here"));
+            return Err(refused(404, "no key is configured for this bot"));
         }
         let (head, body) = request.into_parts();
         let headers = &head.headers;
@@ -386,13 +385,12 @@ impl Receiver {
             refused(400, format!("the message breaks the contract: {}", violations.join("; ")))
         })?;
         if !delivery.is_identified() {
-            let text =
-                "no tag identifies the message, so a repetition would be stored twice: set a tag";
+            let text = "no tag identifies the message, so it would be stored again if it is repeated: set a tag";
             return Err(refused(400, text));
         }
         let id = match key {
             Some(key) => format!("key {key}"),
-            // The same request with the same identity is a repetition.
+            // A request with the same body is a repetition.
             None => {
                 let digest = digest(&body);
                 is_about(&digest);
@@ -402,14 +400,14 @@ impl Receiver {
         self.store(bot, &id, &delivery, body).await
     }
 
-    /// Reads a body, as soon as it is certain that there is memory for it.
+    /// Reads a body after it has reserved memory for it.
     async fn read(
         &self,
         headers: &HeaderMap,
         body: Body,
     ) -> Result<(Bytes, SemaphorePermit<'_>), Answer> {
         let too_large = || refused(413, format!("the body is larger than {BODY_LIMIT} bytes"));
-        // Without a length, it may be as large as any.
+        // Without a length, reserve the maximum.
         let length =
             headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let length: usize = length.unwrap_or(BODY_LIMIT);
@@ -424,7 +422,7 @@ impl Receiver {
         })?;
         let body = to_bytes(body, BODY_LIMIT).await.map_err(|e| {
             let is_too_large = e.into_inner().is::<LengthLimitError>();
-            if is_too_large { too_large() } else { refused(400, "the body is cut off") }
+            if is_too_large { too_large() } else { refused(400, "the body is incomplete") }
         })?;
         Ok((body, permit))
     }
@@ -445,7 +443,7 @@ impl Receiver {
             answer("failed", 503, "not stored: repeat it")
         };
         if !self.queue.is_connected() {
-            return Err(failed(&format!("{} is not there", self.queue.name())));
+            return Err(failed(&format!("{} is not reachable", self.queue.name())));
         }
         let has_place = async {
             match &self.bot(bot)?.quota {
@@ -455,7 +453,7 @@ impl Receiver {
         };
         let end = Instant::now() + IN_TIME;
         if !timeout_at(end, has_place).await.unwrap_or(Ok(true))? {
-            return Err(failed("as many messages of this bot wait as its quota allows"));
+            return Err(failed("the bot's max_messages are waiting already"));
         }
         match timeout_at(end, self.queue.publish(bot, id, delivery, body)).await {
             Ok(Ok(false)) => {
@@ -466,9 +464,11 @@ impl Receiver {
                 tracing::debug!("stored before");
                 Ok(answer("duplicate", 200, "stored before"))
             }
-            Ok(Err(NotStored::TooLarge)) => Err(refused(413, "larger than the queue takes")),
+            Ok(Err(NotStored::TooLarge)) => {
+                Err(refused(413, "the message is larger than the queue allows"))
+            }
             Ok(Err(NotStored::Failed(cause))) => Err(failed(&cause)),
-            Err(_) => Err(failed("no acknowledgement in time")),
+            Err(_) => Err(failed("the queue did not confirm in time")),
         }
     }
 }

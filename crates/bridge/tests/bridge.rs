@@ -393,7 +393,10 @@ async fn each_outcome_has_its_place() {
     // Once more: what was rejected may fare better, what is not valid does not.
     let (code, _, errors) = setup.run(&["dead", "retry", "--all"]);
     assert_eq!(code, Some(0), "{errors}");
-    for text in ["letter 1 stays: the request breaks", "letter 2 stays: no tag identifies"] {
+    for text in [
+        "letter 1 cannot be retried: the request breaks",
+        "letter 2 cannot be retried: no tag identifies",
+    ] {
         assert!(errors.contains(text), "{errors}");
     }
     stored(&sandbox, &["1", "2", "4", "3"]).await;
@@ -603,7 +606,7 @@ async fn half_a_request_is_given_up() {
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     let (code, log) = process.ended().await;
     assert_eq!(code, Some(0));
-    assert!(log.contains("its body did not come in time"), "{log}");
+    assert!(log.contains("its body did not arrive in time"), "{log}");
 }
 
 /// Connections that send nothing, or half of the headers, are closed, and others get their place.

@@ -459,8 +459,8 @@ async fn streams_follow_the_settings() {
         .with("BRIDGE_DEAD_MAX_AGE", "30days");
     let log = list(&changed);
     for text in [
-        "the stream WEBHOOKS is changed: max_bytes 268435456, now 1048576; duplicate_window 900s, now 60s",
-        "the stream DEAD is changed: max_age 0ns, now 2592000s",
+        "the stream WEBHOOKS is changed: max_bytes from 268435456 to 1048576; duplicate_window from 900s to 60s",
+        "the stream DEAD is changed: max_age from 0ns to 2592000s",
     ] {
         assert!(log.contains(text), "{text} in {log}");
     }
@@ -471,7 +471,7 @@ async fn streams_follow_the_settings() {
     assert_eq!(config("WEBHOOKS").await.max_bytes, MIB);
     // The server keeps nothing for a shorter time than it recognises repetitions.
     let log = list(&setup.clone().with("BRIDGE_HISTORY_MAX_AGE", "1s"));
-    let text = "the stream HISTORY keeps its settings, and not max_age 604800s, now 1s: ";
+    let text = "the stream HISTORY cannot be changed: max_age from 604800s to 1s: ";
     assert!(log.contains(text), "{log}");
     let (code, _, errors) = setup.with("BRIDGE_DEAD_MAX_AGE", "59min").run(&["dead", "list"]);
     assert_eq!(code, Some(2), "{errors}");
@@ -512,5 +512,5 @@ async fn streams_that_disappear_are_created_again() {
         context.get_stream("WEBHOOKS").await.unwrap().cached_info().config.subjects.len();
     assert_eq!(partitions, 4);
     let log = process.log() + &worker.log();
-    assert!(log.contains("the stream WEBHOOKS is gone"), "{log}");
+    assert!(log.contains("the stream WEBHOOKS has disappeared"), "{log}");
 }

@@ -1,4 +1,4 @@
-//! Where messages wait: what the bridge needs of a queue, and the two that there are.
+//! Where messages wait: what the bridge needs from a queue, and its two kinds.
 
 mod nats;
 mod sqlite;
@@ -27,33 +27,33 @@ use crate::Failure;
 use crate::history::Seen;
 use crate::server::Server;
 
-/// How large the file may become.
+/// The size limit of the file by default.
 const FILE_MAX_BYTES: u64 = 1 << 30;
-/// For so long, NATS recognises a dead letter that is stored again.
+/// For this time, NATS recognises a dead letter that is stored again.
 const DEAD_DUPLICATE_WINDOW: Duration = Duration::from_secs(3_600);
 
 /// The reason of a dead letter that was skipped.
 const SKIPPED: &str = "skipped by command";
-/// Why a message is not skipped.
+/// Why a message cannot be skipped.
 const NOT_FIRST: &str = "it is not the first of its partition";
 
 /// The queue of a process.
 pub type Shared = Arc<dyn Queue>;
 
-/// Stores webhooks and hands them out, each once and in order within its conversation. Knows nothing of the
-/// API, and decides nothing about a message.
+/// Stores webhooks and hands them out, each once and in order within its conversation. It knows nothing about the
+/// API: workers decide what happens to a message.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// What it is called in logs and answers.
+    /// The name of the queue in logs and responses.
     fn name(&self) -> &'static str;
 
-    /// Whether the queue can be asked at the moment.
+    /// Whether the queue can be reached at the moment.
     fn is_connected(&self) -> bool;
 
-    /// Whether it answers.
+    /// Checks that the queue responds.
     async fn check(&self) -> Result<(), Failure>;
 
-    /// Stores a message of a bot, once for each id. Returns whether it was there already.
+    /// Stores a message of a bot, once for each id. Returns whether it was stored before.
     async fn publish(
         &self,
         bot: &str,
@@ -62,48 +62,49 @@ pub trait Queue: Send + Sync {
         payload: Bytes,
     ) -> Result<bool, NotStored>;
 
-    /// Where a worker takes the messages of a bot from. Each lane has one at a time. `at_once` is how many
-    /// the worker delivers in parallel, and `deadline` is for how long it delivers one.
+    /// The lanes that hand out the messages of a bot to a worker, each one message at a time. The worker delivers
+    /// `at_once` messages in parallel, and each delivery takes at most `deadline`.
     fn lanes(&self, bot: &str, at_once: usize, deadline: Duration) -> Vec<Box<dyn Lane>>;
 
-    /// Waits, but not for long, until everything so far is done.
+    /// Waits for a short time until all earlier requests to the queue are done.
     async fn flush(&self);
 
-    /// How many messages of a bot wait or are in flight, and since when the first of them does.
+    /// How many messages of a bot wait or are in flight, and when the oldest of them was stored.
     async fn backlog(&self, bot: &str) -> Result<(u64, Option<OffsetDateTime>), Failure>;
 
-    /// The first dead letter from this number on.
+    /// The first dead letter with this number or a higher one.
     async fn letter(&self, from: u64) -> Result<Option<Letter>, Failure>;
 
-    /// How many dead letters there are, and a number that none of them exceeds.
+    /// How many dead letters there are, and an upper bound of their numbers.
     async fn letters(&self) -> Result<(u64, u64), Failure>;
 
-    /// Puts a dead letter at the end of the queue. Called again after an interruption, it is there once.
+    /// Puts a dead letter at the end of the queue. If it is called again after an interruption, the queue still has the
+    /// message once.
     async fn retry_letter(&self, letter: &Letter, delivery: &Delivery) -> Result<(), Failure>;
 
     async fn remove_letter(&self, letter: &Letter) -> Result<(), Failure>;
 
-    /// The messages that others wait for, of one bot or of all: the first of each partition.
+    /// The first message of each partition, which the others wait for; of one bot or of all.
     async fn heads(&self, bot: Option<&str>) -> Result<Vec<First>, Failure>;
 
     /// Makes the first message of a partition a dead letter.
     async fn skip(&self, position: u64) -> Result<(), Failure>;
 
-    /// Stores whether an operator pauses the delivery of a bot.
+    /// Stores whether an operator has paused a bot.
     async fn set_paused(&self, bot: &str, is_paused: bool) -> Result<(), Failure>;
 
-    /// The bots that operators pause.
+    /// The bots that operators have paused.
     async fn paused(&self) -> Result<BTreeSet<String>, Failure>;
 
-    /// What happened to an event and where it is, oldest first; nothing if it is not known.
+    /// What happened to an event and where it is now, oldest first; empty if the event is not known.
     async fn trace(&self, event: &str, bot: Option<&str>) -> Result<Vec<Seen>, Failure>;
 }
 
-/// Hands out one message after the other. Each belongs to its worker until one of the last three methods is
+/// Hands out one message after the other. A message belongs to its worker until `stored`, `again` or `bury` is
 /// called: no other message of its conversation is handed out before that.
 #[async_trait]
 pub trait Lane: Send {
-    /// Waits for a message. `None` if none comes for a while, or before `ending`.
+    /// Waits for a message. `None` if none comes for a while, or if `ending` is cancelled.
     async fn next(&mut self, ending: &CancellationToken) -> Result<Option<Taken>, Failure>;
 
     /// Called when no message came although delivery is not paused. Returns whether something had to be
@@ -118,7 +119,7 @@ pub trait Lane: Send {
     /// The message is stored, as the API's message with this id: it leaves the queue.
     async fn stored(&mut self, taken: Taken, message_id: &str);
 
-    /// The message comes again after this time.
+    /// The message is handed out again after this time.
     async fn again(&mut self, taken: Taken, wait: Duration);
 
     /// The message becomes a dead letter.
@@ -127,27 +128,27 @@ pub trait Lane: Send {
 
 /// A message that belongs to a worker.
 pub struct Taken {
-    /// Its place in the queue.
+    /// Its position in the queue.
     pub sequence: u64,
-    /// The id of its event: which kind of id it is, a space, and the id.
+    /// The id of its event: the kind of the id, a space, and the id itself.
     pub id: String,
     pub payload: Bytes,
-    /// How many times it was handed out.
+    /// How many times it was handed out, including this time.
     pub delivered: u32,
-    /// When it was stored, by the clock of that time: for people only.
+    /// When it was stored. Only shown to people: the clock may have been changed since then.
     pub received: OffsetDateTime,
-    /// From then on, a delivery could take longer than the message belongs to the worker.
+    /// The latest start of a delivery that ends while the message still belongs to the worker.
     pub latest: Instant,
-    /// What the worker noted when it put the message back.
+    /// The failures that the worker counted before it put the message back.
     pub trouble: Trouble,
 }
 
-/// How a message fared with this worker. It is in memory only.
+/// How often a message failed with this worker. Kept only in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Trouble {
-    /// The number of times that it was sent and not stored,
+    /// How many times it was sent but not stored.
     pub failures: u32,
-    /// and of these, the number of times that others were stored.
+    /// How many of these times other messages were stored.
     pub alone: u32,
 }
 
@@ -174,20 +175,20 @@ pub struct Letter {
     pub payload: Bytes,
 }
 
-/// Why a webhook is not stored.
+/// Why a webhook could not be stored.
 #[derive(Debug, Clone)]
 pub enum NotStored {
     TooLarge,
-    /// It can be repeated.
+    /// A retry may succeed.
     Failed(String),
 }
 
 /// Why a message cannot be delivered.
 #[derive(Clone, Copy, Debug, PartialEq, clap::ValueEnum)]
 pub enum Kind {
-    /// It breaks the contract, or the API rejects it for good.
+    /// It breaks the contract, or the API rejected it permanently.
     Invalid,
-    /// The API fails on it again and again, but not on others.
+    /// It failed again and again, while other messages were stored.
     Failing,
     /// An operator has skipped it.
     Skipped,
@@ -217,21 +218,21 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Which queue, and what it is like when it is created.
+/// Which queue to use, and its limits.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Queue")]
 pub struct Settings {
     #[command(flatten)]
     server: Server,
-    /// The file of the queue, if NATS_URL is not set; on a local disk
+    /// The queue's file, if NATS_URL is not set; on a local disk
     #[arg(long, global = true, env = "BRIDGE_FILE", default_value = "botpress-bridge.db")]
     file: PathBuf,
-    /// For how many days the file keeps what became of an event
+    /// For how many days the file keeps the outcome of an event
     #[arg(long, global = true, env = "BRIDGE_KEEP_DAYS", default_value_t = 7,
         value_parser = clap::value_parser!(u16).range(1..=3_650))]
     keep_days: u16,
-    /// How many bytes of webhooks may wait with NATS: 256 MiB, or as the stream has it. How large the file
-    /// may become: 1 GiB. Beyond that, no webhook is taken
+    /// The most bytes of the queue: by default 256 MiB with NATS, or what the stream has; 1 GiB for the file. Beyond
+    /// that, webhooks get a 503
     #[arg(long, global = true, env = "BRIDGE_MAX_BYTES",
         value_parser = clap::value_parser!(i64).range(1 << 16..))]
     max_bytes: Option<i64>,
@@ -239,49 +240,49 @@ pub struct Settings {
     streams: StreamSettings,
 }
 
-/// What the streams of NATS are like.
+/// The settings of the NATS streams.
 #[derive(clap::Args)]
-#[command(next_help_heading = "Streams of NATS")]
+#[command(next_help_heading = "NATS streams")]
 struct StreamSettings {
-    /// Into how many partitions NATS divides each bot's conversations: 64, or as the stream has it. It
-    /// cannot be changed while messages wait
+    /// Into how many partitions NATS divides each bot's conversations: by default 64, or what the stream has. Cannot be
+    /// changed while messages wait
     #[arg(long, global = true, env = "BRIDGE_PARTITIONS",
         value_parser = clap::value_parser!(u16).range(1..=1_024))]
     partitions: Option<u16>,
-    /// For how many seconds a repeated webhook is recognised: 900, or as the stream has it
+    /// For how many seconds a repeated webhook is recognised: by default 900, or what the stream has
     #[arg(long, global = true, env = "BRIDGE_DUPLICATE_WINDOW",
         value_parser = clap::value_parser!(u64).range(1..=86_400))]
     duplicate_window: Option<u64>,
-    /// How many bytes of dead letters are kept: 64 MiB, or as the stream has it; beyond that, partitions
-    /// with another one stall
+    /// How many bytes of dead letters are kept: by default 64 MiB, or what the stream has. Beyond that, partitions that
+    /// need to write a dead letter stall
     #[arg(long, global = true, env = "BRIDGE_DEAD_MAX_BYTES",
         value_parser = clap::value_parser!(i64).range(1 << 16..))]
     dead_max_bytes: Option<i64>,
-    /// For how long a dead letter is kept, such as 30days, at least 1h: for ever, or as the stream has it
+    /// For how long a dead letter is kept, such as 30days, at least 1h: by default forever, or what the stream has
     #[arg(long, global = true, env = "BRIDGE_DEAD_MAX_AGE", value_parser = dead_max_age)]
     dead_max_age: Option<Duration>,
-    /// How many bytes of the history of events are kept: 64 MiB, or as the stream has it; beyond that, the
-    /// oldest is forgotten
+    /// How many bytes of the history of events are kept: by default 64 MiB, or what the stream has. Beyond that, the
+    /// oldest records are removed
     #[arg(long, global = true, env = "BRIDGE_HISTORY_MAX_BYTES",
         value_parser = clap::value_parser!(i64).range(1 << 16..))]
     history_max_bytes: Option<i64>,
-    /// For how long the history of an event is kept: 7days, or as the stream has it
+    /// For how long the history of an event is kept: by default 7days, or what the stream has
     #[arg(long, global = true, env = "BRIDGE_HISTORY_MAX_AGE")]
     history_max_age: Option<humantime::Duration>,
-    /// How many servers of a cluster keep the streams: 1, or as the streams have it
+    /// How many servers of a cluster keep the streams: by default 1, or what the streams have
     #[arg(long, global = true, env = "BRIDGE_REPLICAS",
         value_parser = clap::value_parser!(u8).range(1..=5))]
     replicas: Option<u8>,
 }
 
-/// The server demands that a letter is kept for as long as it recognises a repeated one.
+/// The server requires that it keeps a letter at least as long as it recognises a repeated one.
 fn dead_max_age(text: &str) -> Result<Duration, String> {
     let age: humantime::Duration = text.parse().map_err(|e| format!("{e}"))?;
     if *age < DEAD_DUPLICATE_WINDOW { Err("at least 1h".to_owned()) } else { Ok(age.into()) }
 }
 
 impl Settings {
-    /// What can be checked without opening the queue.
+    /// Checks everything that does not need the queue to be open.
     pub fn check(&self) -> Result<(), Failure> {
         if self.uses_nats() { self.server.check_settings() } else { Ok(()) }
     }
@@ -298,7 +299,7 @@ impl Settings {
         self.server.url.is_some()
     }
 
-    /// Opens the queue for a process that receives or delivers. It waits for a server that is not there yet.
+    /// Opens the queue for a process that receives or delivers. It waits for a NATS server that cannot be reached yet.
     pub async fn open(&self, stop: &CancellationToken) -> Result<Shared, Failure> {
         if self.uses_nats() {
             return Ok(Arc::new(nats::Nats::open(self, Some(stop)).await?));
@@ -309,14 +310,12 @@ impl Settings {
     /// Copies the file of the queue while it is in use.
     pub async fn back_up(&self, to: PathBuf) -> Result<(), Failure> {
         if self.uses_nats() {
-            return Err(Failure::settings(
-                "only the file of a queue can be copied: unset NATS_URL",
-            ));
+            return Err(Failure::settings("only a queue in a file can be copied: unset NATS_URL"));
         }
         self.sqlite().visit()?.back_up(to).await
     }
 
-    /// Opens the queue beside the processes that receive and deliver.
+    /// Opens the queue for other commands, while other processes may receive and deliver.
     pub async fn visit(&self) -> Result<Shared, Failure> {
         if self.uses_nats() {
             return Ok(Arc::new(nats::Nats::open(self, None).await?));
@@ -325,7 +324,7 @@ impl Settings {
     }
 }
 
-/// Reads a message that can be delivered, or says why it cannot.
+/// Parses a message, or returns why it cannot be delivered.
 pub fn read(payload: &[u8]) -> Result<Delivery, String> {
     let delivery = Delivery::from_json(payload).map_err(|e| e.to_string())?;
     if !delivery.is_identified() {
@@ -334,21 +333,21 @@ pub fn read(payload: &[u8]) -> Result<Delivery, String> {
     Ok(delivery)
 }
 
-/// A message for people: as JSON, or as text if it is none.
+/// A message to show to people: as JSON, or as text if it is not valid JSON.
 pub fn shown(payload: &[u8]) -> Value {
     serde_json::from_slice(payload)
         .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(payload)))
 }
 
-/// A number for a conversation, by what the endpoint looks for it: an id, or the channel and the tags that
-/// discriminate. It is the same in each version of the program, since queues remember it.
+/// A number for a conversation, computed from what the endpoint identifies it by: its id, or its channel and the tags
+/// that discriminate. It must be the same in each version of the program, since queues store it.
 fn conversation(delivery: &Delivery) -> u64 {
     let message = json!(delivery);
     let conversation = &message["conversation"];
     let names = conversation["discriminateByTags"].as_array().filter(|names| !names.is_empty());
     let listed = |name: &str| names.is_none_or(|names| names.iter().any(|listed| listed == name));
     let tags = conversation["tags"].as_object().into_iter().flatten();
-    // Sorted, however the webhook orders them.
+    // Sorted, so the order in the webhook does not matter.
     let tags: BTreeMap<_, _> = tags.filter(|(name, _)| listed(name)).collect();
     let identity: Value = json!([message["conversationId"], conversation["channel"], tags]);
     let digest = Sha256::digest(identity.to_string());
@@ -368,7 +367,7 @@ mod tests {
             });
             conversation(&read(message.to_string().as_bytes()).unwrap())
         };
-        // Files and streams remember it.
+        // Files and streams store this number.
         const KNOWN: u64 = 411_002_368_258_604_353;
         let tags = json!({ "id": "C1" });
         assert_eq!(number(json!({ "channel": "channel", "tags": tags })), KNOWN);

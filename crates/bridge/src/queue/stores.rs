@@ -1,4 +1,4 @@
-//! Creates the streams, gives them the settings that somebody chose, and creates them again if they disappear.
+//! Creates the streams, applies the settings that were chosen, and creates streams again if they disappear.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Failure;
 
-/// A stream that is gone is noticed within this time.
+/// How often to look for streams that have disappeared.
 const LOOKS_EVERY: Duration = Duration::from_secs(5);
 
-/// A stream as it is created, and the settings of it that somebody chose.
+/// The configuration with which a stream is created, and the settings that were chosen explicitly.
 pub struct Store {
     pub config: Config,
     pub chosen: Chosen,
 }
 
-/// A process that has no opinion leaves a stream as it is.
+/// Settings that were chosen explicitly. Those that are `None` leave an existing stream as it is.
 #[derive(Clone, Default)]
 pub struct Chosen {
     pub max_bytes: Option<i64>,
@@ -29,7 +29,7 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// The settings of a stream that exists with what was chosen, and each difference.
+    /// The existing configuration with the chosen settings, and a text for each difference.
     fn apply(&self, existing: &Config) -> (Config, Vec<String>) {
         let mut config = existing.clone();
         let mut differences = Vec::new();
@@ -49,12 +49,12 @@ fn change<T: PartialEq + std::fmt::Debug>(
     differences: &mut Vec<String>,
 ) {
     if let Some(chosen) = chosen.filter(|chosen| chosen != value) {
-        differences.push(format!("{name} {value:?}, now {chosen:?}"));
+        differences.push(format!("{name} from {value:?} to {chosen:?}"));
         *value = chosen;
     }
 }
 
-/// A stream with the settings that were chosen, as far as the server allows them.
+/// Opens a stream with the chosen settings, as far as the server allows them.
 pub async fn open(context: &Context, store: Store) -> Result<Stream, Failure> {
     let Store { config, chosen } = store;
     let name = config.name.clone();
@@ -66,14 +66,14 @@ pub async fn open(context: &Context, store: Store) -> Result<Stream, Failure> {
     }
     let differences = differences.join("; ");
     if let Err(e) = context.update_stream(&config).await {
-        tracing::warn!("the stream {name} keeps its settings, and not {differences}: {e}");
+        tracing::warn!("the stream {name} cannot be changed: {differences}: {e}");
         return Ok(stream);
     }
     tracing::info!("the stream {name} is changed: {differences}");
     context.get_stream(&name).await.map_err(|e| failed(&e))
 }
 
-/// Creates streams again that are gone, until `stop`.
+/// Creates streams again if they disappear, until `stop`.
 pub async fn keep(context: Context, configs: Vec<Config>, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -88,13 +88,13 @@ pub async fn keep(context: Context, configs: Vec<Config>, stop: CancellationToke
                     if e.error_code() == ErrorCode::STREAM_NOT_FOUND =>
                 {
                     tracing::error!(
-                        "the stream {name} is gone with all that was in it; it is created again"
+                        "the stream {name} has disappeared with its content; it is created again"
                     );
                     if let Err(e) = context.get_or_create_stream(config).await {
-                        tracing::error!("the stream {name} is not created: {e}");
+                        tracing::error!("the stream {name} cannot be created: {e}");
                     }
                 }
-                // The server is not there, which others report.
+                // The server cannot be reached, which is reported elsewhere.
                 _ => {}
             }
         }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_chosen_and_differs_is_changed() {
+    fn only_chosen_settings_that_differ_are_changed() {
         let existing = Config { max_bytes: 9, num_replicas: 1, ..Config::default() };
         let (config, differences) = Chosen::default().apply(&existing);
         assert_eq!((config, differences.len()), (existing.clone(), 0));
@@ -118,7 +118,7 @@ mod tests {
         let (config, differences) = chosen.apply(&existing);
         let expected = Config { max_bytes: 8, max_age: hour, num_replicas: 3, ..existing };
         assert_eq!(config, expected);
-        let texts = ["max_bytes 9, now 8", "max_age 0ns, now 3600s", "replicas 1, now 3"];
+        let texts = ["max_bytes from 9 to 8", "max_age from 0ns to 3600s", "replicas from 1 to 3"];
         assert_eq!(differences, texts);
     }
 }

@@ -1,4 +1,4 @@
-//! Moves what is queued from the file to NATS.
+//! Moves messages and dead letters from the file to NATS.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use super::sqlite::{Sqlite, Waiting};
 use super::{NotStored, Queue, Settings};
 use crate::Failure;
 
-/// What was moved.
+/// How much was moved.
 #[derive(Default)]
 pub struct Moved {
     messages: u64,
     letters: u64,
-    /// Of the messages.
+    /// How many of the messages NATS had before.
     known: u64,
 }
 
@@ -26,15 +26,15 @@ impl fmt::Display for Moved {
     }
 }
 
-/// Moves messages and dead letters one by one, so that they keep their order. A message is in the file until
-/// NATS has it. After an interruption, NATS recognises what it has by the ids of the events.
+/// Moves messages and dead letters one by one, so that they keep their order. A message stays in the file until
+/// NATS has it. After an interruption, NATS recognises by the event ids which messages it has.
 pub async fn transfer(settings: &Settings) -> Result<Moved, Failure> {
     if !settings.uses_nats() {
-        return Err(Failure::settings("set NATS_URL: it says where the messages go"));
+        return Err(Failure::settings("set NATS_URL: the messages are moved there"));
     }
     let source = settings.sqlite();
     if !source.path.exists() {
-        return Err(Failure::settings(format!("there is no queue {}", source.path.display())));
+        return Err(Failure::settings(format!("there is no queue file {}", source.path.display())));
     }
     let file = source.lock()?;
     let nats = Nats::open(settings, None).await?;
@@ -42,7 +42,7 @@ pub async fn transfer(settings: &Settings) -> Result<Moved, Failure> {
     let result = transfer_all(&file, &nats, &mut moved).await;
     file.flush().await;
     result.map_err(|failure| Failure {
-        text: format!("{moved}; then: {}", failure.text),
+        text: format!("{moved}; then it failed: {}", failure.text),
         ..failure
     })?;
     Ok(moved)
@@ -62,10 +62,12 @@ async fn transfer_all(file: &Sqlite, nats: &Nats, moved: &mut Moved) -> Result<(
                 Ok(known) => moved.known += u64::from(known),
                 Err(e) => {
                     let cause = match e {
-                        NotStored::TooLarge => "it is larger than NATS takes".to_owned(),
+                        NotStored::TooLarge => "it is larger than NATS allows".to_owned(),
                         NotStored::Failed(cause) => cause,
                     };
-                    let text = format!("message {sequence} of {bot}, event {id:?}, stays: {cause}");
+                    let text = format!(
+                        "message {sequence} of {bot}, event {id:?}, cannot be moved: {cause}"
+                    );
                     result = Err(Failure::new(text));
                     break;
                 }
