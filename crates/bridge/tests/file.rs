@@ -67,7 +67,7 @@ async fn one_process_at_a_time_has_the_file() {
     for command in ["run", "receive", "deliver"] {
         let (code, _, errors) = setup.run(&[command]);
         assert_eq!(code, Some(1), "{errors}");
-        assert!(errors.contains("another process has the queue"), "{errors}");
+        assert!(errors.contains("another process uses the queue"), "{errors}");
     }
     assert!(setup.dead().is_empty(), "others may look");
     assert_eq!(receiver.message(&message(1, 3), None).await.0, 200);
@@ -114,14 +114,14 @@ async fn unusable_files_are_rejected_and_named() {
         Case { file: folder.path().display().to_string(), text: "Is a directory" },
         Case { file: damaged, text: "it is damaged" },
         Case { file: cut_off, text: "it is damaged" },
-        Case { file: text, text: "it is damaged, or no queue" },
+        Case { file: text, text: "it is damaged, or not a queue" },
         Case {
             file: changed("older.db", "PRAGMA user_version = 0"),
-            text: "it is of version 0, and this program knows version 1",
+            text: "it has version 0, but this program needs version 1",
         },
         Case {
             file: changed("newer.db", "PRAGMA user_version = 2"),
-            text: "it is of version 2, and this program knows version 1",
+            text: "it has version 2, but this program needs version 1",
         },
         Case {
             file: changed("other.db", "PRAGMA application_id = 7"),
@@ -361,7 +361,7 @@ async fn figures() {
         }
         sending.join_all().await;
         let rate = webhooks as f64 / start.elapsed().as_secs_f64();
-        println!("{tasks} senders: {rate:.0} webhooks a second");
+        println!("{tasks} senders: {rate:.0} webhooks per second");
     }
     println!("receiving: {} KiB with 100,000 queued", memory(&process));
     process.terminate();

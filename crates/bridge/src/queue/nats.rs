@@ -1,4 +1,4 @@
-//! The streams in NATS JetStream: what waits, and what cannot be delivered.
+//! The queue in NATS JetStream: streams for messages, dead letters, pauses and the history.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -34,10 +34,9 @@ use crate::history::{self, Fact, Seen};
 use crate::server::REQUEST;
 use crate::watchdog::{Position, Watchdog};
 
-/// Webhooks that wait: subject `webhooks.BOT.PARTITION`, and each message is gone once it is
-/// acknowledged.
+/// Messages that wait: subject `webhooks.BOT.PARTITION`. A message is removed once it is acknowledged.
 const WEBHOOKS: &str = "WEBHOOKS";
-/// What cannot be delivered: subject `dead.KIND.BOT`.
+/// Dead letters: subject `dead.KIND.BOT`.
 const DEAD: &str = "DEAD";
 
 /// Bots that are paused: subject `paused.BOT`, an empty message for each.
@@ -45,10 +44,10 @@ const PAUSED: &str = "PAUSED";
 const PAUSED_PREFIX: &str = "paused.";
 /// What happened to each event: subject `history.BOT.DIGEST`.
 const HISTORY: &str = "HISTORY";
-/// How many bytes of the digest.
+/// How many bytes of the digest the subject has.
 const DIGEST: usize = 8;
 
-/// How large new streams may become.
+/// The size limits of new streams.
 const MAX_BYTES: i64 = 256 << 20;
 const DEAD_MAX_BYTES: i64 = 64 << 20;
 const HISTORY_MAX_BYTES: i64 = 64 << 20;
@@ -58,17 +57,17 @@ const HISTORY_MAX_AGE: Duration = Duration::from_secs(7 * 86_400);
 
 /// How long a pull waits for a message.
 const PULL: Duration = Duration::from_secs(5);
-/// The client gives up a pull so much later, and takes no message from it any more.
+/// The client waits this much longer for a pull's message, and then gives up the pull.
 const PULL_GRACE: Duration = Duration::from_secs(5);
 /// A delivery starts within this time after its pull, or not at all.
 const TAKEN_WITHIN: Duration = PULL.saturating_add(PULL_GRACE);
-/// What is left after a delivery to tell the server of its end.
+/// The time left after a delivery to report its outcome to the server.
 const SETTLING: Duration = Duration::from_secs(2);
-/// What a dead letter has beside the message: its headers.
+/// Bytes that a dead letter needs besides the message, for its headers.
 const LETTER: usize = 4 << 10;
 
-/// A new stream has this number of partitions for each bot: a message that waits holds up this fraction of
-/// the conversations.
+/// A new stream has this number of partitions for each bot. A message that waits holds up all conversations of its
+/// partition.
 const PARTITIONS: u16 = 64;
 
 /// A connection to the server.
@@ -83,8 +82,8 @@ pub struct Nats {
 }
 
 impl StreamSettings {
-    /// The stream of webhooks. One subject for each partition: what is published into another finds no
-    /// stream, instead of nobody who delivers it.
+    /// The stream of webhooks. It lists a subject for each partition, so that publishing into a partition that does
+    /// not exist fails, instead of storing a message that nobody delivers.
     fn webhooks(&self, max_bytes: Option<i64>) -> Store {
         let partitions = self.partitions.unwrap_or(PARTITIONS);
         let window = self.duplicate_window.map(Duration::from_secs);
@@ -139,7 +138,7 @@ impl StreamSettings {
         self.store(config, None, PAUSED_MAX_BYTES, Chosen::default())
     }
 
-    /// Full means that nothing more is taken. Nothing old makes room.
+    /// A stream that rejects new messages when it is full, instead of removing old ones.
     fn store(
         &self,
         config: stream::Config,
@@ -159,7 +158,7 @@ impl StreamSettings {
 }
 
 impl Nats {
-    /// Connects and creates what is missing. With `stop`, it waits for a server that is not there yet.
+    /// Connects and creates missing streams. With `stop`, it waits for a server that cannot be reached yet.
     pub async fn open(
         settings: &Settings,
         stop: Option<&CancellationToken>,
@@ -180,7 +179,7 @@ impl Nats {
         let opened = tokio::select! {
             result = opened => result,
             () = stop.cancelled() => {
-                Err(Failure { code: 0, text: "ended before NATS was there".to_owned() })
+                Err(Failure { code: 0, text: "ended before NATS could be reached".to_owned() })
             }
         };
         if let Ok(queue) = &opened {
@@ -212,7 +211,7 @@ impl Nats {
         Ok(Self { context: context.clone(), webhooks, dead, paused, history, partitions })
     }
 
-    /// Stores a message of this conversation, once for each id. Returns whether it was there already.
+    /// Stores a message of this conversation, once for each id. Returns whether it was stored before.
     pub async fn store(
         &self,
         bot: &str,
@@ -220,7 +219,7 @@ impl Nats {
         id: &str,
         payload: Bytes,
     ) -> Result<bool, NotStored> {
-        // Also as a dead letter, a message has to fit.
+        // The message must also fit as a dead letter.
         if payload.len() + LETTER > self.context.client().server_info().max_payload {
             return Err(NotStored::TooLarge);
         }
@@ -242,7 +241,7 @@ impl Nats {
         let place = place(*number, *since);
         let id = id.as_deref().unwrap_or_default();
         let taken = self.bury(*kind, bot, &place, id, reason, payload.clone()).await;
-        taken.map_err(|e| Failure::new(format!("letter {number} stays: {e}")))
+        taken.map_err(|e| Failure::new(format!("letter {number} cannot be moved: {e}")))
     }
 
     fn subject(&self, bot: &str, conversation: u64) -> String {
@@ -259,22 +258,22 @@ impl Nats {
         acknowledgement.await
     }
 
-    /// Records what happened to the event with this id, and does not wait for that: it must not slow down
-    /// deliveries. If a record is missing, `trace` looks through the queue and the dead letters.
+    /// Records what happened to the event with this id. It does not wait until the record is stored, so that it does
+    /// not slow down deliveries. If a record is missing, `trace` searches the queue and the dead letters.
     async fn record(&self, bot: &str, id: &str, fact: Fact) {
         let event = history::event(id).to_owned();
         let subject = history_subject(bot, &event);
         let record = json!(Record { event, fact }).to_string();
-        // From a buffer, it would come in the wrong order.
+        // Without a connection, the client would buffer the record, and it would arrive in the wrong order.
         if self.is_connected()
             && let Err(e) = self.context.client().publish(subject, record.into()).await
         {
-            tracing::debug!("the history misses a record: {e}");
+            tracing::debug!("a record of the history is lost: {e}");
         }
     }
 
-    /// The consumer of a partition, which all workers share. It has one message in flight at a time,
-    /// also while a message waits to be delivered again: so they keep their order.
+    /// The consumer of a partition, which all workers share. It has one message in flight at a time, and a message
+    /// that waits to be delivered again counts as in flight. So the messages keep their order.
     async fn consumer(
         &self,
         bot: &str,
@@ -290,23 +289,23 @@ impl Nats {
             max_ack_pending: 1,
             ..Default::default()
         };
-        let failed = |e| Failure::new(format!("the consumer {name} cannot be had: {e}"));
+        let failed = |e| Failure::new(format!("the consumer {name} cannot be created: {e}"));
         let consumer: PullConsumer =
             self.webhooks.get_or_create_consumer(&name, config.clone()).await.map_err(failed)?;
         if consumer.cached_info().config.ack_wait >= config.ack_wait {
             return Ok(consumer);
         }
-        // Never less: a worker with a longer deadline may run.
+        // Only increase it: a worker with a longer deadline may be running.
         self.webhooks.create_consumer(config).await.map_err(failed)
     }
 
-    /// How far the consumer of a partition is; `None` if nothing waits there.
+    /// How far the consumer of a partition has come; `None` if no message waits there.
     async fn position(&self, consumer: &PullConsumer) -> Result<Option<Position>, Failure> {
         let info = consumer.cached_info();
         let Some(first) = first(&self.webhooks, &info.config.filter_subject, 1).await? else {
             return Ok(None);
         };
-        let failed = |e| Failure::new(format!("the consumer {} cannot be asked: {e}", info.name));
+        let failed = |e| Failure::new(format!("the consumer {} cannot be read: {e}", info.name));
         let info = consumer.get_info().await.map_err(failed)?;
         let delivered = info.delivered.consumer_sequence;
         Ok(Some(Position { first: first.sequence, delivered, created: info.created }))
@@ -316,15 +315,19 @@ impl Nats {
     async fn remove_consumer(&self, consumer: &PullConsumer) -> Result<(), Failure> {
         let name = &consumer.cached_info().name;
         let removed = self.webhooks.delete_consumer(name).await;
-        removed.map(drop).map_err(|e| Failure::new(format!("the consumer {name} stays: {e}")))
+        removed
+            .map(drop)
+            .map_err(|e| Failure::new(format!("the consumer {name} cannot be removed: {e}")))
     }
 
     async fn delete_letter(&self, number: u64) -> Result<(), Failure> {
         let removed = self.dead.delete_message(number).await;
-        removed.map(drop).map_err(|e| Failure::new(format!("letter {number} stays: {e}")))
+        removed
+            .map(drop)
+            .map_err(|e| Failure::new(format!("letter {number} cannot be removed: {e}")))
     }
 
-    /// Stores a message that cannot be delivered, once for each `place`, with the message's id.
+    /// Stores a dead letter, once for each `place`, with the id of its event.
     pub async fn bury(
         &self,
         kind: Kind,
@@ -353,7 +356,7 @@ impl Queue for Nats {
     }
 
     async fn check(&self) -> Result<(), Failure> {
-        let failed = |e| Failure::new(format!("the stream {WEBHOOKS} cannot be asked: {e}"));
+        let failed = |e| Failure::new(format!("the stream {WEBHOOKS} cannot be read: {e}"));
         self.webhooks.get_info().await.map(drop).map_err(failed)
     }
 
@@ -371,7 +374,7 @@ impl Queue for Nats {
         self.store(bot, conversation(delivery), id, payload).await
     }
 
-    /// One for each partition.
+    /// One lane for each partition.
     fn lanes(&self, bot: &str, _at_once: usize, deadline: Duration) -> Vec<Box<dyn Lane>> {
         let lane = |partition| Partition {
             queue: self.clone(),
@@ -392,7 +395,7 @@ impl Queue for Nats {
 
     async fn backlog(&self, bot: &str) -> Result<(u64, Option<OffsetDateTime>), Failure> {
         let subject = format!("webhooks.{bot}.*");
-        let failed = |e| Failure::new(format!("the stream {WEBHOOKS} cannot be asked: {e}"));
+        let failed = |e| Failure::new(format!("the stream {WEBHOOKS} cannot be read: {e}"));
         let mut subjects = self.webhooks.info_with_subjects(&subject).await.map_err(failed)?;
         let mut depth = 0;
         while let Some(count) = subjects.next().await {
@@ -408,13 +411,13 @@ impl Queue for Nats {
 
     async fn letters(&self) -> Result<(u64, u64), Failure> {
         let info = self.dead.get_info().await;
-        let failed = |e| Failure::new(format!("the stream {DEAD} cannot be asked: {e}"));
+        let failed = |e| Failure::new(format!("the stream {DEAD} cannot be read: {e}"));
         let state = info.map_err(failed)?.state;
         Ok((state.messages, state.last_sequence))
     }
 
     async fn retry_letter(&self, letter: &Letter, delivery: &Delivery) -> Result<(), Failure> {
-        // The stream may still know the message's own id, and would not take it.
+        // The stream may still recognise the event's id, and would drop the message as a duplicate.
         let id = format!("retry {}", place(letter.number, letter.since));
         let mut publication =
             PublishMessage::build().message_id(id).payload(letter.payload.clone());
@@ -446,7 +449,7 @@ impl Queue for Nats {
         subjects.sort();
         let mut heads = Vec::new();
         for (subject, _) in subjects {
-            // It may be gone by now.
+            // The message may have been removed since then.
             let Some(message) = first(&self.webhooks, &subject, 1).await? else { continue };
             let (bot, partition) = bot_and_partition(&message);
             heads.push(First {
@@ -462,32 +465,32 @@ impl Queue for Nats {
     }
 
     async fn skip(&self, position: u64) -> Result<(), Failure> {
-        let stays = |e: &dyn Display| {
-            Failure::new(format!("the message at position {position} stays: {e}"))
+        let failed = |e: &dyn Display| {
+            Failure::new(format!("the message at position {position} cannot be skipped: {e}"))
         };
         let message = match self.webhooks.get_raw_message(position).await {
             Ok(message) => message,
             Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => {
                 return Err(Failure::new(format!("there is no message at position {position}")));
             }
-            Err(e) => return Err(stays(&e)),
+            Err(e) => return Err(failed(&e)),
         };
         let head = first(&self.webhooks, &message.subject, 1).await?;
         if head.is_some_and(|head| head.sequence != position) {
-            return Err(stays(&NOT_FIRST));
+            return Err(failed(&NOT_FIRST));
         }
         let bot = bot_and_partition(&message).0;
         let place = place(position, message.time);
         let id = event_id(&message.headers, bot).unwrap_or_else(|| id_of_place(&place));
         let payload = message.payload.clone();
         let buried = self.bury(Kind::Skipped, bot, &place, &id, SKIPPED, payload);
-        buried.await.map_err(|e| stays(&e))?;
-        self.webhooks.delete_message(position).await.map(drop).map_err(|e| stays(&e))
+        buried.await.map_err(|e| failed(&e))?;
+        self.webhooks.delete_message(position).await.map(drop).map_err(|e| failed(&e))
     }
 
     async fn set_paused(&self, bot: &str, is_paused: bool) -> Result<(), Failure> {
         let failed = |e: &dyn Display| {
-            Failure::new(format!("whether bot {bot} is paused cannot be stored: {e}"))
+            Failure::new(format!("the pause of bot {bot} cannot be changed: {e}"))
         };
         let subject = format!("{PAUSED_PREFIX}{bot}");
         if is_paused {
@@ -552,9 +555,10 @@ impl Queue for Nats {
     }
 }
 
-/// Takes the messages of a partition, one at a time. All workers share the consumer of a partition, and the
-/// server gives a message to one of them. It belongs to the worker for a time that is longer than the worker
-/// takes it to be, even if the process stood still in between; after that, another worker gets it.
+/// Takes the messages of a partition, one at a time. All workers share the consumer of a partition, and the server
+/// gives each message to one of them. The message belongs to that worker until the ack wait is over; after that,
+/// another worker gets it. The worker counts the ack wait from before its pull, so it gives up the message earlier
+/// than the server does, even if the process stalled in between.
 struct Partition {
     queue: Nats,
     bot: String,
@@ -562,12 +566,12 @@ struct Partition {
     deadline: Duration,
     consumer: Option<PullConsumer>,
     current: Option<Current>,
-    /// Of the message with this sequence.
+    /// The failures of the message with this sequence.
     trouble: (u64, Trouble),
     watchdog: Watchdog,
 }
 
-/// The message that the worker has.
+/// The message that belongs to the worker now.
 struct Current {
     message: Message,
     until: Instant,
@@ -575,11 +579,11 @@ struct Current {
 
 #[async_trait]
 impl Lane for Partition {
-    /// A pull that is in flight is never given up: its message would belong to nobody for as long as it
-    /// belonged to this worker.
+    /// A pull in flight is never cancelled: its message would still belong to this worker, but nobody would deliver
+    /// it until the ack wait is over.
     async fn next(&mut self, _ending: &CancellationToken) -> Result<Option<Taken>, Failure> {
         if !self.queue.is_connected() {
-            // Requests would pile up until the server is back, and be of no use then.
+            // Requests would pile up until the server is back, and would then be useless.
             sleep(Duration::from_secs(1)).await;
             return Ok(None);
         }
@@ -590,7 +594,7 @@ impl Lane for Partition {
         taken
     }
 
-    /// Has a consumer that hands out nothing created again, if messages wait.
+    /// Removes a consumer that hands out nothing although messages wait; the next pull creates it again.
     async fn check(&mut self) -> Result<bool, Failure> {
         let Some(consumer) = &self.consumer else { return Ok(false) };
         let position = self.queue.position(consumer).await?;
@@ -601,14 +605,14 @@ impl Lane for Partition {
         let name = &consumer.cached_info().name;
         tracing::warn!(
             consumer = name,
-            "no message of it came for two ack waits although some wait; it is created again"
+            "the consumer handed out nothing for two ack waits although messages wait; it is created again"
         );
         self.queue.remove_consumer(consumer).await?;
         self.consumer = None;
         Ok(true)
     }
 
-    /// Nothing is pulled, so nothing is stuck.
+    /// While nothing is pulled, the consumer is not stuck.
     fn pause(&mut self) {
         self.watchdog = Watchdog::default();
     }
@@ -620,8 +624,8 @@ impl Lane for Partition {
         insist(taken.sequence, until, || message.double_ack()).await;
     }
 
-    /// If that gets lost, the server gives the message away by itself, only later. And it must not come later
-    /// than that, as it would from a buffer: another worker may have the message then.
+    /// If this request is lost, the server still hands out the message again, only later. The request must not arrive
+    /// after that, as it could from the client's buffer: another worker may have the message then.
     async fn again(&mut self, taken: Taken, wait: Duration) {
         self.trouble = (taken.sequence, taken.trouble);
         let Some(Current { message, until }) = self.current.take() else { return };
@@ -630,14 +634,15 @@ impl Lane for Partition {
             && let Err(e) =
                 message.ack_with(AckKind::Nak(Some(wait).filter(|wait| !wait.is_zero()))).await
         {
-            tracing::warn!("a message is not given back: {e}");
+            tracing::warn!("the message cannot be put back: {e}");
         }
     }
 
     async fn bury(&mut self, taken: Taken, kind: Kind, reason: &str) {
         let Some(Current { message, until }) = self.current.take() else { return };
         let Taken { sequence, id, payload, received, .. } = taken;
-        // Twice the same, if the worker is lost in between: the id is of this message alone.
+        // If the worker is lost before the acknowledgement, the letter is written again with the same id, and the
+        // stream keeps it once.
         let place = place(sequence, received);
         let bury = || self.queue.bury(kind, &self.bot, &place, &id, reason, payload.clone());
         if insist(sequence, until, bury).await.is_some() {
@@ -674,23 +679,26 @@ impl Partition {
     }
 }
 
-/// Asks the server for something until it confirms that, but not for ever.
+/// Repeats a request until the server confirms it, or until this time.
 async fn insist<F, T, E>(sequence: u64, until: Instant, ask: impl Fn() -> F) -> Option<T>
 where
     F: Future<Output = Result<T, E>>,
     E: Display,
 {
-    let mut cause = "there was no time".to_owned();
-    // Not even once after that: meanwhile it could belong to another worker.
+    let mut cause = "no time left".to_owned();
+    // Do not ask after that: the message may belong to another worker.
     while Instant::now() < until {
         match timeout_at(until, ask()).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(e)) => cause = e.to_string(),
-            Err(_) => cause = "no answer".to_owned(),
+            Err(_) => cause = "no response".to_owned(),
         }
         sleep(Duration::from_millis(200)).await;
     }
-    tracing::warn!(sequence, "NATS does not confirm: {cause}; it comes again");
+    tracing::warn!(
+        sequence,
+        "NATS does not confirm the outcome: {cause}; the message will be delivered again"
+    );
     None
 }
 
@@ -710,7 +718,7 @@ fn letter(message: StreamMessage) -> Letter {
     }
 }
 
-/// Where a message is in its stream, and since when: one that is made anew counts from 1 again.
+/// Identifies a message by its position in the stream and its time: a stream that is created again counts from 1.
 fn place(sequence: u64, stored: OffsetDateTime) -> String {
     format!("{sequence} {}", stored.unix_timestamp_nanos())
 }
@@ -721,7 +729,7 @@ fn event_id(headers: &HeaderMap, bot: &str) -> Option<String> {
     Some(without_bot(id.as_str(), bot).to_owned())
 }
 
-/// The stream has the messages of all bots, so it knows an event by its bot and its id.
+/// An event's id with its bot: the stream has the messages of all bots.
 fn full_id(bot: &str, id: &str) -> String {
     format!("{bot} {id}")
 }
@@ -731,7 +739,7 @@ fn without_bot<'a>(id: &'a str, bot: &str) -> &'a str {
     rest.unwrap_or(id)
 }
 
-/// For a message that has no id of an event.
+/// The id for a message that has no event id.
 fn id_of_place(place: &str) -> String {
     format!("place {place}")
 }
@@ -741,7 +749,7 @@ fn bot_and_partition(message: &StreamMessage) -> (&str, &str) {
     rest.split_once('.').unwrap_or_default()
 }
 
-/// The first message like this, from a position on.
+/// The first wanted message with this subject, at this position or after it.
 async fn find(
     stream: &Stream,
     subject: &str,
@@ -764,24 +772,24 @@ struct Record {
     fact: Fact,
 }
 
-/// Events can share the first bytes of their digests; their records distinguish them.
+/// Events can share the first bytes of their digests, so each record has the event's id as well.
 fn history_subject(bot: &str, event: &str) -> String {
     let digest = Sha256::digest(event);
     format!("history.{bot}.{}", hex::encode(&digest[..DIGEST]))
 }
 
-/// Why a dead letter is one.
+/// The header with the reason why a message is a dead letter.
 const REASON: &str = "Bridge-Reason";
-/// The id of the event that a message is from, where the stream knows it by another.
+/// The header with the event's id, for messages that the stream identifies by another id.
 const ID: &str = "Bridge-Id";
 
-/// How long a message belongs to the worker that pulled it. Counted from before the pull, so
-/// it is over for the worker earlier than for the server.
+/// How long a message belongs to the worker that pulled it. The worker counts from before the pull, so for it the time
+/// is over earlier than for the server.
 pub fn ack_wait(deadline: Duration) -> Duration {
     TAKEN_WITHIN + deadline + SETTLING
 }
 
-/// A header's value may have one line alone, and is to leave room for the message.
+/// A header's value must be a single line, and short enough to leave room for the message.
 fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut bytes = 0;
@@ -792,7 +800,7 @@ fn one_line(text: &str) -> String {
     line.chars().filter(|c| !c.is_control()).take_while(fits).collect()
 }
 
-/// The first message with this subject, from this sequence on.
+/// The first message with this subject, at this sequence or after it.
 async fn first(
     stream: &Stream,
     subject: &str,

@@ -1,8 +1,8 @@
-//! The embedded queue: a SQLite file. One process at a time receives into it and delivers from it.
+//! The embedded queue: a SQLite file. Only one process at a time receives into it and delivers from it.
 //!
-//! One thread has the connection. It writes everything that was asked of it meanwhile in one transaction, and
-//! reports that once it is on the disk: many webhooks share the wait for the disk. The same thread hands out
-//! messages. What it keeps in memory is about conversations and is bounded; the messages stay in the file.
+//! One thread has the connection. It writes all changes that have been requested meanwhile in one transaction, and
+//! reports them as done once they are on the disk: so many webhooks share the wait for the disk. The same thread hands
+//! out messages. In memory it keeps a bounded number of conversations; the messages stay in the file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Display;
@@ -32,12 +32,12 @@ use super::{
 use crate::Failure;
 use crate::history::{Fact, Seen};
 
-/// Tells the file from other SQLite files: "BpBr".
+/// Distinguishes the file from other SQLite files: "BpBr".
 const APPLICATION: i32 = 0x4270_4272;
-/// Of the tables below.
+/// The version of the tables below.
 const VERSION: i32 = 1;
-/// `state` is `waiting`, or what became of the message: `stored`, `invalid`, `failing` or `skipped` (dead
-/// letters), `dropped`, or `moved` to NATS. Only what waits and dead letters have a payload. The times are milliseconds
+/// `state` is `waiting`, or the outcome of the message: `stored`, `invalid`, `failing` or `skipped` (dead letters),
+/// `dropped`, or `moved` to NATS. Only messages that wait and dead letters have a payload. The times are milliseconds
 /// since 1970, for people and for the age of the history; no delivery depends on them.
 const SCHEMA: &str = "
 CREATE TABLE messages (
@@ -60,31 +60,31 @@ CREATE INDEX letters ON messages (sequence) WHERE state IN ('invalid', 'failing'
 CREATE INDEX history ON messages (ended) WHERE state IN ('stored', 'dropped', 'moved');
 ";
 
-/// The most that one transaction writes.
+/// The most changes that one transaction writes.
 const GROUP: usize = 1_000;
-/// A message is not larger than NATS takes by default with what a dead letter adds, so that it can be moved.
+/// The size limit of a message: what NATS allows by default minus what a dead letter adds, so that it can be moved.
 const LARGEST: usize = (1 << 20) - (4 << 10);
-/// Conversations are looked up until this number is ready,
+/// Conversations are looked up until this number is ready.
 const READY: usize = 1_000;
-/// and not beyond this number, ready or not.
+/// The most conversations in memory, ready or not.
 const CONVERSATIONS: usize = 20_000;
-/// Another process may have put something into the file, such as `dead retry`.
+/// How often to look for messages that another process has put into the file, such as `dead retry`.
 const LOOK: Duration = Duration::from_secs(1);
-/// Old history is removed in small steps, so that nothing waits for it.
+/// How often to remove old history, in small steps so that nothing has to wait.
 const PRUNE: Duration = Duration::from_secs(60);
 const PRUNED_AT_ONCE: u32 = 500;
-/// A message comes again after this time if what became of it cannot be written.
+/// If the outcome of a message cannot be written, it is delivered again after this time.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
-/// For other processes that write, such as `dead retry`.
+/// How long to wait for other processes that write, such as `dead retry`.
 const BUSY: Duration = Duration::from_secs(5);
-/// How long a lane waits for a message: so it is known to be alive.
+/// How long a lane waits for a message, before it reports that it is alive.
 const TAKE: Duration = Duration::from_secs(10);
-/// The most that `head` shows.
+/// The most messages that `head` shows.
 const HEADS: i64 = 1_000;
-/// A message belongs to the process for as long as it runs.
+/// A message belongs to the process as long as the process runs.
 const FOR_EVER: Duration = Duration::from_secs(365 * 86_400);
 
-/// Where the file is, and how much it may have.
+/// The path of the file, and its limits.
 pub struct QueueFile {
     pub path: PathBuf,
     pub max_bytes: u64,
@@ -104,16 +104,16 @@ enum Command {
     Run(Box<dyn FnOnce(&mut Connection) + Send>),
 }
 
-/// For a message, with the number of its conversation.
+/// Receives a message with the number of its conversation.
 type Reply = oneshot::Sender<Result<(i64, Taken), Failure>>;
 
-/// What is written. The result is whether it was there already.
+/// A change to write. Its result is whether it had been made before.
 enum Change {
     New { bot: String, id: String, conversation: i64, payload: Bytes },
     End { bot: String, sequence: i64, conversation: i64, end: End },
 }
 
-/// What became of a message.
+/// The outcome of a message.
 pub enum End {
     Stored { message_id: String },
     Dead(Kind, String),
@@ -129,15 +129,15 @@ pub struct Waiting {
 }
 
 impl QueueFile {
-    /// Opens the file for receiving and delivering, which one process at a time can, and creates it if it is
-    /// missing.
+    /// Opens the file for receiving and delivering, and creates it if it is missing. Only one process at a time can
+    /// do this.
     pub fn lock(&self) -> Result<Sqlite, Failure> {
         let lock = self.private_file("lock")?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
                 return Err(Failure::new(format!(
-                    "another process has the queue {}: one at a time can receive or deliver, and \
+                    "another process uses the queue {}: only one at a time can receive or deliver; \
                      `botpress-bridge run` does both",
                     self.path.display()
                 )));
@@ -149,7 +149,7 @@ impl QueueFile {
         self.start(Some(lock))
     }
 
-    /// Opens the file for looking and for changes to single messages, also while another process has it.
+    /// Opens the file to read it and to change single messages, also while another process uses it.
     pub fn visit(&self) -> Result<Sqlite, Failure> {
         self.start(None)
     }
@@ -173,7 +173,7 @@ impl QueueFile {
         };
         let run = move || {
             file_thread.run(&received);
-            // Only after the last write may another process have it.
+            // Release the lock only after the last write.
             drop(lock);
         };
         let thread = thread::Builder::new().name("queue".to_owned());
@@ -181,7 +181,7 @@ impl QueueFile {
         Ok(Sqlite { commands })
     }
 
-    /// A file that others cannot read, for its messages are private.
+    /// Opens or creates a file that other users cannot read, since messages are private.
     fn private_file(&self, extension: &str) -> Result<File, Failure> {
         let mut path = self.path.clone().into_os_string();
         if !extension.is_empty() {
@@ -193,7 +193,7 @@ impl QueueFile {
         options.open(path).map_err(|e| self.unusable(e))
     }
 
-    /// Starting again does not help: somebody has to change something.
+    /// An error that a restart does not solve: somebody has to change something.
     fn unusable(&self, cause: impl Display) -> Failure {
         Failure::settings(format!(
             "the queue {} (BRIDGE_FILE) cannot be used: {cause}",
@@ -206,8 +206,9 @@ impl QueueFile {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => {
                 Failure::new(format!("the queue {}: {error}", self.path.display()))
             }
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => self
-                .unusable(format!("it is damaged, or no queue: {error}; see README.md on backups")),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => self.unusable(format!(
+                "it is damaged, or not a queue: {error}; see README.md on backups"
+            )),
             _ => self.unusable(error),
         }
     }
@@ -234,7 +235,7 @@ impl QueueFile {
         let version = number(&connection, "PRAGMA user_version")?;
         if version != VERSION {
             return Err(self.unusable(format!(
-                "it is of version {version}, and this program knows version {VERSION}: use the program \
+                "it has version {version}, but this program needs version {VERSION}: use the program \
                  that wrote it"
             )));
         }
@@ -268,7 +269,7 @@ impl Sqlite {
         written.await.map_err(|_| gone())?
     }
 
-    /// Asks the file something.
+    /// Runs a query or a change in the thread of the file.
     async fn ask<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -284,7 +285,7 @@ impl Sqlite {
         answer.map_err(|e| Failure::new(format!("the queue's file cannot be read: {e}")))
     }
 
-    /// Some of the messages that wait, of all bots: the first ones.
+    /// The first messages that wait, of all bots, at most 100.
     pub async fn waiting(&self) -> Result<Vec<Waiting>, Failure> {
         self.ask(|connection| {
             let sql = "SELECT sequence, bot, id, conversation, payload FROM messages NOT INDEXED
@@ -303,7 +304,7 @@ impl Sqlite {
         .await
     }
 
-    /// Another queue has these messages and letters now.
+    /// Marks messages and letters that were moved to another queue.
     pub async fn mark_moved(&self, sequences: Vec<i64>) -> Result<(), Failure> {
         self.ask(move |connection| {
             let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -319,7 +320,9 @@ impl Sqlite {
 
     /// Copies the file while it is in use.
     pub async fn back_up(&self, to: PathBuf) -> Result<(), Failure> {
-        let failed = |e: &dyn Display| Failure::new(format!("no backup to {}: {e}", to.display()));
+        let failed = |e: &dyn Display| {
+            Failure::new(format!("cannot write a backup to {}: {e}", to.display()))
+        };
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o600).open(&to);
         let file = file.map_err(|e| failed(&e))?;
@@ -363,7 +366,7 @@ impl Queue for Sqlite {
         self.write(new).await.map_err(NotStored::Failed)
     }
 
-    /// Twice as many as are delivered in parallel, so that the next ones are at hand.
+    /// Twice as many lanes as parallel deliveries, so that the next messages are ready.
     fn lanes(&self, bot: &str, at_once: usize, _deadline: Duration) -> Vec<Box<dyn Lane>> {
         let lane =
             || Box::new(FileLane { queue: self.clone(), bot: bot.to_owned(), conversation: 0 });
@@ -371,7 +374,7 @@ impl Queue for Sqlite {
     }
 
     async fn flush(&self) {
-        // Then the file alone is complete.
+        // Empties the -wal file, so that the main file alone is complete.
         let merge = "PRAGMA wal_checkpoint(TRUNCATE)";
         let _ = self.ask(move |c| c.query_row(merge, [], |_| Ok(()))).await;
     }
@@ -423,12 +426,12 @@ impl Queue for Sqlite {
         .await
     }
 
-    /// The letter and its place in the queue are one row, so it is never in both.
+    /// A letter becomes a waiting message in the same row, so it is never both.
     async fn retry_letter(&self, letter: &Letter, _delivery: &Delivery) -> Result<(), Failure> {
         let letter = number(letter.number);
         let retried = self.ask(move |connection| {
             let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            // A number that no message ever had.
+            // A new number that no message ever had.
             let end = "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'messages' RETURNING seq";
             let end: i64 = change.query_row(end, [], |row| row.get(0))?;
             let sql = "UPDATE messages
@@ -451,7 +454,7 @@ impl Queue for Sqlite {
         expect_one(letter, removed.await?)
     }
 
-    /// The oldest ones, if there are very many.
+    /// The oldest ones, if there are more than `HEADS`.
     async fn heads(&self, bot: Option<&str>) -> Result<Vec<First>, Failure> {
         let bot = bot.map(str::to_owned);
         self.ask(move |connection| {
@@ -496,9 +499,9 @@ impl Queue for Sqlite {
         match skipped.await? {
             None => Err(Failure::new(format!("there is no message at position {position}"))),
             Some(first) if first == sequence => Ok(()),
-            Some(_) => {
-                Err(Failure::new(format!("the message at position {position} stays: {NOT_FIRST}")))
-            }
+            Some(_) => Err(Failure::new(format!(
+                "the message at position {position} cannot be skipped: {NOT_FIRST}"
+            ))),
         }
     }
 
@@ -520,7 +523,7 @@ impl Queue for Sqlite {
         .await
     }
 
-    /// A row has what became of a message last.
+    /// A row has only the latest outcome of a message.
     async fn trace(&self, event: &str, bot: Option<&str>) -> Result<Vec<Seen>, Failure> {
         let (event, bot) = (event.to_owned(), bot.map(str::to_owned));
         self.ask(move |connection| {
@@ -573,7 +576,7 @@ fn expect_one(letter: i64, count: usize) -> Result<(), Failure> {
 struct FileLane {
     queue: Sqlite,
     bot: String,
-    /// Of the message at hand.
+    /// The conversation of the message in flight.
     conversation: i64,
 }
 
@@ -593,7 +596,7 @@ impl Lane for FileLane {
         let answer = tokio::select! {
             answer = &mut taken => answer.map_err(|_| gone())?,
             () = waits => {
-                // It may have come in this moment.
+                // A message may have come at this moment.
                 taken.close();
                 match taken.try_recv() {
                     Ok(answer) => answer,
@@ -613,7 +616,7 @@ impl Lane for FileLane {
     async fn again(&mut self, taken: Taken, wait: Duration) {
         let (bot, conversation) = (self.bot.clone(), self.conversation);
         let again = Command::Again { bot, conversation, trouble: taken.trouble, wait };
-        // If the queue has ended, the process does, too.
+        // If the queue has ended, the process ends too.
         let _ = self.queue.commands.send(again);
     }
 
@@ -628,18 +631,21 @@ impl FileLane {
         let sequence = number(taken.sequence);
         let written = self.queue.write(Change::End { bot, sequence, conversation, end }).await;
         if let Err(cause) = written {
-            tracing::warn!(sequence, "the queue cannot be written: {cause}; it comes again");
+            tracing::warn!(
+                sequence,
+                "the outcome cannot be written: {cause}; the message will be delivered again"
+            );
             self.again(taken, AFTER_ERROR).await;
         }
     }
 }
 
-/// Has the file, in its thread.
+/// The state of the thread that has the file.
 struct FileThread {
     connection: Connection,
     max_bytes: u64,
     keep: Duration,
-    /// The most that one transaction writes.
+    /// The most changes that one transaction writes.
     group: usize,
     feeds: HashMap<String, BotFeed>,
     next_look: Instant,
@@ -647,17 +653,17 @@ struct FileThread {
     has_lock: bool,
 }
 
-/// Which messages of a bot can be handed out. Of each conversation it knows only the first one.
+/// The messages of a bot that can be handed out. It knows only the first one of each conversation.
 struct BotFeed {
     bot: String,
     /// Messages up to here have been seen.
     seen: i64,
-    /// Whether there may be others.
+    /// Whether there may be messages after that.
     has_more: bool,
     conversations: HashMap<i64, Head>,
-    /// By their place in the queue.
+    /// Conversations whose first message can be handed out, by the position of that message.
     ready: BTreeMap<i64, i64>,
-    /// Conversations that wait until then.
+    /// Conversations that wait, with the end of the wait.
     resting: BTreeSet<(Instant, i64)>,
     takers: VecDeque<Reply>,
 }
@@ -671,7 +677,7 @@ struct Head {
 }
 
 impl FileThread {
-    /// Until nobody is left who could ask for something.
+    /// Runs until all handles are dropped.
     fn run(mut self, commands: &Receiver<Command>) {
         loop {
             let first = match commands.recv_timeout(self.idle()) {
@@ -688,7 +694,7 @@ impl FileThread {
         }
     }
 
-    /// How long nothing has to be done.
+    /// How long the thread can wait for commands.
     fn idle(&self) -> Duration {
         let first = self.feeds.values().filter_map(|feed| feed.resting.first());
         let next = first.map(|(until, _)| *until).fold(self.next_look, Instant::min);
@@ -734,7 +740,7 @@ impl FileThread {
         })
     }
 
-    /// Writes all changes or none, and reports that.
+    /// Writes all changes or none, and replies with the results.
     fn write(&mut self, changes: &[Change], replies: Vec<oneshot::Sender<Result<bool, String>>>) {
         let is_full = self.is_full(changes);
         let written = is_full.and_then(|is_full| {
@@ -761,8 +767,9 @@ impl FileThread {
         match written {
             Ok(written) => {
                 for (reply, written) in replies.into_iter().zip(written) {
-                    let full =
-                        || format!("the file has {} bytes (BRIDGE_MAX_BYTES)", self.max_bytes);
+                    let full = || {
+                        format!("the file has reached {} bytes (BRIDGE_MAX_BYTES)", self.max_bytes)
+                    };
                     // The caller may be gone.
                     let _ = reply.send(written.ok_or_else(full));
                 }
@@ -775,7 +782,7 @@ impl FileThread {
         }
     }
 
-    /// Whether new messages do not fit any more.
+    /// Whether new messages no longer fit.
     fn is_full(&self, changes: &[Change]) -> rusqlite::Result<bool> {
         let new = changes.iter().map(|change| match change {
             Change::New { payload, .. } => payload.len() as u64,
@@ -802,7 +809,7 @@ impl FileThread {
         }
     }
 
-    /// Removes a bit of the history: what is too old, and the oldest if the file is half full of what is left.
+    /// Removes a part of the history: rows that are too old, and the oldest ones while the file is more than half full.
     fn prune(&mut self) {
         let oldest = now().saturating_sub(self.keep.as_millis() as i64);
         let pruned = used(&self.connection).and_then(|used| {
@@ -813,7 +820,7 @@ impl FileThread {
                            ORDER BY ended LIMIT ?)";
             self.connection.execute(sql, params![limit, PRUNED_AT_ONCE])
         });
-        let is_done = pruned.inspect_err(|e| tracing::warn!("no history is removed: {e}"));
+        let is_done = pruned.inspect_err(|e| tracing::warn!("old history cannot be removed: {e}"));
         if is_done.is_ok_and(|pruned| pruned == PRUNED_AT_ONCE as usize) {
             return;
         }
@@ -822,14 +829,14 @@ impl FileThread {
 }
 
 impl BotFeed {
-    /// Has a message come again after this time.
+    /// Hands out a message again after this time.
     fn rest(&mut self, conversation: i64, trouble: Trouble, wait: Duration) {
         let Some(head) = self.conversations.get_mut(&conversation) else { return };
         head.trouble = trouble;
         self.resting.insert((Instant::now() + wait, conversation));
     }
 
-    /// Those that have rested long enough are ready.
+    /// Makes conversations ready whose wait is over.
     fn wake(&mut self, now: Instant) {
         while let Some((until, conversation)) = self.resting.pop_first() {
             if until > now {
@@ -854,7 +861,7 @@ impl BotFeed {
                 self.conversations.insert(conversation, Head { sequence, ..Head::default() });
                 self.ready.insert(sequence, conversation);
             }
-            // One that was not seen yet will be.
+            // `look` will find messages that were not seen yet.
             None => drop(self.conversations.remove(&conversation)),
         }
         Ok(())
@@ -929,7 +936,7 @@ impl BotFeed {
     }
 }
 
-/// Makes the changes in one transaction: for each, whether it was there already, and `None` if there was no
+/// Makes the changes in one transaction. Returns for each whether it had been made before, or `None` if there was no
 /// room.
 fn commit(
     connection: &mut Connection,
@@ -1025,7 +1032,7 @@ mod tests {
     async fn is_idle(queue: &Sqlite, lane: &mut Box<dyn Lane>) -> bool {
         let ending = CancellationToken::new();
         let end = async {
-            // The first is answered before the queue hands out, the second after that.
+            // The queue replies to the first before it hands out messages, and to the second after that.
             queue.flush().await;
             queue.flush().await;
             ending.cancel();
@@ -1039,14 +1046,14 @@ mod tests {
         let queue = file(&folder).lock().unwrap();
         for number in 0..6 {
             assert!(!publish(&queue, number % 2, number).await);
-            assert!(publish(&queue, number % 2, number).await, "it is known");
+            assert!(publish(&queue, number % 2, number).await, "it was stored before");
         }
         let mut lanes = queue.lanes(BOT, 2, Duration::ZERO);
         let [a, b, c, _] = &mut lanes[..] else { panic!() };
         let (first, second) = (next(a).await, next(b).await);
         assert_eq!((&*first.id, &*second.id), ("0", "1"));
         assert!(is_idle(&queue, c).await, "both conversations have one in flight");
-        // It comes again, before what follows in its conversation, and with what was noted.
+        // It is handed out again before the rest of its conversation, with the failures that were counted.
         let trouble = Trouble { failures: 3, alone: 2 };
         a.again(Taken { trouble, ..first }, Duration::from_millis(1)).await;
         let again = next(a).await;
@@ -1062,7 +1069,7 @@ mod tests {
         assert_eq!(queue.backlog(BOT).await.unwrap().0, 4);
     }
 
-    /// Also while a worker has the message.
+    /// This works even while a worker has the message.
     #[tokio::test]
     async fn the_first_message_of_a_conversation_is_shown_traced_and_skipped() {
         let folder = TempDir::new().unwrap();
@@ -1104,7 +1111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pause_is_seen_by_others_and_ends() {
+    async fn other_processes_see_when_a_pause_begins_and_ends() {
         let folder = TempDir::new().unwrap();
         let queue = file(&folder).lock().unwrap();
         let visitor = file(&folder).visit().unwrap();
@@ -1117,7 +1124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_backlog_of_one_conversation_holds_up_no_other() {
+    async fn a_long_backlog_of_one_conversation_does_not_hold_up_others() {
         let folder = TempDir::new().unwrap();
         let queue = file(&folder).lock().unwrap();
         let mut sending = JoinSet::new();
@@ -1133,9 +1140,9 @@ mod tests {
         assert_eq!(next(b).await.id, (3 * READY).to_string());
     }
 
-    /// What a process had in flight when it ended comes again, and first.
+    /// Messages that were in flight when the process ended are handed out again, before the others.
     #[tokio::test]
-    async fn what_was_in_flight_comes_again_after_a_restart() {
+    async fn messages_in_flight_are_handed_out_again_after_a_restart() {
         let folder = TempDir::new().unwrap();
         let queue = file(&folder).lock().unwrap();
         for number in 0..2 {
@@ -1145,7 +1152,7 @@ mod tests {
         assert_eq!(next(&mut lanes[0]).await.id, "0");
         drop((queue, lanes));
         let queue = loop {
-            // The thread of the first one ends.
+            // Wait until the thread of the first queue has ended.
             match file(&folder).lock() {
                 Ok(queue) => break queue,
                 Err(failure) => assert!(failure.text.contains("another process"), "{failure:?}"),
@@ -1190,7 +1197,7 @@ mod tests {
                 next_prune: Instant::now(),
                 has_lock: true,
             };
-            // Another millisecond than that of the last delivery.
+            // Wait for the next millisecond after the last delivery.
             while now()
                 <= file_thread
                     .connection
@@ -1204,7 +1211,7 @@ mod tests {
         }
     }
 
-    /// How many webhooks a second are stored, alone and in groups: figures in the README.
+    /// How many webhooks per second are stored, alone and in groups: for the README.
     ///
     ///     cargo test -p botpress-bridge --release -- --ignored --nocapture grouping
     #[tokio::test(flavor = "multi_thread")]
@@ -1228,7 +1235,7 @@ mod tests {
             sending.join_all().await;
             let rate = count as f64 / start.elapsed().as_secs_f64();
             println!(
-                "{senders} senders, at most {group} in a transaction: {rate:.0} webhooks a second"
+                "{senders} senders, at most {group} in a transaction: {rate:.0} webhooks per second"
             );
         }
     }
