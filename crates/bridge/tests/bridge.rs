@@ -1,5 +1,5 @@
-//! The program from outside: a NATS server, the sandbox in place of the API, and processes that end
-//! well or badly.
+//! The program as a whole: with a NATS server, the sandbox instead of the API, and processes that are stopped or
+//! killed.
 
 mod support;
 
@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 
 const SOON: Duration = Duration::from_secs(40);
 
-/// What one person writes in one conversation.
+/// A message of one person in one conversation.
 fn message(number: usize) -> Value {
     json!({
         "conversation": { "channel": "channel", "tags": { "id": "C05C6ACTLPQ" } },
@@ -235,7 +235,7 @@ async fn telegram_and_whatsapp_webhooks_arrive_once() {
     assert!(setup.dead().is_empty());
 }
 
-/// Slack repeats what is not answered with 200, and repeats nothing else: the log is what is left.
+/// Slack does not repeat a webhook that gets a 200, so a message that cannot be stored is only in the log.
 #[tokio::test]
 async fn lost_slack_webhooks_are_logged() {
     let Some(nats) = Nats::start().await else { return };
@@ -268,9 +268,9 @@ async fn lost_slack_webhooks_are_logged() {
     assert!(!log.contains("private"), "{log}");
 }
 
-/// What is not valid, or what no tag identifies, is rejected before it is stored.
+/// A message that is not valid, or that no tag identifies, is rejected before it is stored.
 #[tokio::test]
-async fn invalid_webhooks_are_rejected_at_the_door() {
+async fn invalid_webhooks_are_rejected_before_they_are_stored() {
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox);
@@ -342,14 +342,14 @@ async fn invalid_webhooks_are_rejected_at_the_door() {
     assert!(setup.dead().is_empty());
 }
 
-/// Each outcome goes where it belongs, and what follows in the conversation waits for it.
+/// Each outcome of a delivery is handled, and the rest of the conversation waits until then.
 #[tokio::test]
-async fn each_outcome_has_its_place() {
+async fn each_delivery_outcome_is_handled() {
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox).with("BRIDGE_PARTITIONS", 1);
     let (_receiver, receiver) = setup.receiver().await;
-    // What the door would reject, from another publisher.
+    // Messages that the receiver would reject, from another publisher.
     let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
     let mut untagged = message(0);
     untagged["tags"] = json!({});
@@ -362,14 +362,14 @@ async fn each_outcome_has_its_place() {
         assert_eq!(receiver.message(&message(number), None).await.0, 200);
     }
     sandbox.fail_next([
-        // User, conversation, and a first message that takes more than one delivery.
+        // User, conversation, and a first message that needs more than one delivery.
         None,
         None,
         Some(Fault::Silence { stored: false }),
         None,
-        // The second one.
+        // The second message.
         None,
-        // The third is rejected for good.
+        // The third message is rejected permanently.
         Some(Fault::Error { status: 400, stored: false }),
     ]);
     let _worker = setup.worker();
@@ -390,7 +390,7 @@ async fn each_outcome_has_its_place() {
         assert_eq!(letter["kind"], "invalid");
     }
 
-    // Once more: what was rejected may fare better, what is not valid does not.
+    // Retry: the message that was rejected succeeds now, those that are not valid stay.
     let (code, _, errors) = setup.run(&["dead", "retry", "--all"]);
     assert_eq!(code, Some(0), "{errors}");
     for text in [
@@ -409,9 +409,9 @@ async fn each_outcome_has_its_place() {
     assert_eq!(setup.dead().len(), 1);
 }
 
-/// A message that fails in any way while others are stored does not hold up its partition for ever.
+/// A message that fails in any way while others are stored does not hold up its partition forever.
 #[tokio::test]
-async fn what_alone_fails_is_put_aside() {
+async fn a_message_that_alone_fails_becomes_a_dead_letter() {
     let Some(nats) = Nats::start().await else { return };
     for (number, fault) in [
         Fault::Error { status: 500, stored: false },
@@ -445,7 +445,7 @@ async fn what_alone_fails_is_put_aside() {
 
 /// A wrong setting stops the delivery of a bot, until it is corrected. Nothing is lost.
 #[tokio::test]
-async fn a_wrong_setting_pauses_delivery_and_leaves_everything() {
+async fn a_wrong_setting_pauses_delivery_and_loses_nothing() {
     struct Case {
         name: &'static str,
         value: String,
@@ -492,9 +492,9 @@ async fn a_wrong_setting_pauses_delivery_and_leaves_everything() {
     }
 }
 
-/// Once the API accepts messages again, nobody has to do anything.
+/// Delivery resumes once the API accepts messages again.
 #[tokio::test]
-async fn delivery_resumes_by_itself() {
+async fn delivery_resumes_without_an_operator() {
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox);
@@ -513,9 +513,9 @@ async fn delivery_resumes_by_itself() {
     assert!(setup.dead().is_empty());
 }
 
-/// What is put back because it had no turn did not fail.
+/// A message that is put back because of the rate limit did not fail.
 #[tokio::test]
-async fn only_failures_make_a_message_fail() {
+async fn rate_limits_do_not_count_as_failures() {
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox).with("BRIDGE_MAX_DELIVERIES", 3);
@@ -523,7 +523,7 @@ async fn only_failures_make_a_message_fail() {
     let mut worker = setup.worker();
     assert_eq!(receiver.message(&message(1), None).await.0, 200);
     stored(&sandbox, &["1"]).await;
-    // Three deliveries that are refused, one that fails, and one that is stored.
+    // Three deliveries that are rate-limited, one that fails, and one that is stored.
     let failing = Fault::Error { status: 500, stored: false };
     sandbox.fail_next([[Some(Fault::Limited(3)); 3].as_slice(), &[Some(failing); 3]].concat());
     assert_eq!(receiver.message(&message(2), None).await.0, 200);
@@ -532,7 +532,7 @@ async fn only_failures_make_a_message_fail() {
     assert!(setup.dead().is_empty());
 }
 
-/// A worker that is lost leaves its message to another, which finds what is stored.
+/// The message of a killed worker goes to another one, and the endpoint recognises a message that it has stored.
 #[tokio::test]
 async fn a_killed_worker_loses_nothing_and_stores_nothing_twice() {
     let Some(nats) = Nats::start().await else { return };
@@ -553,7 +553,7 @@ async fn a_killed_worker_loses_nothing_and_stores_nothing_twice() {
 }
 
 #[tokio::test]
-async fn sigterm_lets_end_what_is_under_way() {
+async fn sigterm_finishes_deliveries_in_flight() {
     let Some(nats) = Nats::start().await else { return };
     let latency = Duration::from_millis(700);
     let sandbox = Sandbox::builder().latency(latency).start().await.unwrap();
@@ -568,21 +568,21 @@ async fn sigterm_lets_end_what_is_under_way() {
     let (code, log) = worker.ended().await;
     assert_eq!(code, Some(0), "{log}");
     let done = texts(&sandbox).len();
-    assert!(done < 3, "nothing new was to be taken");
+    assert!(done < 3, "no new messages are delivered after SIGTERM");
     receiver_process.terminate();
     assert_eq!(receiver_process.ended().await.0, Some(0));
     assert_eq!(receiver.message(&message(4), None).await.0, 0);
 
-    // What it had is confirmed, and the rest is free for another at once.
+    // The messages that it had are acknowledged, and another worker can take the rest immediately.
     let before = sandbox.requests().len();
     let _another = setup.worker();
     stored(&sandbox, &["1", "2", "3"]).await;
     assert_eq!(sandbox.requests().len(), before + 2 + 3 - done);
 }
 
-/// Half a request keeps neither the receiver nor a connection.
+/// An incomplete request does not keep its connection open, or the receiver from ending.
 #[tokio::test]
-async fn half_a_request_is_given_up() {
+async fn incomplete_requests_time_out() {
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox);
@@ -594,7 +594,7 @@ async fn half_a_request_is_given_up() {
          content-length: 9\r\nexpect: 100-continue\r\n\r\n"
     );
     connection.write_all(head.as_bytes()).await.unwrap();
-    // The receiver asks for the body, so it has begun with the request.
+    // The receiver asks for the body, so it is processing the request.
     let goes_on = "HTTP/1.1 100 Continue\r\n\r\n";
     let mut answer = vec![0; goes_on.len()];
     connection.read_exact(&mut answer).await.unwrap();
@@ -609,7 +609,7 @@ async fn half_a_request_is_given_up() {
     assert!(log.contains("its body did not arrive in time"), "{log}");
 }
 
-/// Connections that send nothing, or half of the headers, are closed, and others get their place.
+/// Connections that send nothing, or only half of the headers, are closed to make room for others.
 #[tokio::test]
 async fn idle_connections_are_closed() {
     let Some(nats) = Nats::start().await else { return };
@@ -622,7 +622,7 @@ async fn idle_connections_are_closed() {
         connection.write_all(sent.as_bytes()).await.unwrap();
         connections.push(connection);
     }
-    // It waits for a place, and gets one.
+    // The next connection waits until a place is free.
     eventually("a place is free", SOON, async || {
         receiver.message(&message(1), None).await.0 == 200
     })
@@ -633,7 +633,7 @@ async fn idle_connections_are_closed() {
     }
 }
 
-/// A body is read only from a client that is known, and only if there is memory for it.
+/// A body is read only after authentication, and only if there is memory for it.
 #[tokio::test]
 async fn bodies_are_read_after_authentication_and_within_the_buffer() {
     let Some(nats) = Nats::start().await else { return };
@@ -669,7 +669,7 @@ async fn bodies_are_read_after_authentication_and_within_the_buffer() {
     let head = head("messages", support::KEY, large)
         .replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n");
     waiting.write_all(head.as_bytes()).await.unwrap();
-    // It asks for the body, so it has taken the buffer.
+    // The receiver asks for the body, so it has reserved the buffer.
     let mut answer = vec![0; "HTTP/1.1 100 ".len()];
     waiting.read_exact(&mut answer).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 100 ");
@@ -683,8 +683,7 @@ async fn bodies_are_read_after_authentication_and_within_the_buffer() {
     .await;
 }
 
-/// The server forgets which messages it had when it restarts, once they are delivered; the endpoint does
-/// not.
+/// When the server restarts, it forgets the ids of delivered messages; the endpoint still recognises them.
 #[tokio::test]
 async fn the_queue_survives_its_server() {
     let Some(mut nats) = Nats::start().await else { return };
@@ -717,7 +716,7 @@ async fn the_queue_survives_its_server() {
     assert!(setup.dead().is_empty());
 }
 
-/// A server that loses track of messages is accepted only if somebody says so.
+/// A server that loses track of messages is accepted only if a setting allows it.
 #[tokio::test]
 async fn an_old_server_is_rejected_unless_it_is_allowed() {
     let Some(nats) = Nats::start_version("2.11.11", &[]).await else { return };
@@ -735,7 +734,7 @@ async fn an_old_server_is_rejected_unless_it_is_allowed() {
     assert!(errors.contains("too old"), "{errors}");
 }
 
-/// Nobody waits for credentials to become right.
+/// A process with wrong credentials does not try again.
 #[tokio::test]
 async fn wrong_credentials_end_a_process() {
     let Some(nats) = Nats::start_with(&["--user", "bridge", "--pass", "right"]).await else {
@@ -751,7 +750,7 @@ async fn wrong_credentials_end_a_process() {
     }
 }
 
-/// The watchdog creates a consumer again that hands out nothing.
+/// The watchdog replaces a consumer that hands out nothing.
 #[tokio::test]
 async fn a_stuck_consumer_is_created_again() {
     let Some(nats) = Nats::start().await else { return };
@@ -764,7 +763,7 @@ async fn a_stuck_consumer_is_created_again() {
     drained(&setup, SOON).await;
     first.terminate();
     assert_eq!(first.ended().await.0, Some(0));
-    // Somebody takes the next message, and gives it back for in an hour.
+    // Another client takes the next message, and puts it back for an hour.
     for number in 2..=3 {
         assert_eq!(receiver.message(&message(number), None).await.0, 200);
     }
@@ -786,16 +785,16 @@ async fn a_stuck_consumer_is_created_again() {
     assert!(worker.log().contains("it is created again"), "{}", worker.log());
 }
 
-/// Whoever starts first waits for the other.
+/// A worker that starts before the NATS server waits for it.
 #[tokio::test]
-async fn the_server_may_come_later() {
+async fn processes_wait_for_a_server_that_starts_later() {
     let Some(mut nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
     let setup =
         Setup::new(&nats, &sandbox).with("NATS_URL", format!("nats://[::1]:1,{}", nats.url()));
     nats.terminate();
     let (mut worker, mut ended) = (setup.worker(), setup.worker());
-    eventually("it tells what it waits for", SOON, async || worker.log().contains("trying again"))
+    eventually("it logs what it waits for", SOON, async || worker.log().contains("trying again"))
         .await;
     ended.terminate();
     assert_eq!(ended.ended().await.0, Some(0));
@@ -907,7 +906,7 @@ async fn invalid_settings_are_rejected_and_named() {
     assert!(errors.contains("no authentication configured"), "{errors}");
 }
 
-/// At its most talkative it shows no secret.
+/// Even the most detailed log shows no secret.
 #[tokio::test]
 async fn no_log_shows_a_secret() {
     let Some(nats) = Nats::start_with(&["--user", "bridge", "--pass", "hunter2hunter2"]).await

@@ -1,11 +1,11 @@
-//! Settings in a file, and how they are checked.
+//! Settings in a file, and their checks.
 
 use std::fs;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Runs the program beside this file `bridge.toml`: its code, its output, its errors.
+/// Runs the program in a folder with this file `bridge.toml`. Returns its exit code, output and errors.
 fn run(
     file: &str,
     variables: &[(&str, &str)],

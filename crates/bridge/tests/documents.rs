@@ -1,4 +1,4 @@
-//! `--help` lists the settings that there are, and the other documents name no others.
+//! `--help` lists every setting, and the other documents name no settings that do not exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ const SECRETS: [&str; 8] = [
     "NATS_TOKEN",
     "BP_TOKEN",
 ];
-/// What the names of our settings start with.
+/// The prefixes of our settings' names.
 const PREFIXES: [&str; 6] = ["BRIDGE_", "NATS_", "SLACK_", "TELEGRAM_", "WHATSAPP_", "BP_"];
 
 fn output(arguments: &[&str]) -> String {
@@ -25,7 +25,7 @@ fn output(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The names of settings in a text: capitals with a prefix of ours.
+/// The names of settings in a text: words in capitals with one of our prefixes.
 fn settings(text: &str) -> BTreeSet<String> {
     text.split(|c: char| !c.is_ascii_uppercase() && c != '_')
         .filter(|word| {
@@ -36,7 +36,7 @@ fn settings(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn help_lists_each_setting_and_shows_no_value() {
+fn help_lists_every_setting_but_no_values() {
     assert_eq!(
         output(&["--version"]),
         concat!("botpress-bridge ", env!("CARGO_PKG_VERSION"), "\n")

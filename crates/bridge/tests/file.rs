@@ -1,4 +1,4 @@
-//! The queue in a file: what only it promises, and what happens when its process or its disk fails.
+//! The queue in a file: guarantees that only it gives, and failures of its process or its disk.
 
 mod support;
 
@@ -34,7 +34,7 @@ fn numbers(sandbox: &Sandbox) -> Vec<usize> {
     sandbox.messages().iter().map(|message| text(&json!(message.payload))).collect()
 }
 
-/// Sends these messages to a receiver that only queues them.
+/// Queues this number of messages with a process that only receives.
 async fn queue(setup: &Setup, count: usize) {
     let (mut process, receiver) = setup.receiver().await;
     for number in 0..count {
@@ -44,7 +44,7 @@ async fn queue(setup: &Setup, count: usize) {
     assert_eq!(process.ended().await.0, Some(0));
 }
 
-/// Each message is there, once, and after those of its conversation that came before.
+/// Checks that each message is stored once and in order within its conversation.
 fn check(sandbox: &Sandbox, count: usize) {
     let mut copies = vec![0; count];
     let mut last = BTreeMap::new();
@@ -59,7 +59,7 @@ fn check(sandbox: &Sandbox, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_process_at_a_time_has_the_file() {
+async fn only_one_process_at_a_time_can_use_the_file() {
     let (folder, sandbox) = (TempDir::new().unwrap(), Sandbox::start().await.unwrap());
     let file = folder.path().join("queue.db");
     let setup = Setup::on_file(&file, &sandbox);
@@ -69,7 +69,7 @@ async fn one_process_at_a_time_has_the_file() {
         assert_eq!(code, Some(1), "{errors}");
         assert!(errors.contains("another process uses the queue"), "{errors}");
     }
-    assert!(setup.dead().is_empty(), "others may look");
+    assert!(setup.dead().is_empty(), "other commands can read the file");
     assert_eq!(receiver.message(&message(1, 3), None).await.0, 200);
     for name in ["queue.db", "queue.db-wal", "queue.db.lock"] {
         let mode = fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
@@ -92,7 +92,7 @@ async fn unusable_files_are_rejected_and_named() {
     let good = path("good.db");
     queue(&Setup::on_file(Path::new(&good), &sandbox), 9).await;
     let wal = fs::metadata(good.clone() + "-wal").map_or(0, |wal| wal.len());
-    assert_eq!(wal, 0, "after a process that ended well, the file alone is complete");
+    assert_eq!(wal, 0, "after a normal end, the file alone is complete");
     let changed = |name: &str, sql: &str| {
         let copy = path(name);
         fs::copy(&good, &copy).unwrap();
@@ -108,7 +108,7 @@ async fn unusable_files_are_rejected_and_named() {
     let cut_off = path("cut-off.db");
     fs::write(&cut_off, &fs::read(&good).unwrap()[..5_000]).unwrap();
     let cases = [
-        // Nobody can create a file there, not even root.
+        // Not even root can create a file there.
         Case { file: "/proc/queue.db".to_owned(), text: "No such file" },
         Case { file: path("missing/queue.db"), text: "No such file" },
         Case { file: folder.path().display().to_string(), text: "Is a directory" },
@@ -140,16 +140,16 @@ async fn unusable_files_are_rejected_and_named() {
     let (code, _, errors) =
         Setup::on_file(&folder.path().join("none.db"), &sandbox).run(&["dead", "list"]);
     assert_eq!(code, Some(2), "{errors}");
-    assert!(!folder.path().join("none.db").exists(), "looking creates no file");
+    assert!(!folder.path().join("none.db").exists(), "reading creates no file");
 }
 
-/// A webhook that cannot be written is answered with 503, and nothing that was confirmed is lost.
+/// A webhook that cannot be written gets a 503, and no confirmed webhook is lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_has_the_channel_wait() {
+async fn a_full_disk_rejects_webhooks_with_503() {
     let (folder, sandbox) = (TempDir::new().unwrap(), Sandbox::start().await.unwrap());
     let file = folder.path().join("queue.db");
     let setup = Setup::on_file(&file, &sandbox);
-    // Files may become 400 or 800 KB large, as the shell counts, and a write beyond that fails.
+    // Limits files to 400 or 800 KB, depending on the shell. A write beyond that fails.
     let limited = |command: Command| {
         let mut limited = Command::new("sh");
         limited.args(["-c", "trap '' XFSZ; ulimit -f 800; exec \"$@\"", "sh"]);
@@ -166,7 +166,7 @@ async fn a_full_disk_has_the_channel_wait() {
     let (mut process, receiver) = setup.listening_with(&["receive"], limited).await;
     let mut taken = 0;
     loop {
-        assert!(taken < 500, "the disk does not become full");
+        assert!(taken < 500, "the disk has not become full");
         match receiver.message(&long(taken), None).await.0 {
             200 => taken += 1,
             503 => break,
@@ -185,9 +185,9 @@ async fn a_full_disk_has_the_channel_wait() {
     check(&sandbox, taken + 1);
 }
 
-/// The clock of the machine decides nothing about what waits.
+/// Waiting messages do not depend on the machine's clock.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_jumps_delays_nothing() {
+async fn clock_changes_do_not_delay_deliveries() {
     let (folder, sandbox) = (TempDir::new().unwrap(), Sandbox::start().await.unwrap());
     let file = folder.path().join("queue.db");
     let setup = Setup::on_file(&file, &sandbox);
@@ -201,9 +201,9 @@ async fn a_clock_that_jumps_delays_nothing() {
     assert_eq!(figure(&setup.metrics, "bridge_queue_age_seconds").await, Some(0.0));
 }
 
-/// A copy has what was there, also while a process has the file.
+/// A backup is complete, even while a process uses the file.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_can_be_taken_meanwhile() {
+async fn a_backup_can_be_made_while_the_file_is_in_use() {
     let (folder, sandbox) = (TempDir::new().unwrap(), Sandbox::start().await.unwrap());
     let setup = Setup::on_file(&folder.path().join("queue.db"), &sandbox);
     let (_process, receiver) = setup.receiver().await;
@@ -225,9 +225,9 @@ async fn a_backup_can_be_taken_meanwhile() {
     check(&sandbox, 9);
 }
 
-/// Moved to NATS, messages are delivered once and in order, however many times they are moved.
+/// Messages that were moved to NATS are delivered once and in order, even if they are moved twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_queued_can_be_moved_to_nats() {
+async fn queued_messages_can_be_moved_to_nats() {
     let Some(nats) = Nats::start().await else { return };
     let (folder, sandbox) = (TempDir::new().unwrap(), Sandbox::start().await.unwrap());
     let file = folder.path().join("queue.db");
@@ -242,7 +242,7 @@ async fn what_is_queued_can_be_moved_to_nats() {
     bridge.terminate();
     assert_eq!(bridge.ended().await.0, Some(0));
     queue(&setup, 250).await;
-    // As if the move was interrupted before it was noted.
+    // A copy from before the move: moving it simulates a move that was interrupted before the file recorded it.
     let copy = folder.path().join("copy.db");
     assert_eq!(setup.run(&["backup", copy.to_str().unwrap()]).0, Some(0));
 
@@ -265,14 +265,14 @@ async fn what_is_queued_can_be_moved_to_nats() {
     assert_eq!(to_nats.dead().len(), 1);
     assert_eq!(to_nats.dead()[0]["message"], dead);
     let (_bridge, receiver) = to_nats.bridge().await;
-    // NATS knows the event from the file.
+    // NATS recognises the event that came from the file.
     let known = receiver.message(&message(7, 3), None).await;
     assert_eq!(known, (200, "stored before".to_owned()));
     drained(&to_nats, SOON).await;
     check(&sandbox, 250);
 }
 
-/// Nothing that was confirmed is lost, stored twice or out of order, whenever the process is killed.
+/// Whenever the process is killed, no confirmed message is lost, stored twice or stored out of order.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_lose_nothing() {
     kill_under_load(3, 600).await;
@@ -301,7 +301,7 @@ async fn kill_under_load(kills: usize, webhooks: usize) {
         let receiver = receiver.clone();
         sending.spawn(async move {
             for number in (0..webhooks).filter(|number| number % CONVERSATIONS % 20 == task) {
-                // Half of them twice. The repetition of the others would hide that one is lost.
+                // Send only half of them twice: a repetition would hide that the first one was lost.
                 for _ in 0..=number / CONVERSATIONS % 2 {
                     insist(&receiver, &message(number, CONVERSATIONS)).await;
                 }
@@ -325,19 +325,19 @@ async fn kill_under_load(kills: usize, webhooks: usize) {
     );
 }
 
-/// Sends a message until it is taken.
+/// Sends a message until it is accepted.
 async fn insist(receiver: &Receiver, message: &Value) {
     loop {
         match receiver.message(message, None).await.0 {
             200 => return,
-            // The bridge is not there for a moment.
+            // The bridge is not running at the moment.
             0 | 503 => sleep(Duration::from_millis(50)).await,
             status => panic!("{status}"),
         }
     }
 }
 
-/// The figures in the README: webhooks and deliveries a second, and memory.
+/// Figures for the README: webhooks and deliveries per second, and memory.
 ///
 ///     cargo test -p botpress-bridge --release --test file -- --ignored --nocapture figures
 #[tokio::test(flavor = "multi_thread")]
@@ -367,7 +367,7 @@ async fn figures() {
     process.terminate();
     assert_eq!(process.ended().await.0, Some(0));
     let process = setup.worker();
-    // The sandbox copies its messages to count them, so not too often.
+    // The sandbox copies its messages to count them, so do not count too often.
     let stored = async |at_least| {
         while sandbox.messages().len() < at_least {
             sleep(Duration::from_secs(1)).await;
@@ -378,10 +378,10 @@ async fn figures() {
     println!("delivering: {} KiB with 98,000 queued", memory(&process));
     let start = Instant::now();
     let rate = (stored(14_000).await - first) as f64 / start.elapsed().as_secs_f64();
-    println!("{rate:.0} deliveries a second, {} KiB", memory(&process));
+    println!("{rate:.0} deliveries per second, {} KiB", memory(&process));
 }
 
-/// What a process has in memory, in KiB.
+/// The memory that a process uses, in KiB.
 fn memory(process: &Process) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();

@@ -1,4 +1,4 @@
-//! How the bridge logs in to NATS, and that it does not wait for credentials to become right.
+//! The ways to log in to NATS. With wrong credentials, the bridge ends instead of trying again.
 
 mod support;
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use support::{Nats, Setup};
 use tempfile::TempDir;
 
-/// A JWT as NATS reads it.
+/// A JWT in the form that NATS expects.
 fn token(issuer: &KeyPair, subject: &KeyPair, claims: Value) -> String {
     let encoded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let claims = json!({
@@ -33,7 +33,7 @@ fn write(folder: &TempDir, name: &str, text: &str) -> String {
     path.display().to_string()
 }
 
-/// Logs in with these settings: the code, and the errors.
+/// Logs in with these settings. Returns the exit code and the errors.
 fn log_in(setup: &Setup, settings: &[(&'static str, &str)]) -> (Option<i32>, String) {
     let with = |setup: Setup, (name, value): &(&'static str, &str)| setup.with(name, value);
     let setup = settings.iter().fold(setup.clone(), with);
@@ -130,7 +130,7 @@ async fn a_credentials_file_logs_in() {
     assert_eq!(log_in(&setup, &both).0, Some(2));
 }
 
-/// An authority, and files with its certificate, one for the server and one for a client.
+/// A certificate authority, and files with its certificate, a server's certificate and a client's certificate.
 struct Certificates {
     folder: TempDir,
 }

@@ -1,4 +1,4 @@
-//! What an operator does: many bots, pauses, and looking at what happened.
+//! The tasks of an operator: many bots, pauses, dead letters and traces.
 
 mod support;
 
@@ -54,7 +54,7 @@ fn with_file(setup: Setup, text: &str) -> (TempDir, Setup) {
     (folder, setup.with("BRIDGE_CONFIG", path.display()))
 }
 
-fn of_bot(receiver: &Receiver, bot: &str) -> Receiver {
+fn for_bot(receiver: &Receiver, bot: &str) -> Receiver {
     let mut receiver = receiver.clone();
     receiver.url = format!("http://{}/{bot}", receiver.address());
     receiver
@@ -79,7 +79,7 @@ async fn a_file_describes_many_bots() {
     let setup = Setup::new(&nats, &a).with("BRIDGE_PARTITIONS", "").with("BRIDGE_DEADLINE", "");
     let (_folder, setup) = with_file(setup, &file);
     let (_process, receiver) = setup.receiver().await;
-    let [receiver_a, receiver_b] = ["a", "b"].map(|bot| of_bot(&receiver, bot));
+    let [receiver_a, receiver_b] = ["a", "b"].map(|bot| for_bot(&receiver, bot));
 
     struct Case<'a> {
         receiver: &'a Receiver,
@@ -107,23 +107,23 @@ async fn a_file_describes_many_bots() {
     assert_eq!(receiver_a.post("messages", with_key(KEY), body()).await.0, 200);
     assert_eq!(receiver_b.post("messages", with_key(KEY), body()).await.0, 401);
     assert_eq!(receiver_b.post("messages", with_key("another"), body()).await.0, 200);
-    // Three messages of the bot a wait, and others still have a place.
+    // Three messages of the bot a wait, which is its limit; other bots still have room.
     let more = || message(2).to_string();
     assert_eq!(receiver_a.post("messages", with_key("another"), more()).await.0, 503);
     assert_eq!(receiver_b.post("messages", with_key("another"), more()).await.0, 200);
 
     let _worker = setup.worker();
-    eventually("the bot a has a place", SOON, async || {
+    eventually("the bot a has room again", SOON, async || {
         receiver_a.post("messages", with_key("another"), more()).await.0 == 200
     })
     .await;
     eventually("all are stored", SOON, async || a.messages().len() == 4 && b.messages().len() == 2)
         .await;
-    let unknown = of_bot(&receiver, "c").post("messages", with_key(KEY), body()).await;
+    let unknown = for_bot(&receiver, "c").post("messages", with_key(KEY), body()).await;
     assert_eq!(unknown, (404, "this bot is not served here".to_owned()));
 }
 
-/// A pause holds for workers that run and for those that start, until it ends.
+/// A pause applies to workers that run and to those that start later, until it ends.
 #[tokio::test]
 async fn a_paused_bot_waits_until_it_is_resumed() {
     let Some(nats) = Nats::start().await else { return };
@@ -157,7 +157,7 @@ async fn a_paused_bot_waits_until_it_is_resumed() {
     assert_eq!(setup.run(&["pause", "a.b"]).0, Some(2));
 }
 
-/// A bot that the file pauses is received for, and not delivered for.
+/// If the file pauses a bot, its webhooks are received, but its messages are not delivered.
 #[tokio::test]
 async fn a_file_can_pause_a_bot() {
     let Some(nats) = Nats::start().await else { return };
@@ -174,16 +174,16 @@ async fn a_file_can_pause_a_bot() {
     let (_folder, setup) = with_file(Setup::new(&nats, &a), &file);
     let (_process, receiver) = setup.receiver().await;
     for bot in ["a", "b"] {
-        assert_eq!(of_bot(&receiver, bot).message(&message(1), None).await.0, 200);
+        assert_eq!(for_bot(&receiver, bot).message(&message(1), None).await.0, 200);
     }
     let _worker = setup.worker();
-    eventually("the bot b is delivered for", SOON, async || b.messages().len() == 1).await;
+    eventually("the message of the bot b is stored", SOON, async || b.messages().len() == 1).await;
     assert!(a.requests().is_empty());
 }
 
-/// A process answers while NATS does not, and reports that.
+/// A process responds and reports the problem while NATS does not respond.
 #[tokio::test]
-async fn a_silent_server_is_reported_and_holds_up_no_answer() {
+async fn pages_respond_and_report_a_silent_nats_server() {
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox);
@@ -206,7 +206,7 @@ async fn a_silent_server_is_reported_and_holds_up_no_answer() {
     eventually("it is ready", SOON, async || ask("/readyz").await.0 == 200).await;
 }
 
-/// A worker whose deliveries all fail is not ready, and says why, until they do not.
+/// While all deliveries of a worker fail, it is not ready and gives the reason.
 #[tokio::test]
 async fn a_worker_that_pauses_is_not_ready() {
     let Some(nats) = Nats::start().await else { return };
@@ -234,7 +234,7 @@ async fn a_worker_that_pauses_is_not_ready() {
     assert_eq!(figure(&metrics, &paused).await, Some(0.0));
 }
 
-/// What `trace` says about an event: its code, and each line without the time.
+/// Runs `trace` for an event. Returns its exit code, and each line without the time and the bot.
 fn trace(setup: &Setup, event: &str) -> (Option<i32>, Vec<Value>) {
     let (code, lines, _) = setup.run(&["trace", event]);
     let line = |line: &str| {
@@ -250,7 +250,7 @@ fn trace(setup: &Setup, event: &str) -> (Option<i32>, Vec<Value>) {
 
 /// An operator learns what happened to each event.
 #[tokio::test]
-async fn trace_answers_what_happened_to_an_event() {
+async fn trace_shows_what_happened_to_an_event() {
     let Some(nats) = Nats::start().await else { return };
     let sandbox = Sandbox::start().await.unwrap();
     let setup = Setup::new(&nats, &sandbox).with("BRIDGE_PARTITIONS", 1);
@@ -270,7 +270,7 @@ async fn trace_answers_what_happened_to_an_event() {
     assert_eq!(setup.run(&["trace", "a", "--bot", "other"]).0, Some(1));
     let log = process.log();
     assert!(log.contains("event=\"an event\"}") && log.contains("event=\"Ev4\"}"), "{log}");
-    // Without its history, it is looked for.
+    // If the history is lost, `trace` searches the queue.
     let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
     context.get_stream("HISTORY").await.unwrap().purge().await.unwrap();
     assert_eq!(trace(&setup, "c"), (Some(0), vec![waiting(3)]));
@@ -299,7 +299,7 @@ async fn trace_answers_what_happened_to_an_event() {
         "{log}"
     );
 
-    // A letter's history goes on.
+    // The history continues after a dead letter is retried.
     let letter = &setup.dead()[0];
     assert_eq!(letter["event"], "c");
     assert_eq!(setup.run(&["dead", "retry", "--all"]).0, Some(0));
@@ -309,7 +309,7 @@ async fn trace_answers_what_happened_to_an_event() {
         trace(&setup, "c").1[1..] == [retried.clone(), delivered(3)]
     })
     .await;
-    // A dead letter without a history is found.
+    // If the history is lost, `trace` finds the dead letter.
     context.get_stream("HISTORY").await.unwrap().purge().await.unwrap();
     sandbox.fail_next([rejected]);
     assert_eq!(receiver.message(&message(6), Some("d")).await.0, 200);
@@ -370,7 +370,7 @@ async fn dead_letters_are_chosen_by_filters() {
     }
 }
 
-/// The message that a partition waits for can be seen, and skipped.
+/// The message that a partition waits for can be shown and skipped.
 #[tokio::test]
 async fn the_head_of_a_partition_is_shown_and_skipped() {
     let Some(nats) = Nats::start().await else { return };
@@ -387,7 +387,7 @@ async fn the_head_of_a_partition_is_shown_and_skipped() {
     for (number, event) in [(2, "b"), (3, "c"), (4, "d")] {
         assert_eq!(receiver.message(&message(number), Some(event)).await.0, 200);
     }
-    // Another worker has it, and gives it back for in an hour.
+    // Another worker takes the message, and puts it back for an hour.
     let context = jetstream::new(async_nats::connect(nats.url()).await.unwrap());
     let stream = context.get_stream("WEBHOOKS").await.unwrap();
     let consumer = format!("{}-0", Sandbox::BOT_ID);
@@ -425,7 +425,7 @@ async fn the_head_of_a_partition_is_shown_and_skipped() {
     assert_eq!(figure(&metrics, "bridge_consumers_recreated_total").await, Some(0.0));
 }
 
-/// A stream gets the settings that somebody chose, and what cannot be is reported.
+/// A stream gets the chosen settings; a setting that the server does not allow is reported.
 #[tokio::test]
 async fn streams_follow_the_settings() {
     let Some(nats) = Nats::start().await else { return };
@@ -466,10 +466,10 @@ async fn streams_follow_the_settings() {
     }
     assert_eq!(config("WEBHOOKS").await.max_bytes, MIB);
     assert_eq!(config("DEAD").await.max_age, Duration::from_secs(30 * 86_400));
-    // Anyone who does not care leaves it.
+    // A process without these settings leaves the stream as it is.
     assert!(!list(&setup).contains("is changed"));
     assert_eq!(config("WEBHOOKS").await.max_bytes, MIB);
-    // The server keeps nothing for a shorter time than it recognises repetitions.
+    // The server does not allow a maximum age below the duplicate window.
     let log = list(&setup.clone().with("BRIDGE_HISTORY_MAX_AGE", "1s"));
     let text = "the stream HISTORY cannot be changed: max_age from 604800s to 1s: ";
     assert!(log.contains(text), "{log}");
@@ -478,7 +478,7 @@ async fn streams_follow_the_settings() {
     assert!(errors.contains("at least 1h"), "{errors}");
 }
 
-/// Processes that run go on after somebody has removed the streams.
+/// Running processes continue after somebody has removed the streams.
 #[tokio::test]
 async fn streams_that_disappear_are_created_again() {
     let Some(nats) = Nats::start().await else { return };
@@ -499,7 +499,7 @@ async fn streams_that_disappear_are_created_again() {
     })
     .await;
     eventually("it is stored", SOON, async || sandbox.messages().len() == 2).await;
-    eventually("all streams are there", SOON, async || {
+    eventually("all streams exist again", SOON, async || {
         let mut are_there = true;
         for name in names {
             are_there &= context.get_stream(name).await.is_ok();
@@ -507,7 +507,7 @@ async fn streams_that_disappear_are_created_again() {
         are_there
     })
     .await;
-    // As it was, and not as it is by default.
+    // With its previous settings, not the defaults.
     let partitions =
         context.get_stream("WEBHOOKS").await.unwrap().cached_info().config.subjects.len();
     assert_eq!(partitions, 4);

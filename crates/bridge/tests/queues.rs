@@ -1,4 +1,4 @@
-//! What both queues promise: the same tests with a NATS server and with a file.
+//! The guarantees of both queues: the same tests with a NATS server and with a file.
 
 mod support;
 
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(40);
 
-/// Each of these takes a maker of settings for a sandbox.
+/// Runs each of these functions with both queues. Its argument makes the settings for a sandbox.
 macro_rules! on_both_queues {
     ($($name:ident)*) => {
         mod nats {
@@ -39,13 +39,13 @@ macro_rules! on_both_queues {
 
 on_both_queues! {
     webhooks_arrive_once_and_in_order
-    each_outcome_has_its_place
-    what_alone_fails_is_put_aside
-    a_wrong_setting_pauses_delivery_and_leaves_everything
+    each_delivery_outcome_is_handled
+    a_message_that_alone_fails_becomes_a_dead_letter
+    a_wrong_setting_pauses_delivery_and_loses_nothing
     a_killed_process_loses_nothing_and_stores_nothing_twice
-    sigterm_lets_end_what_is_in_flight
-    a_message_that_waits_holds_up_its_own_conversation_alone
-    a_full_queue_has_the_channel_wait
+    sigterm_finishes_deliveries_in_flight
+    a_message_that_waits_holds_up_only_its_own_conversation
+    a_full_queue_rejects_webhooks_with_503
     large_messages_are_rejected
 }
 
@@ -59,7 +59,7 @@ fn message(conversation: usize, number: usize) -> Value {
     })
 }
 
-/// What is stored in each conversation, by its tag.
+/// The texts stored in each conversation, by the conversation's tag.
 fn stored(sandbox: &Sandbox) -> BTreeMap<String, Vec<String>> {
     let names: BTreeMap<_, _> =
         sandbox.conversations().into_iter().map(|c| (c.id, c.tags["id"].clone())).collect();
@@ -94,7 +94,7 @@ async fn webhooks_arrive_once_and_in_order(setup: impl Fn(&Sandbox) -> Setup) {
     assert_eq!(stored(&sandbox), expected.collect());
 }
 
-async fn each_outcome_has_its_place(setup: impl Fn(&Sandbox) -> Setup) {
+async fn each_delivery_outcome_is_handled(setup: impl Fn(&Sandbox) -> Setup) {
     let sandbox = Sandbox::start().await.unwrap();
     let setup = setup(&sandbox);
     let (mut receiving, receiver) = setup.receiver().await;
@@ -103,8 +103,8 @@ async fn each_outcome_has_its_place(setup: impl Fn(&Sandbox) -> Setup) {
     }
     receiving.terminate();
     assert_eq!(receiving.ended().await.0, Some(0));
-    // User and conversation, a first message that takes more than one delivery, and a second one that is
-    // rejected for good.
+    // User and conversation, a first message that needs more than one delivery, and a second one that is
+    // rejected permanently.
     let (silence, rejected) =
         (Fault::Silence { stored: false }, Fault::Error { status: 400, stored: false });
     sandbox.fail_next([None, None, Some(silence), None, Some(rejected)]);
@@ -118,7 +118,7 @@ async fn each_outcome_has_its_place(setup: impl Fn(&Sandbox) -> Setup) {
     assert_eq!((&letter["kind"], &letter["bot"]), (&json!("invalid"), &json!(Sandbox::BOT_ID)));
     let reason = "the API responded 400 InvalidPayload: error injected by the sandbox";
     assert!(letter["reason"].as_str().unwrap().starts_with(reason), "{letter}");
-    // It is known, so it is not queued again.
+    // The queue recognises the message, so it is not queued again.
     let answered = receiver.message(&message(0, 2), None).await;
     assert_eq!(answered, (200, "stored before".to_owned()));
 
@@ -135,7 +135,7 @@ async fn each_outcome_has_its_place(setup: impl Fn(&Sandbox) -> Setup) {
     assert!(setup.dead().is_empty());
 }
 
-async fn what_alone_fails_is_put_aside(setup: impl Fn(&Sandbox) -> Setup) {
+async fn a_message_that_alone_fails_becomes_a_dead_letter(setup: impl Fn(&Sandbox) -> Setup) {
     let sandbox = Sandbox::start().await.unwrap();
     let setup = setup(&sandbox).with("BRIDGE_MAX_DELIVERIES", 2);
     let (_bridge, receiver) = setup.bridge().await;
@@ -149,7 +149,7 @@ async fn what_alone_fails_is_put_aside(setup: impl Fn(&Sandbox) -> Setup) {
     assert_eq!((&dead[0]["kind"], &dead[0]["message"]), (&json!("failing"), &message(0, 2)));
 }
 
-async fn a_wrong_setting_pauses_delivery_and_leaves_everything(setup: impl Fn(&Sandbox) -> Setup) {
+async fn a_wrong_setting_pauses_delivery_and_loses_nothing(setup: impl Fn(&Sandbox) -> Setup) {
     let sandbox = Sandbox::start().await.unwrap();
     let setup = setup(&sandbox);
     let wrong = setup.clone().with("BP_TOKEN", "bp_pat_wrong");
@@ -187,7 +187,7 @@ async fn a_killed_process_loses_nothing_and_stores_nothing_twice(
     assert!(setup.dead().is_empty());
 }
 
-async fn sigterm_lets_end_what_is_in_flight(setup: impl Fn(&Sandbox) -> Setup) {
+async fn sigterm_finishes_deliveries_in_flight(setup: impl Fn(&Sandbox) -> Setup) {
     let latency = Duration::from_millis(700);
     let sandbox = Sandbox::builder().latency(latency).start().await.unwrap();
     let setup = setup(&sandbox);
@@ -200,8 +200,8 @@ async fn sigterm_lets_end_what_is_in_flight(setup: impl Fn(&Sandbox) -> Setup) {
     let (code, log) = bridge.ended().await;
     assert_eq!(code, Some(0), "{log}");
     let done = texts(&sandbox).len();
-    assert!(done < 3, "nothing new was to be taken");
-    // What was in flight is confirmed, and is not sent again.
+    assert!(done < 3, "no new messages are delivered after SIGTERM");
+    // Messages that were in flight are acknowledged, and not sent again.
     let before = sandbox.requests().len();
     let (_bridge, _) = setup.bridge().await;
     drained(&setup, SOON).await;
@@ -209,7 +209,7 @@ async fn sigterm_lets_end_what_is_in_flight(setup: impl Fn(&Sandbox) -> Setup) {
     assert_eq!(sandbox.requests().len(), before + 2 + 3 - done);
 }
 
-async fn a_message_that_waits_holds_up_its_own_conversation_alone(
+async fn a_message_that_waits_holds_up_only_its_own_conversation(
     setup: impl Fn(&Sandbox) -> Setup,
 ) {
     let sandbox = Sandbox::start().await.unwrap();
@@ -229,7 +229,7 @@ async fn a_message_that_waits_holds_up_its_own_conversation_alone(
     assert_eq!(texts(&sandbox), expected);
 }
 
-async fn a_full_queue_has_the_channel_wait(setup: impl Fn(&Sandbox) -> Setup) {
+async fn a_full_queue_rejects_webhooks_with_503(setup: impl Fn(&Sandbox) -> Setup) {
     let sandbox = Sandbox::start().await.unwrap();
     let setup = setup(&sandbox).with("BRIDGE_MAX_BYTES", 128 << 10);
     let (mut receiving, receiver) = setup.receiver().await;
@@ -253,7 +253,7 @@ async fn a_full_queue_has_the_channel_wait(setup: impl Fn(&Sandbox) -> Setup) {
     assert_eq!(sandbox.messages().len(), taken + 1);
 }
 
-/// Each message that is taken has room as a dead letter, and can be moved to the other queue.
+/// Each message that is accepted also fits as a dead letter, and can be moved to the other queue.
 async fn large_messages_are_rejected(setup: impl Fn(&Sandbox) -> Setup) {
     let sandbox = Sandbox::start().await.unwrap();
     let setup = setup(&sandbox);

