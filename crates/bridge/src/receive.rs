@@ -385,7 +385,8 @@ impl Receiver {
             refused(400, format!("the message breaks the contract: {}", violations.join("; ")))
         })?;
         if !delivery.is_identified() {
-            let text = "no tag identifies the message, so it would be stored again if it is repeated: set a tag";
+            let text =
+                "no tag identifies the message, so a repetition would be stored again: set a tag";
             return Err(refused(400, text));
         }
         let id = match key {

@@ -62,7 +62,8 @@ impl Server {
     /// Checks everything that does not need a connection.
     pub fn check_settings(&self) -> Result<(), Failure> {
         if self.url().contains('@') {
-            let text = "NATS_URL must not contain a password: use NATS_USER and NATS_PASSWORD, or NATS_TOKEN";
+            let text =
+                "NATS_URL must not have a password: use NATS_USER and NATS_PASSWORD, or NATS_TOKEN";
             return Err(Failure::settings(text));
         }
         if self.nats_user.is_some() != self.nats_password.is_some() {

@@ -235,7 +235,7 @@ async fn telegram_and_whatsapp_webhooks_arrive_once() {
     assert!(setup.dead().is_empty());
 }
 
-/// Slack does not repeat a webhook that gets a 200, so a message that cannot be stored is only in the log.
+/// Slack webhooks that are rejected or cannot be read are in the log, without their text.
 #[tokio::test]
 async fn lost_slack_webhooks_are_logged() {
     let Some(nats) = Nats::start().await else { return };

@@ -185,7 +185,7 @@ fn wrong_settings_end_with_code_2_and_one_line() {
             file: bot,
             variables: &[("NATS_URL", "nats://me:hunter2@host")],
             command: "receive",
-            error: "NATS_URL must not contain a password",
+            error: "NATS_URL must not have a password",
         },
     ] {
         let arguments = [command, "--config", "bridge.toml", "--check-config"];

@@ -76,7 +76,7 @@ async fn a_credentials_file_logs_in() {
     let setup = Setup::new(&nats, &sandbox);
     let (operator, account, user) =
         (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_user());
-    // JetStream needs it here.
+    // With an operator, JetStream needs a system account.
     let system = KeyPair::new_account();
     let unlimited = json!({
         "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,

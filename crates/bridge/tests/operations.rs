@@ -248,7 +248,7 @@ fn trace(setup: &Setup, event: &str) -> (Option<i32>, Vec<Value>) {
     (code, lines.lines().map(line).collect())
 }
 
-/// An operator learns what happened to each event.
+/// `trace` shows each step of an event, even if the history is lost.
 #[tokio::test]
 async fn trace_shows_what_happened_to_an_event() {
     let Some(nats) = Nats::start().await else { return };
