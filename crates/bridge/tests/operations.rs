@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{self, AckKind};
-use botpress_sandbox::{Fault, Sandbox};
+use botpress_sandbox::{Fault, Sandbox, TargetedFault};
 use futures_util::StreamExt;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -218,7 +218,8 @@ async fn a_worker_that_pauses_is_not_ready() {
         message["conversation"]["tags"]["id"] = json!(number.to_string());
         assert_eq!(receiver.message(&message, None).await.0, 200);
     }
-    sandbox.fail_next([Some(Fault::Error { status: 403, stored: false }); 12]);
+    // However slow this test looks, it is not ready until then.
+    sandbox.fail_when(TargetedFault::new(Fault::Error { status: 403, stored: false }).always());
     let metrics = format!("127.0.0.1:{}", free_port());
     let _worker = setup.with("BRIDGE_METRICS", &metrics).worker();
     let problem = "every message fails: user: the API responded 403";
@@ -229,6 +230,7 @@ async fn a_worker_that_pauses_is_not_ready() {
     .await;
     let paused = format!("bridge_paused{{bot=\"{}\",reason=\"failures\"}}", Sandbox::BOT_ID);
     assert_eq!(figure(&metrics, &paused).await, Some(1.0));
+    sandbox.reset();
     eventually("all are stored", 2 * SOON, async || sandbox.messages().len() == 9).await;
     assert_eq!(get(&metrics, "/readyz").await.unwrap().0, 200);
     assert_eq!(figure(&metrics, &paused).await, Some(0.0));
