@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use crate::queue::{self, Kind, Letter, Shared};
+use crate::queue::{self, DeadLetter, Kind, Shared};
 use crate::{Failure, bot_id, history};
 
 #[derive(Subcommand)]
@@ -49,7 +49,7 @@ pub struct Letters {
 }
 
 impl Filter {
-    fn has(&self, letter: &Letter, now: OffsetDateTime) -> bool {
+    fn has(&self, letter: &DeadLetter, now: OffsetDateTime) -> bool {
         let is_old = |limit: &humantime::Duration| now - letter.since > **limit;
         self.bot.as_ref().is_none_or(|wanted| *wanted == letter.bot)
             && self.kind.is_none_or(|wanted| wanted == letter.kind)
@@ -94,7 +94,7 @@ pub async fn run(command: Command, settings: &queue::Settings) -> Result<(), Fai
 async fn for_each(
     queue: &Shared,
     letters: &Letters,
-    act: impl AsyncFn(Letter) -> Result<(), Failure>,
+    act: impl AsyncFn(DeadLetter) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     if letters.numbers.is_empty() {
         return matching(queue, &letters.filter, act).await;
@@ -111,7 +111,7 @@ async fn for_each(
 async fn matching(
     queue: &Shared,
     filter: &Filter,
-    act: impl AsyncFn(Letter) -> Result<(), Failure>,
+    act: impl AsyncFn(DeadLetter) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let (now, (_, last)) = (OffsetDateTime::now_utc(), queue.letters().await?);
     let mut from = 1;
@@ -124,7 +124,7 @@ async fn matching(
     Ok(())
 }
 
-async fn drop(queue: &Shared, letters: &Letters, letter: Letter) -> Result<(), Failure> {
+async fn drop(queue: &Shared, letters: &Letters, letter: DeadLetter) -> Result<(), Failure> {
     if letters.dry_run {
         return print(&letter);
     }
@@ -132,7 +132,7 @@ async fn drop(queue: &Shared, letters: &Letters, letter: Letter) -> Result<(), F
 }
 
 /// Puts a letter at the end of the queue. After an interruption it can be called again: the queue stores it once.
-async fn retry(queue: &Shared, letters: &Letters, letter: Letter) -> Result<(), Failure> {
+async fn retry(queue: &Shared, letters: &Letters, letter: DeadLetter) -> Result<(), Failure> {
     let number = letter.number;
     let failed = |e: &dyn Display| Failure::new(format!("letter {number} cannot be retried: {e}"));
     let message = match queue::read(&letter.payload) {
@@ -150,7 +150,7 @@ async fn retry(queue: &Shared, letters: &Letters, letter: Letter) -> Result<(), 
     queue.retry_letter(&letter, &message).await.map_err(|e| failed(&e.text))
 }
 
-fn print(letter: &Letter) -> Result<(), Failure> {
+fn print(letter: &DeadLetter) -> Result<(), Failure> {
     let line = json!({
         "number": letter.number,
         "kind": letter.kind.name(),

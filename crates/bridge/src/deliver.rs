@@ -16,7 +16,7 @@ use crate::breaker::{Breaker, LONGEST_PAUSE};
 use crate::config::{ConfigFile, Target};
 use crate::metrics::Metrics;
 use crate::pauses::Pauses;
-use crate::queue::{self, Kind, Lane, Shared, Taken, ack_wait};
+use crate::queue::{self, Kind, Lane, Shared, TakenMessage, ack_wait};
 use crate::{Failure, bot_id, config, history};
 
 pub const CLIENT_SETTINGS: &str = "\
@@ -48,9 +48,9 @@ pub struct Limits {
         value_parser = clap::value_parser!(u64).range(2..=600))]
     deadline: u64,
     /// How many deliveries of a bot can be in flight at once
-    #[arg(long, env = "BRIDGE_UNDER_WAY", default_value_t = 16,
+    #[arg(long, env = "BRIDGE_IN_FLIGHT", default_value_t = 16,
         value_parser = clap::value_parser!(u16).range(1..=1_000))]
-    under_way: u16,
+    in_flight: u16,
     /// After this number of failures with one worker, a message becomes a dead letter. A failure counts only if other
     /// messages of the bot were stored in the minute before it
     #[arg(long, env = "BRIDGE_MAX_DELIVERIES", default_value_t = 100,
@@ -120,7 +120,7 @@ pub async fn deliver(
     let deadline = Duration::from_secs(limits.deadline);
     let mut tasks = JoinSet::new();
     for Target { bot, client, .. } in targets {
-        let lanes = queue.lanes(&bot, limits.under_way.into(), deadline);
+        let lanes = queue.lanes(&bot, limits.in_flight.into(), deadline);
         let longest = ack_wait(deadline) + LONGEST_PAUSE;
         metrics.health.add(&bot, lanes.len(), longest, Instant::now());
         tracing::info!(bot, lanes = lanes.len(), "delivering");
@@ -129,7 +129,7 @@ pub async fn deliver(
             bot,
             longest_wait: ack_wait(deadline) / 2,
             most_deliveries: limits.max_deliveries,
-            under_way: Semaphore::new(limits.under_way.into()),
+            in_flight: Semaphore::new(limits.in_flight.into()),
             metrics: metrics.clone(),
             breaker: Mutex::default(),
             pauses: pauses.clone(),
@@ -156,7 +156,7 @@ struct Worker {
     longest_wait: Duration,
     most_deliveries: u32,
     /// Limits deliveries in flight: more would only wait for the rate limit's window, some of them too long.
-    under_way: Semaphore,
+    in_flight: Semaphore,
     metrics: Metrics,
     breaker: Mutex<Breaker>,
     pauses: Pauses,
@@ -200,13 +200,13 @@ impl Worker {
             }
             let failure = match next {
                 Ok(Some(taken)) => {
-                    let place = timeout_at(taken.latest, self.under_way.acquire()).await;
+                    let place = timeout_at(taken.latest, self.in_flight.acquire()).await;
                     let is_ending = ending.is_cancelled() || self.is_paused();
                     if place.is_ok() && !is_ending {
                         let span = self.span(&taken);
                         self.handle(&mut *lane, taken).instrument(span).await;
                     } else {
-                        lane.again(taken, Duration::ZERO).await;
+                        lane.retry_later(taken, Duration::ZERO).await;
                     }
                     continue;
                 }
@@ -234,30 +234,30 @@ impl Worker {
     }
 
     /// Log lines about a message name its event, and its id once the API has stored it.
-    fn span(&self, taken: &Taken) -> Span {
+    fn span(&self, taken: &TakenMessage) -> Span {
         let (event, position) = (history::event(&taken.id), taken.sequence);
         tracing::error_span!("message", bot = self.bot, event, position, id = Empty)
     }
 
     /// Delivers a message, and reports the outcome to the queue.
-    async fn handle(&self, lane: &mut dyn Lane, mut taken: Taken) {
+    async fn handle(&self, lane: &mut dyn Lane, mut taken: TakenMessage) {
         let delivery = match queue::read(&taken.payload) {
             Ok(delivery) => delivery,
             Err(reason) => return self.settle(lane, taken, End::Dead(Kind::Invalid, reason)).await,
         };
         if !self.breaker().admits(taken.sequence, Instant::now()) {
-            return lane.again(taken, SHORTEST_WAIT).await;
+            return lane.retry_later(taken, SHORTEST_WAIT).await;
         }
         if Instant::now() >= taken.latest {
             // It belongs to another worker now, or soon will.
             self.breaker().unsent(taken.sequence, Instant::now());
-            return lane.again(taken, Duration::ZERO).await;
+            return lane.retry_later(taken, Duration::ZERO).await;
         }
-        self.metrics.under_way.inc();
+        self.metrics.in_flight.inc();
         let start = Instant::now();
         let result = self.client.deliver(&delivery).await;
         self.metrics.took.observe(start.elapsed().as_secs_f64());
-        self.metrics.under_way.dec();
+        self.metrics.in_flight.dec();
         let end = self.judge(&mut taken, result);
         self.settle(lane, taken, end).await;
     }
@@ -271,8 +271,8 @@ impl Worker {
     }
 
     /// Decides what happens to a message after a delivery.
-    fn judge(&self, taken: &mut Taken, result: Result<Stored<Message>, Error>) -> End {
-        let Taken { sequence, trouble, .. } = taken;
+    fn judge(&self, taken: &mut TakenMessage, result: Result<Stored<Message>, Error>) -> End {
+        let TakenMessage { sequence, failure_counts, .. } = taken;
         let sequence = *sequence;
         let (mut breaker, now) = (self.breaker(), Instant::now());
         let error = match result {
@@ -301,9 +301,9 @@ impl Worker {
             breaker.unsent(sequence, now);
             return End::Dead(Kind::Invalid, text);
         }
-        trouble.failures += 1;
+        failure_counts.failures += 1;
         // A message that always fails would hold up its conversation forever. In an outage, all messages fail.
-        trouble.alone += u32::from(breaker.works(now));
+        failure_counts.alone += u32::from(breaker.works(now));
         if let Some(pause) = breaker.failed(sequence, &cause(&error), now) {
             self.metrics.pauses(&self.bot, &text);
             tracing::warn!(
@@ -312,13 +312,13 @@ impl Worker {
                 "delivery pauses, because every message fails: {text}"
             );
         }
-        if trouble.alone >= self.most_deliveries {
+        if failure_counts.alone >= self.most_deliveries {
             return End::Dead(Kind::Failing, text);
         }
-        End::Again(wait(trouble.failures).min(self.longest_wait).max(hint), text)
+        End::Again(wait(failure_counts.failures).min(self.longest_wait).max(hint), text)
     }
 
-    async fn settle(&self, lane: &mut dyn Lane, taken: Taken, end: End) {
+    async fn settle(&self, lane: &mut dyn Lane, taken: TakenMessage, end: End) {
         let delivered = taken.delivered;
         match end {
             End::Stored(message) => {
@@ -332,12 +332,12 @@ impl Worker {
                 self.metrics.delivered(&self.bot, "again");
                 self.metrics.pauses.observe(wait.as_secs_f64());
                 tracing::warn!(delivered, ?wait, "not stored yet: {reason}");
-                lane.again(taken, wait).await;
+                lane.retry_later(taken, wait).await;
             }
             End::Dead(kind, reason) => {
                 self.metrics.delivered(&self.bot, kind.name());
                 tracing::warn!(delivered, %kind, "becomes a dead letter: {reason}");
-                lane.bury(taken, kind, &reason).await;
+                lane.make_dead_letter(taken, kind, &reason).await;
             }
         }
     }

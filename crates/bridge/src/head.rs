@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::json;
 
-use crate::queue::{self, First};
+use crate::queue::{self, PartitionHead};
 use crate::{Failure, bot_id, history};
 
 #[derive(clap::Args)]
@@ -34,7 +34,7 @@ pub async fn skip(Skip { position }: Skip, settings: &queue::Settings) -> Result
     result
 }
 
-fn print(message: &First) -> Result<(), Failure> {
+fn print(message: &PartitionHead) -> Result<(), Failure> {
     let line = json!({
         "position": message.position,
         "partition": message.partition,

@@ -36,7 +36,7 @@ type OfBot = [(&'static str, String); 2];
 pub struct Metrics {
     received: Family<Label, Counter>,
     deliveries: Family<OfBot, Counter>,
-    pub under_way: Gauge,
+    pub in_flight: Gauge,
     pub took: Histogram,
     pub age: Histogram,
     pub pauses: Histogram,
@@ -56,7 +56,7 @@ impl Metrics {
         let mut metrics = Self {
             received,
             deliveries,
-            under_way: Gauge::default(),
+            in_flight: Gauge::default(),
             took: times(),
             age: times(),
             pauses: times(),
@@ -70,7 +70,7 @@ impl Metrics {
         let Self {
             received,
             deliveries,
-            under_way,
+            in_flight,
             took,
             age,
             pauses,
@@ -81,7 +81,7 @@ impl Metrics {
         } = &metrics;
         registry.register("received", "Webhooks, by outcome", received.clone());
         registry.register("deliveries", "Deliveries, by outcome", deliveries.clone());
-        registry.register("under_way", "Deliveries in flight", under_way.clone());
+        registry.register("in_flight", "Deliveries in flight", in_flight.clone());
         registry.register("delivery_seconds", "Duration of deliveries", took.clone());
         registry.register(
             "age_seconds",

@@ -144,49 +144,49 @@ pub async fn serve(
 /// Responds in time, even if the client does not finish its request.
 async fn in_time(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    let answer = timeout(REQUEST_LASTS, next.run(request)).await;
-    answer.unwrap_or_else(|_| {
+    let response = timeout(REQUEST_LASTS, next.run(request)).await;
+    response.unwrap_or_else(|_| {
         tracing::warn!(path, "a webhook is rejected: its body did not arrive in time");
         StatusCode::REQUEST_TIMEOUT.into_response()
     })
 }
 
 /// The response to a webhook, and the outcome under which it is counted.
-struct Answer {
+struct Reply {
     outcome: &'static str,
     status: StatusCode,
     text: String,
 }
 
-fn answer(outcome: &'static str, status: u16, text: impl Into<String>) -> Answer {
+fn reply(outcome: &'static str, status: u16, text: impl Into<String>) -> Reply {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Answer { outcome, status, text: text.into() }
+    Reply { outcome, status, text: text.into() }
 }
 
-fn refused(status: u16, text: impl Into<String>) -> Answer {
-    answer("refused", status, text)
+fn rejected(status: u16, text: impl Into<String>) -> Reply {
+    reply("rejected", status, text)
 }
 
 /// Checks the id of an event: it becomes a NATS header, where only some characters are safe.
-fn event_id<'a>(name: &str, id: &'a [u8]) -> Result<&'a str, Answer> {
+fn event_id<'a>(name: &str, id: &'a [u8]) -> Result<&'a str, Reply> {
     match str::from_utf8(id).ok().filter(|id| id.bytes().all(is_printable)) {
-        None => Err(refused(400, format!("{name} has a character other than printable ASCII"))),
+        None => Err(rejected(400, format!("{name} has a character other than printable ASCII"))),
         Some(id) if id.is_empty() || id.len() > LONGEST_ID => {
             let text = format!("{name} must have 1 to {LONGEST_ID} characters");
-            Err(refused(400, text))
+            Err(rejected(400, text))
         }
         Some(id) => Ok(id),
     }
 }
 
-fn unsigned(cause: &Rejected) -> Answer {
+fn unsigned(cause: &Rejected) -> Reply {
     tracing::warn!(%cause, "a webhook of Slack is rejected");
-    refused(401, "the signature is missing, wrong or old")
+    rejected(401, "the signature is missing, wrong or old")
 }
 
-fn unverified(channel: &str, cause: &Rejected) -> Answer {
+fn unverified(channel: &str, cause: &Rejected) -> Reply {
     tracing::warn!(channel, %cause, "a webhook is rejected");
-    refused(401, "the signature or the secret token is missing or wrong")
+    rejected(401, "the signature or the secret token is missing or wrong")
 }
 
 /// Checks the signature with each secret: two are valid while one is replaced.
@@ -215,7 +215,7 @@ fn event_span() -> Span {
     tracing::error_span!("message", event = Empty)
 }
 
-fn is_about(event: &str) {
+fn record_event(event: &str) {
     Span::current().record("event", event);
 }
 
@@ -243,8 +243,8 @@ async fn webhook(
     request: Request,
 ) -> Response {
     let span = span(&bot);
-    let answered = async { receiver.count(receiver.webhook(&bot, &channel, request).await) };
-    answered.instrument(span).await
+    let counted = async { receiver.count(receiver.webhook(&bot, &channel, request).await) };
+    counted.instrument(span).await
 }
 
 async fn check_url(
@@ -256,8 +256,8 @@ async fn check_url(
 }
 
 impl Receiver {
-    fn count(&self, result: Result<Answer, Answer>) -> Response {
-        let Answer { outcome, status, text } = result.unwrap_or_else(|answer| answer);
+    fn count(&self, result: Result<Reply, Reply>) -> Response {
+        let Reply { outcome, status, text } = result.unwrap_or_else(|reply| reply);
         if status.is_client_error() {
             tracing::warn!(status = status.as_u16(), "a webhook is rejected: {text}");
         }
@@ -275,10 +275,10 @@ impl Receiver {
 
     /// A webhook of Slack. Slack repeats every webhook that does not get a 200, so a webhook without a message
     /// gets a 200 too.
-    async fn slack(&self, bot: &str, request: Request) -> Result<Answer, Answer> {
+    async fn slack(&self, bot: &str, request: Request) -> Result<Reply, Reply> {
         let secrets = &self.bot(bot)?.access.slack_secrets;
         if secrets.is_empty() {
-            return Err(refused(404, "no Slack signing secret is configured for this bot"));
+            return Err(rejected(404, "no Slack signing secret is configured for this bot"));
         }
         let (head, body) = request.into_parts();
         let headers = &head.headers;
@@ -294,7 +294,7 @@ impl Receiver {
     }
 
     /// A webhook of one of the other channels.
-    async fn webhook(&self, bot: &str, name: &str, request: Request) -> Result<Answer, Answer> {
+    async fn webhook(&self, bot: &str, name: &str, request: Request) -> Result<Reply, Reply> {
         let channel = self.channel(bot, name)?;
         let unverified = |cause| unverified(name, &cause);
         let (head, body) = request.into_parts();
@@ -306,7 +306,7 @@ impl Receiver {
         let (body, _permit) = self.read(&head.headers, body).await?;
         channel.verify(&head.headers, &body, SystemTime::now()).map_err(unverified)?;
         let mut events = channel.parse(&body);
-        let last = events.pop().ok_or_else(|| refused(400, "the webhook has no event"))?;
+        let last = events.pop().ok_or_else(|| rejected(400, "the webhook has no event"))?;
         // If an event is not stored, stop: the channel repeats the whole webhook, so the events keep their order.
         for event in events {
             let taken = self.take(bot, name, &body, event).instrument(event_span()).await;
@@ -316,19 +316,19 @@ impl Receiver {
     }
 
     /// The request with which WhatsApp checks the URL.
-    fn challenge(&self, bot: &str, name: &str, uri: &Uri) -> Result<Answer, Answer> {
+    fn challenge(&self, bot: &str, name: &str, uri: &Uri) -> Result<Reply, Reply> {
         let Channel::WhatsApp { verify_token, .. } = self.channel(bot, name)? else {
-            return Err(refused(405, "send a POST request"));
+            return Err(rejected(405, "send a POST request"));
         };
         let challenge = whatsapp::challenge(verify_token, uri);
         let text = challenge.map_err(|cause| unverified(name, &cause))?;
-        Ok(answer("challenge", 200, text))
+        Ok(reply("challenge", 200, text))
     }
 
-    fn channel(&self, bot: &str, name: &str) -> Result<&Channel, Answer> {
+    fn channel(&self, bot: &str, name: &str) -> Result<&Channel, Reply> {
         let mut channels = self.bot(bot)?.access.channels.iter();
         let channel = channels.find(|channel| channel.name() == name);
-        channel.ok_or_else(|| refused(404, "this channel is not configured for this bot"))
+        channel.ok_or_else(|| rejected(404, "this channel is not configured for this bot"))
     }
 
     /// Stores the message of an event, if it has one.
@@ -338,35 +338,35 @@ impl Receiver {
         channel: &str,
         body: &Bytes,
         event: Event,
-    ) -> Result<Answer, Answer> {
+    ) -> Result<Reply, Reply> {
         match event {
-            Event::Challenge(text) => Ok(answer("challenge", 200, text)),
+            Event::Challenge(text) => Ok(reply("challenge", 200, text)),
             Event::Message { id, delivery, .. } => {
                 let id = match &id {
                     Some(id) => event_id("event_id", id.as_bytes())?.to_owned(),
                     None => format!("body {}", digest(body)),
                 };
-                is_about(&id);
+                record_event(&id);
                 let message = json!(delivery).to_string().into();
                 self.store(bot, &format!("{channel} {id}"), &delivery, message).await
             }
-            Event::Ignored { why } => Ok(answer("ignored", 200, why)),
+            Event::Ignored { why } => Ok(reply("ignored", 200, why)),
             Event::Unsupported { chat, message_id, why } => {
                 tracing::warn!(channel, chat, message_id, why, "a message cannot be represented");
-                Ok(answer("unsupported", 200, why))
+                Ok(reply("unsupported", 200, why))
             }
             Event::Unreadable { why } => {
                 tracing::warn!(channel, why, "a webhook cannot be read");
-                Ok(answer("unreadable", 200, why))
+                Ok(reply("unreadable", 200, why))
             }
         }
     }
 
     /// A message in the JSON form of `Delivery`, with user and conversation or their ids.
-    async fn message(&self, bot: &str, request: Request) -> Result<Answer, Answer> {
+    async fn message(&self, bot: &str, request: Request) -> Result<Reply, Reply> {
         let keys = &self.bot(bot)?.access.keys;
         if keys.is_empty() {
-            return Err(refused(404, "no key is configured for this bot"));
+            return Err(rejected(404, "no key is configured for this bot"));
         }
         let (head, body) = request.into_parts();
         let headers = &head.headers;
@@ -374,27 +374,27 @@ impl Receiver {
         let given = header.and_then(|value| value.split_once(' '));
         let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         if given.is_none_or(|(_, given)| !keys.iter().any(|key| key.is(given.trim()))) {
-            return Err(refused(401, "the bearer token is not a key of this bot"));
+            return Err(rejected(401, "the bearer token is not a key of this bot"));
         }
         let key = headers.get("idempotency-key");
         let key = key.map(|key| event_id("Idempotency-Key", key.as_bytes())).transpose()?;
-        key.inspect(|key| is_about(key));
+        key.inspect(|key| record_event(key));
         let (body, _permit) = self.read(headers, body).await?;
         let delivery = Delivery::from_json(&body).map_err(|e| {
             let violations: Vec<_> = e.violations().iter().map(ToString::to_string).collect();
-            refused(400, format!("the message breaks the contract: {}", violations.join("; ")))
+            rejected(400, format!("the message breaks the contract: {}", violations.join("; ")))
         })?;
         if !delivery.is_identified() {
             let text =
                 "no tag identifies the message, so a repetition would be stored again: set a tag";
-            return Err(refused(400, text));
+            return Err(rejected(400, text));
         }
         let id = match key {
             Some(key) => format!("key {key}"),
             // A request with the same body is a repetition.
             None => {
                 let digest = digest(&body);
-                is_about(&digest);
+                record_event(&digest);
                 format!("body {digest}")
             }
         };
@@ -406,8 +406,8 @@ impl Receiver {
         &self,
         headers: &HeaderMap,
         body: Body,
-    ) -> Result<(Bytes, SemaphorePermit<'_>), Answer> {
-        let too_large = || refused(413, format!("the body is larger than {BODY_LIMIT} bytes"));
+    ) -> Result<(Bytes, SemaphorePermit<'_>), Reply> {
+        let too_large = || rejected(413, format!("the body is larger than {BODY_LIMIT} bytes"));
         // Without a length, reserve the maximum.
         let length =
             headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -419,17 +419,17 @@ impl Receiver {
             tracing::warn!(
                 "a webhook is not stored, the channel has to repeat it: BRIDGE_BUFFER is used up"
             );
-            answer("failed", 503, "too many webhooks at once: repeat it")
+            reply("failed", 503, "too many webhooks at once: repeat it")
         })?;
         let body = to_bytes(body, BODY_LIMIT).await.map_err(|e| {
             let is_too_large = e.into_inner().is::<LengthLimitError>();
-            if is_too_large { too_large() } else { refused(400, "the body is incomplete") }
+            if is_too_large { too_large() } else { rejected(400, "the body is incomplete") }
         })?;
         Ok((body, permit))
     }
 
-    fn bot(&self, bot: &str) -> Result<&Bot, Answer> {
-        self.bots.get(bot).ok_or_else(|| refused(404, "this bot is not served here"))
+    fn bot(&self, bot: &str) -> Result<&Bot, Reply> {
+        self.bots.get(bot).ok_or_else(|| rejected(404, "this bot is not served here"))
     }
 
     async fn store(
@@ -438,10 +438,10 @@ impl Receiver {
         id: &str,
         delivery: &Delivery,
         body: Bytes,
-    ) -> Result<Answer, Answer> {
+    ) -> Result<Reply, Reply> {
         let failed = |cause: &str| {
             tracing::warn!("a webhook is not stored, the channel has to repeat it: {cause}");
-            answer("failed", 503, "not stored: repeat it")
+            reply("failed", 503, "not stored: repeat it")
         };
         if !self.queue.is_connected() {
             return Err(failed(&format!("{} is not reachable", self.queue.name())));
@@ -459,14 +459,14 @@ impl Receiver {
         match timeout_at(end, self.queue.publish(bot, id, delivery, body)).await {
             Ok(Ok(false)) => {
                 tracing::debug!("stored");
-                Ok(answer("stored", 200, "stored"))
+                Ok(reply("stored", 200, "stored"))
             }
             Ok(Ok(true)) => {
                 tracing::debug!("stored before");
-                Ok(answer("duplicate", 200, "stored before"))
+                Ok(reply("duplicate", 200, "stored before"))
             }
             Ok(Err(NotStored::TooLarge)) => {
-                Err(refused(413, "the message is larger than the queue allows"))
+                Err(rejected(413, "the message is larger than the queue allows"))
             }
             Ok(Err(NotStored::Failed(cause))) => Err(failed(&cause)),
             Err(_) => Err(failed("the queue did not confirm in time")),

@@ -73,19 +73,19 @@ pub trait Queue: Send + Sync {
     async fn backlog(&self, bot: &str) -> Result<(u64, Option<OffsetDateTime>), Failure>;
 
     /// The first dead letter with this number or a higher one.
-    async fn letter(&self, from: u64) -> Result<Option<Letter>, Failure>;
+    async fn letter(&self, from: u64) -> Result<Option<DeadLetter>, Failure>;
 
     /// How many dead letters there are, and an upper bound of their numbers.
     async fn letters(&self) -> Result<(u64, u64), Failure>;
 
     /// Puts a dead letter at the end of the queue. If it is called again after an interruption, the queue still has the
     /// message once.
-    async fn retry_letter(&self, letter: &Letter, delivery: &Delivery) -> Result<(), Failure>;
+    async fn retry_letter(&self, letter: &DeadLetter, delivery: &Delivery) -> Result<(), Failure>;
 
-    async fn remove_letter(&self, letter: &Letter) -> Result<(), Failure>;
+    async fn remove_letter(&self, letter: &DeadLetter) -> Result<(), Failure>;
 
     /// The first message of each partition, which the others wait for; of one bot or of all.
-    async fn heads(&self, bot: Option<&str>) -> Result<Vec<First>, Failure>;
+    async fn heads(&self, bot: Option<&str>) -> Result<Vec<PartitionHead>, Failure>;
 
     /// Makes the first message of a partition a dead letter.
     async fn skip(&self, position: u64) -> Result<(), Failure>;
@@ -100,12 +100,12 @@ pub trait Queue: Send + Sync {
     async fn trace(&self, event: &str, bot: Option<&str>) -> Result<Vec<Seen>, Failure>;
 }
 
-/// Hands out one message after the other. A message belongs to its worker until `stored`, `again` or `bury` is
+/// Hands out one message after the other. A message belongs to its worker until `stored`, `retry_later` or `make_dead_letter` is
 /// called: no other message of its conversation is handed out before that.
 #[async_trait]
 pub trait Lane: Send {
     /// Waits for a message. `None` if none comes for a while, or if `ending` is cancelled.
-    async fn next(&mut self, ending: &CancellationToken) -> Result<Option<Taken>, Failure>;
+    async fn next(&mut self, ending: &CancellationToken) -> Result<Option<TakenMessage>, Failure>;
 
     /// Called when no message came although delivery is not paused. Returns whether something had to be
     /// repaired.
@@ -117,17 +117,17 @@ pub trait Lane: Send {
     fn pause(&mut self) {}
 
     /// The message is stored, as the API's message with this id: it leaves the queue.
-    async fn stored(&mut self, taken: Taken, message_id: &str);
+    async fn stored(&mut self, taken: TakenMessage, message_id: &str);
 
     /// The message is handed out again after this time.
-    async fn again(&mut self, taken: Taken, wait: Duration);
+    async fn retry_later(&mut self, taken: TakenMessage, wait: Duration);
 
     /// The message becomes a dead letter.
-    async fn bury(&mut self, taken: Taken, kind: Kind, reason: &str);
+    async fn make_dead_letter(&mut self, taken: TakenMessage, kind: Kind, reason: &str);
 }
 
 /// A message that belongs to a worker.
-pub struct Taken {
+pub struct TakenMessage {
     /// Its position in the queue.
     pub sequence: u64,
     /// The id of its event: the kind of the id, a space, and the id itself.
@@ -140,12 +140,12 @@ pub struct Taken {
     /// The latest start of a delivery that ends while the message still belongs to the worker.
     pub latest: Instant,
     /// The failures that the worker counted before it put the message back.
-    pub trouble: Trouble,
+    pub failure_counts: FailureCounts,
 }
 
 /// How often a message failed with this worker. Kept only in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Trouble {
+pub struct FailureCounts {
     /// How many times it was sent but not stored.
     pub failures: u32,
     /// How many of these times other messages were stored.
@@ -153,7 +153,7 @@ pub struct Trouble {
 }
 
 /// The first message of its partition. In a file, each conversation is a partition.
-pub struct First {
+pub struct PartitionHead {
     pub position: u64,
     pub partition: String,
     pub bot: String,
@@ -164,7 +164,7 @@ pub struct First {
 }
 
 /// A message that cannot be delivered.
-pub struct Letter {
+pub struct DeadLetter {
     pub number: u64,
     pub kind: Kind,
     pub bot: String,

@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::stores::{self, Chosen, Store};
 use super::{
-    DEAD_DUPLICATE_WINDOW, First, Kind, Lane, Letter, NOT_FIRST, NotStored, Queue, SKIPPED,
-    Settings, StreamSettings, Taken, Trouble, conversation,
+    DEAD_DUPLICATE_WINDOW, DeadLetter, FailureCounts, Kind, Lane, NOT_FIRST, NotStored,
+    PartitionHead, Queue, SKIPPED, Settings, StreamSettings, TakenMessage, conversation,
 };
 use crate::Failure;
 use crate::history::{self, Fact, Seen};
@@ -236,11 +236,11 @@ impl Nats {
     }
 
     /// Stores a dead letter of another queue, once.
-    pub async fn take_letter(&self, letter: &Letter) -> Result<(), Failure> {
-        let Letter { number, kind, bot, id, reason, since, payload } = letter;
+    pub async fn take_letter(&self, letter: &DeadLetter) -> Result<(), Failure> {
+        let DeadLetter { number, kind, bot, id, reason, since, payload } = letter;
         let place = place(*number, *since);
         let id = id.as_deref().unwrap_or_default();
-        let taken = self.bury(*kind, bot, &place, id, reason, payload.clone()).await;
+        let taken = self.make_dead_letter(*kind, bot, &place, id, reason, payload.clone()).await;
         taken.map_err(|e| Failure::new(format!("letter {number} cannot be moved: {e}")))
     }
 
@@ -328,7 +328,7 @@ impl Nats {
     }
 
     /// Stores a dead letter, once for each `place`, with the id of its event.
-    pub async fn bury(
+    pub async fn make_dead_letter(
         &self,
         kind: Kind,
         bot: &str,
@@ -383,7 +383,7 @@ impl Queue for Nats {
             deadline,
             consumer: None,
             current: None,
-            trouble: Default::default(),
+            failure_counts: Default::default(),
             watchdog: Watchdog::default(),
         };
         (0..self.partitions).map(|partition| Box::new(lane(partition)) as _).collect()
@@ -405,7 +405,7 @@ impl Queue for Nats {
         Ok((depth, oldest.map(|message| message.time)))
     }
 
-    async fn letter(&self, from: u64) -> Result<Option<Letter>, Failure> {
+    async fn letter(&self, from: u64) -> Result<Option<DeadLetter>, Failure> {
         Ok(first(&self.dead, "dead.>", from).await?.map(letter))
     }
 
@@ -416,7 +416,7 @@ impl Queue for Nats {
         Ok((state.messages, state.last_sequence))
     }
 
-    async fn retry_letter(&self, letter: &Letter, delivery: &Delivery) -> Result<(), Failure> {
+    async fn retry_letter(&self, letter: &DeadLetter, delivery: &Delivery) -> Result<(), Failure> {
         // The stream may still recognise the event's id, and would drop the message as a duplicate.
         let id = format!("retry {}", place(letter.number, letter.since));
         let mut publication =
@@ -432,7 +432,7 @@ impl Queue for Nats {
         self.delete_letter(letter.number).await
     }
 
-    async fn remove_letter(&self, letter: &Letter) -> Result<(), Failure> {
+    async fn remove_letter(&self, letter: &DeadLetter) -> Result<(), Failure> {
         self.delete_letter(letter.number).await?;
         if let Some(id) = &letter.id {
             self.record(&letter.bot, id, Fact::Dropped).await;
@@ -440,7 +440,7 @@ impl Queue for Nats {
         Ok(())
     }
 
-    async fn heads(&self, bot: Option<&str>) -> Result<Vec<First>, Failure> {
+    async fn heads(&self, bot: Option<&str>) -> Result<Vec<PartitionHead>, Failure> {
         let failed = |e| Failure::new(format!("the partitions cannot be read: {e}"));
         let bot = bot.unwrap_or("*");
         let subjects = self.webhooks.info_with_subjects(format!("webhooks.{bot}.*"));
@@ -452,7 +452,7 @@ impl Queue for Nats {
             // The message may have been removed since then.
             let Some(message) = first(&self.webhooks, &subject, 1).await? else { continue };
             let (bot, partition) = bot_and_partition(&message);
-            heads.push(First {
+            heads.push(PartitionHead {
                 position: message.sequence,
                 partition: partition.to_owned(),
                 bot: bot.to_owned(),
@@ -483,8 +483,8 @@ impl Queue for Nats {
         let place = place(position, message.time);
         let id = event_id(&message.headers, bot).unwrap_or_else(|| id_of_place(&place));
         let payload = message.payload.clone();
-        let buried = self.bury(Kind::Skipped, bot, &place, &id, SKIPPED, payload);
-        buried.await.map_err(|e| failed(&e))?;
+        let stored = self.make_dead_letter(Kind::Skipped, bot, &place, &id, SKIPPED, payload);
+        stored.await.map_err(|e| failed(&e))?;
         self.webhooks.delete_message(position).await.map(drop).map_err(|e| failed(&e))
     }
 
@@ -544,7 +544,7 @@ impl Queue for Nats {
         let mut from = 1;
         while let Some(message) = first(&self.dead, &format!("dead.*.{bot}"), from).await? {
             from = message.sequence + 1;
-            let Letter { bot, id, kind, reason, since, .. } = letter(message);
+            let DeadLetter { bot, id, kind, reason, since, .. } = letter(message);
             if id.is_some_and(|id| history::event(&id) == event) {
                 let fact = Fact::Dead { kind: kind.to_string(), reason };
                 seen.push(Seen { bot, time: since, fact });
@@ -567,7 +567,7 @@ struct Partition {
     consumer: Option<PullConsumer>,
     current: Option<Current>,
     /// The failures of the message with this sequence.
-    trouble: (u64, Trouble),
+    failure_counts: (u64, FailureCounts),
     watchdog: Watchdog,
 }
 
@@ -581,7 +581,7 @@ struct Current {
 impl Lane for Partition {
     /// A pull in flight is never cancelled: its message would still belong to this worker, but nobody would deliver
     /// it until the ack wait is over.
-    async fn next(&mut self, _ending: &CancellationToken) -> Result<Option<Taken>, Failure> {
+    async fn next(&mut self, _ending: &CancellationToken) -> Result<Option<TakenMessage>, Failure> {
         if !self.queue.is_connected() {
             // Requests would pile up until the server is back, and would then be useless.
             sleep(Duration::from_secs(1)).await;
@@ -617,7 +617,7 @@ impl Lane for Partition {
         self.watchdog = Watchdog::default();
     }
 
-    async fn stored(&mut self, taken: Taken, message_id: &str) {
+    async fn stored(&mut self, taken: TakenMessage, message_id: &str) {
         let Some(Current { message, until }) = self.current.take() else { return };
         let fact = Fact::Delivered { message: message_id.to_owned() };
         self.queue.record(&self.bot, &taken.id, fact).await;
@@ -626,8 +626,8 @@ impl Lane for Partition {
 
     /// If this request is lost, the server still hands out the message again, only later. The request must not arrive
     /// after that, as it could from the client's buffer: another worker may have the message then.
-    async fn again(&mut self, taken: Taken, wait: Duration) {
-        self.trouble = (taken.sequence, taken.trouble);
+    async fn retry_later(&mut self, taken: TakenMessage, wait: Duration) {
+        self.failure_counts = (taken.sequence, taken.failure_counts);
         let Some(Current { message, until }) = self.current.take() else { return };
         if Instant::now() < until
             && self.queue.is_connected()
@@ -638,21 +638,22 @@ impl Lane for Partition {
         }
     }
 
-    async fn bury(&mut self, taken: Taken, kind: Kind, reason: &str) {
+    async fn make_dead_letter(&mut self, taken: TakenMessage, kind: Kind, reason: &str) {
         let Some(Current { message, until }) = self.current.take() else { return };
-        let Taken { sequence, id, payload, received, .. } = taken;
+        let TakenMessage { sequence, id, payload, received, .. } = taken;
         // If the worker is lost before the acknowledgement, the letter is written again with the same id, and the
         // stream keeps it once.
         let place = place(sequence, received);
-        let bury = || self.queue.bury(kind, &self.bot, &place, &id, reason, payload.clone());
-        if insist(sequence, until, bury).await.is_some() {
+        let store =
+            || self.queue.make_dead_letter(kind, &self.bot, &place, &id, reason, payload.clone());
+        if insist(sequence, until, store).await.is_some() {
             insist(sequence, until, || message.double_ack_with(AckKind::Term)).await;
         }
     }
 }
 
 impl Partition {
-    async fn pull(&mut self) -> Result<Option<Taken>, Failure> {
+    async fn pull(&mut self) -> Result<Option<TakenMessage>, Failure> {
         let consumer = match &mut self.consumer {
             Some(consumer) => consumer,
             None => {
@@ -671,11 +672,20 @@ impl Partition {
         let id = message.headers.as_ref().and_then(|headers| event_id(headers, &self.bot));
         let id = id.unwrap_or_else(|| id_of_place(&place(sequence, received)));
         let payload = message.payload.clone();
-        let (known, trouble) = self.trouble;
-        let trouble = if known == sequence { trouble } else { Trouble::default() };
+        let (known, failure_counts) = self.failure_counts;
+        let failure_counts =
+            if known == sequence { failure_counts } else { FailureCounts::default() };
         self.current = Some(Current { message, until: start + ack_wait(self.deadline) });
         let latest = start + TAKEN_WITHIN;
-        Ok(Some(Taken { sequence, id, payload, delivered, received, latest, trouble }))
+        Ok(Some(TakenMessage {
+            sequence,
+            id,
+            payload,
+            delivered,
+            received,
+            latest,
+            failure_counts,
+        }))
     }
 }
 
@@ -702,12 +712,12 @@ where
     None
 }
 
-fn letter(message: StreamMessage) -> Letter {
+fn letter(message: StreamMessage) -> DeadLetter {
     let rest = message.subject.strip_prefix("dead.").unwrap_or_default();
     let (kind, bot) = rest.split_once('.').unwrap_or_default();
     let header = |name| message.headers.get(name).map(|value| value.to_string());
     let id = header(ID).map(|id| without_bot(&id, bot).to_owned());
-    Letter {
+    DeadLetter {
         number: message.sequence,
         kind: Kind::from_name(kind),
         bot: bot.to_owned(),

@@ -27,7 +27,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    First, Kind, Lane, Letter, NOT_FIRST, NotStored, Queue, SKIPPED, Taken, Trouble, conversation,
+    DeadLetter, FailureCounts, Kind, Lane, NOT_FIRST, NotStored, PartitionHead, Queue, SKIPPED,
+    TakenMessage, conversation,
 };
 use crate::Failure;
 use crate::history::{Fact, Seen};
@@ -100,12 +101,12 @@ pub struct Sqlite {
 enum Command {
     Write(Change, oneshot::Sender<Result<bool, String>>),
     Take { bot: String, reply: Reply },
-    Again { bot: String, conversation: i64, trouble: Trouble, wait: Duration },
+    Again { bot: String, conversation: i64, failure_counts: FailureCounts, wait: Duration },
     Run(Box<dyn FnOnce(&mut Connection) + Send>),
 }
 
 /// Receives a message with the number of its conversation.
-type Reply = oneshot::Sender<Result<(i64, Taken), Failure>>;
+type Reply = oneshot::Sender<Result<(i64, TakenMessage), Failure>>;
 
 /// A change to write. Its result is whether it had been made before.
 enum Change {
@@ -394,13 +395,13 @@ impl Queue for Sqlite {
         .await
     }
 
-    async fn letter(&self, from: u64) -> Result<Option<Letter>, Failure> {
+    async fn letter(&self, from: u64) -> Result<Option<DeadLetter>, Failure> {
         self.ask(move |connection| {
             let sql = "SELECT sequence, state, bot, id, reason, ended, payload FROM messages
                        WHERE state IN ('invalid', 'failing', 'skipped') AND sequence >= ?
                        ORDER BY sequence LIMIT 1";
             let letter = |row: &Row<'_>| {
-                Ok(Letter {
+                Ok(DeadLetter {
                     number: row.get::<_, i64>(0)? as u64,
                     kind: Kind::from_name(row.get_ref(1)?.as_str()?),
                     bot: row.get(2)?,
@@ -427,7 +428,7 @@ impl Queue for Sqlite {
     }
 
     /// A letter becomes a waiting message in the same row, so it is never both.
-    async fn retry_letter(&self, letter: &Letter, _delivery: &Delivery) -> Result<(), Failure> {
+    async fn retry_letter(&self, letter: &DeadLetter, _delivery: &Delivery) -> Result<(), Failure> {
         let letter = number(letter.number);
         let retried = self.ask(move |connection| {
             let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -444,7 +445,7 @@ impl Queue for Sqlite {
         expect_one(letter, retried.await?)
     }
 
-    async fn remove_letter(&self, letter: &Letter) -> Result<(), Failure> {
+    async fn remove_letter(&self, letter: &DeadLetter) -> Result<(), Failure> {
         let letter = number(letter.number);
         let removed = self.ask(move |connection| {
             let sql = "UPDATE messages SET state = 'dropped', payload = NULL, ended = ?
@@ -455,7 +456,7 @@ impl Queue for Sqlite {
     }
 
     /// The oldest ones, if there are more than `HEADS`.
-    async fn heads(&self, bot: Option<&str>) -> Result<Vec<First>, Failure> {
+    async fn heads(&self, bot: Option<&str>) -> Result<Vec<PartitionHead>, Failure> {
         let bot = bot.map(str::to_owned);
         self.ask(move |connection| {
             let sql = "SELECT sequence, conversation, bot, id, received, payload FROM messages
@@ -465,7 +466,7 @@ impl Queue for Sqlite {
                            GROUP BY bot, conversation)
                        ORDER BY sequence LIMIT ?2";
             let first = |row: &Row<'_>| {
-                Ok(First {
+                Ok(PartitionHead {
                     position: row.get::<_, i64>(0)? as u64,
                     partition: (row.get::<_, i64>(1)? as u64).to_string(),
                     bot: row.get(2)?,
@@ -582,7 +583,7 @@ struct FileLane {
 
 #[async_trait]
 impl Lane for FileLane {
-    async fn next(&mut self, ending: &CancellationToken) -> Result<Option<Taken>, Failure> {
+    async fn next(&mut self, ending: &CancellationToken) -> Result<Option<TakenMessage>, Failure> {
         let (reply, mut taken) = oneshot::channel();
         let gone = || Failure::new("the queue has ended");
         let take = Command::Take { bot: self.bot.clone(), reply };
@@ -609,24 +610,25 @@ impl Lane for FileLane {
         Ok(Some(taken))
     }
 
-    async fn stored(&mut self, taken: Taken, message_id: &str) {
+    async fn stored(&mut self, taken: TakenMessage, message_id: &str) {
         self.end(taken, End::Stored { message_id: message_id.to_owned() }).await;
     }
 
-    async fn again(&mut self, taken: Taken, wait: Duration) {
+    async fn retry_later(&mut self, taken: TakenMessage, wait: Duration) {
         let (bot, conversation) = (self.bot.clone(), self.conversation);
-        let again = Command::Again { bot, conversation, trouble: taken.trouble, wait };
+        let again =
+            Command::Again { bot, conversation, failure_counts: taken.failure_counts, wait };
         // If the queue has ended, the process ends too.
         let _ = self.queue.commands.send(again);
     }
 
-    async fn bury(&mut self, taken: Taken, kind: Kind, reason: &str) {
+    async fn make_dead_letter(&mut self, taken: TakenMessage, kind: Kind, reason: &str) {
         self.end(taken, End::Dead(kind, reason.to_owned())).await;
     }
 }
 
 impl FileLane {
-    async fn end(&mut self, taken: Taken, end: End) {
+    async fn end(&mut self, taken: TakenMessage, end: End) {
         let (bot, conversation) = (self.bot.clone(), self.conversation);
         let sequence = number(taken.sequence);
         let written = self.queue.write(Change::End { bot, sequence, conversation, end }).await;
@@ -635,7 +637,7 @@ impl FileLane {
                 sequence,
                 "the outcome cannot be written: {cause}; the message will be delivered again"
             );
-            self.again(taken, AFTER_ERROR).await;
+            self.retry_later(taken, AFTER_ERROR).await;
         }
     }
 }
@@ -673,7 +675,7 @@ struct BotFeed {
 struct Head {
     sequence: i64,
     delivered: u32,
-    trouble: Trouble,
+    failure_counts: FailureCounts,
 }
 
 impl FileThread {
@@ -720,8 +722,8 @@ impl FileThread {
             match command {
                 Command::Write(..) => {}
                 Command::Take { bot, reply } => self.feed(&bot).takers.push_back(reply),
-                Command::Again { bot, conversation, trouble, wait } => {
-                    self.feed(&bot).rest(conversation, trouble, wait);
+                Command::Again { bot, conversation, failure_counts, wait } => {
+                    self.feed(&bot).rest(conversation, failure_counts, wait);
                 }
                 Command::Run(run) => run(&mut self.connection),
             }
@@ -830,9 +832,9 @@ impl FileThread {
 
 impl BotFeed {
     /// Hands out a message again after this time.
-    fn rest(&mut self, conversation: i64, trouble: Trouble, wait: Duration) {
+    fn rest(&mut self, conversation: i64, failure_counts: FailureCounts, wait: Duration) {
         let Some(head) = self.conversations.get_mut(&conversation) else { return };
-        head.trouble = trouble;
+        head.failure_counts = failure_counts;
         self.resting.insert((Instant::now() + wait, conversation));
     }
 
@@ -917,19 +919,19 @@ impl BotFeed {
         connection: &Connection,
         sequence: i64,
         conversation: i64,
-    ) -> rusqlite::Result<Option<Taken>> {
+    ) -> rusqlite::Result<Option<TakenMessage>> {
         let sql = "SELECT id, received, payload FROM messages
                    WHERE sequence = ? AND state = 'waiting'";
         let head = self.conversations.get(&conversation);
         let taken = |row: &Row<'_>| {
-            Ok(Taken {
+            Ok(TakenMessage {
                 sequence: sequence as u64,
                 id: row.get(0)?,
                 received: time(row, 1)?,
                 payload: row.get::<_, Vec<u8>>(2)?.into(),
                 delivered: head.map_or(0, |head| head.delivered) + 1,
                 latest: (Instant::now() + FOR_EVER).into(),
-                trouble: head.map(|head| head.trouble).unwrap_or_default(),
+                failure_counts: head.map(|head| head.failure_counts).unwrap_or_default(),
             })
         };
         connection.prepare_cached(sql)?.query_row([sequence], taken).optional()
@@ -1025,7 +1027,7 @@ mod tests {
         queue.publish(BOT, &number.to_string(), &delivery, payload).await.unwrap()
     }
 
-    async fn next(lane: &mut Box<dyn Lane>) -> Taken {
+    async fn next(lane: &mut Box<dyn Lane>) -> TakenMessage {
         lane.next(&CancellationToken::new()).await.unwrap().unwrap()
     }
 
@@ -1054,14 +1056,17 @@ mod tests {
         assert_eq!((&*first.id, &*second.id), ("0", "1"));
         assert!(is_idle(&queue, c).await, "both conversations have one in flight");
         // It is handed out again before the rest of its conversation, with the failures that were counted.
-        let trouble = Trouble { failures: 3, alone: 2 };
-        a.again(Taken { trouble, ..first }, Duration::from_millis(1)).await;
+        let failure_counts = FailureCounts { failures: 3, alone: 2 };
+        a.retry_later(TakenMessage { failure_counts, ..first }, Duration::from_millis(1)).await;
         let again = next(a).await;
-        assert_eq!((&*again.id, again.delivered, again.trouble), ("0", 2, trouble));
+        assert_eq!((&*again.id, again.delivered, again.failure_counts), ("0", 2, failure_counts));
         b.stored(second, "msg").await;
         let third = next(b).await;
-        assert_eq!((&*third.id, third.delivered, third.trouble), ("3", 1, Trouble::default()));
-        a.bury(again, Kind::Invalid, "a reason").await;
+        assert_eq!(
+            (&*third.id, third.delivered, third.failure_counts),
+            ("3", 1, FailureCounts::default())
+        );
+        a.make_dead_letter(again, Kind::Invalid, "a reason").await;
         assert_eq!(next(a).await.id, "2");
         assert_eq!(queue.letters().await.unwrap(), (1, 1));
         let letter = queue.letter(0).await.unwrap().unwrap();
@@ -1095,7 +1100,7 @@ mod tests {
         }
         visitor.skip(1).await.unwrap();
         assert_eq!(positions(Some(BOT)).await, [2, 3]);
-        lanes[0].again(taken, Duration::ZERO).await;
+        lanes[0].retry_later(taken, Duration::ZERO).await;
         let ids = [next(&mut lanes[0]).await.id, next(&mut lanes[1]).await.id];
         assert_eq!(ids, ["1", "2"]);
         let letter = visitor.letter(0).await.unwrap().unwrap();
