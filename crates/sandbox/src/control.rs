@@ -63,9 +63,9 @@ pub(super) fn router(settings: &Builder) -> Router<Arc<Endpoint>> {
         .route("/settings", get(settings_now).patch(change))
         .route("/reset", post(reset))
         .route("/events", get(events))
-        .fallback(async || rejection(404, ErrorType::ResourceNotFound, "there is nothing here"))
+        .fallback(async || rejection(404, ErrorType::ResourceNotFound, "no such path"))
         .method_not_allowed_fallback(async || {
-            rejection(405, ErrorType::MethodNotFound, "another method is needed")
+            rejection(405, ErrorType::MethodNotFound, "this method is not allowed")
         });
     // A nested router has no path that ends in a slash.
     Router::new().route("/_sandbox/", index()).nest("/_sandbox", control).layer(guard)
@@ -119,7 +119,7 @@ impl Filter {
                     filter.after = value.parse().map_err(|e| format!("after: {e}"))?;
                     at_most("after", filter.after, JAVASCRIPT_MAX)?;
                 }
-                other => return Err(format!("{other}: there is no such filter")),
+                other => return Err(format!("{other}: no such filter")),
             }
         }
         Ok(filter)
@@ -343,7 +343,7 @@ impl Patch {
                 value => has_list(value),
             };
             if has_list {
-                return Err(format!("{name} must have an object where it has a list"));
+                return Err(format!("{name}: expected an object, found a list"));
             }
         }
         let patch: Self = serde_path_to_error::deserialize(body).map_err(|e| e.to_string())?;
@@ -476,8 +476,8 @@ fn state(endpoint: &Endpoint) -> Value {
     })
 }
 
-/// Rejects pages of other origins, which a browser would let in: their forms and scripts send an `Origin`, and
-/// any host name of theirs that resolves to this machine has a dot.
+/// Rejects pages of other origins, which a browser would allow: their forms and scripts send an `Origin`, and a
+/// domain of theirs that resolves to this machine has a dot.
 async fn guard(allowed: Arc<[String]>, request: Request, next: Next) -> Response {
     match check_access(request.headers(), &allowed) {
         Ok(()) => next.run(request).await,
@@ -488,7 +488,8 @@ async fn guard(allowed: Arc<[String]>, request: Request, next: Next) -> Response
 fn check_access(headers: &HeaderMap, allowed: &[String]) -> Result<(), String> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(HOST).unwrap_or_default();
-    let authority = host.parse::<Authority>().map_err(|_| "the header host is missing or wrong")?;
+    let authority =
+        host.parse::<Authority>().map_err(|_| "the header host is missing or invalid")?;
     let name = authority.host();
     let is_local = name.starts_with('[')
         || name.parse::<std::net::Ipv4Addr>().is_ok()

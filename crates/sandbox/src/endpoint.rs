@@ -24,7 +24,7 @@ use botpress_messages::contract::{OPERATIONS, Operation};
 use botpress_messages::contract::{Path, check};
 use botpress_messages::{Rule, Violation};
 
-/// What one sandbox serves.
+/// The state of one sandbox.
 pub(super) struct Endpoint {
     /// The settings it was started with.
     pub(super) settings: Builder,
@@ -48,7 +48,7 @@ pub(super) struct Behavior {
     pub(super) strict: bool,
 }
 
-/// Responds to any request.
+/// Responds to every request that is not for the page or the control API.
 pub(super) async fn answer(
     State(endpoint): State<Arc<Endpoint>>,
     request: axum::extract::Request,
@@ -312,7 +312,7 @@ impl Window {
     }
 }
 
-/// A violation as the API words it.
+/// A violation in the API's words.
 fn in_api_words(violation: &Violation) -> String {
     let path = &violation.path;
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));

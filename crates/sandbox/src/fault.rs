@@ -19,7 +19,7 @@ use super::log::Answer;
 use super::rejection::rejection;
 use botpress_messages::ErrorType;
 
-/// A way in which a request fails. `stored` says whether the record is stored before that.
+/// A way in which a request fails. `stored` says whether the record is stored before it fails.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
@@ -200,7 +200,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reset { .. } => write!(f, "reset")?,
-            Self::Late(after) => write!(f, "stored {after:?} after a reset")?,
+            Self::Late(after) => write!(f, "reset, stored {after:?} later")?,
             Self::Silence { .. } => write!(f, "silence")?,
             Self::Page { status, .. } => write!(f, "page {status}")?,
             Self::Error { status, .. } => write!(f, "error {status}")?,
@@ -285,8 +285,8 @@ impl Faults {
         self.targeted.len() + self.script.len()
     }
 
-    /// The fault of the next request: from the first target that it matches, else from the script until that is
-    /// used up, else at random.
+    /// The fault of the next request: the first targeted one that matches it, else the next of the script, else a
+    /// random one once the script is used up.
     pub(super) fn next(&mut self, record: Option<&str>, body: &Value) -> Option<Fault> {
         if let Some(index) = self.targeted.iter().position(|fault| fault.matches(record, body)) {
             let TargetedFault { fault, always, .. } = self.targeted[index];
@@ -320,7 +320,7 @@ impl Stream for Cut {
             return Poll::Ready(Some(Ok(start)));
         }
         if !self.flushed {
-            // The server sends what it has while it waits.
+            // The server sends `start` while this is pending.
             self.flushed = true;
             context.waker().wake_by_ref();
             return Poll::Pending;

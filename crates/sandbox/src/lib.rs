@@ -53,11 +53,10 @@
 //! Programs in other languages read and control it over HTTP, below `/_sandbox`, as `openapi.yaml`
 //! describes. The README explains how to run it as a program.
 //!
-//! It knows what the contract of `botpress-messages` knows: `payload` is required, as in the oldest API
-//! version that the client supports. It looks for users within the integration that calls, for
-//! conversations within their channel as well, and for messages in the whole bot. It accepts all tags and
-//! channels, unless they are [declared](Builder::channels). It accepts all ids too, unless it is
-//! [strict](Builder::strict).
+//! It follows the contract of `botpress-messages`: `payload` is required, as in the oldest API version that
+//! the client supports. It looks for users within the calling integration, for conversations within their
+//! channel as well, and for messages in the whole bot. It accepts all tags and channels, unless they are
+//! [declared](Builder::channels). It accepts all ids too, unless it is [strict](Builder::strict).
 
 mod control;
 mod definition;
@@ -95,7 +94,7 @@ pub struct Sandbox {
     _running: watch::Sender<()>,
 }
 
-/// The settings of a [`Sandbox`] to start.
+/// The settings to start a [`Sandbox`] with.
 #[derive(Clone)]
 pub struct Builder {
     address: IpAddr,
@@ -154,7 +153,7 @@ impl Sandbox {
         format!("http://{address}")
     }
 
-    /// Settings for a client of it: URL, token, bot and integration are set.
+    /// A client builder with its URL, token, bot and integration.
     pub fn client(&self) -> botpress_messages::Builder {
         let Builder { token, bot_id, .. } = &self.endpoint.settings;
         let client = Client::builder().base_url(self.url()).token(token).bot_id(bot_id);
@@ -205,14 +204,14 @@ impl Sandbox {
     }
 
     /// Sets how the next requests end, one by one: with a fault, or normally for `None`. The rest of an earlier
-    /// script comes first. A request that the rate limit rejects uses up nothing of the script. A request that is
-    /// rejected for another reason does; it is rejected as usual if its fault is one that stores the record.
+    /// script comes first. A request that the rate limit rejects uses none of the script. A request that is
+    /// invalid for another reason uses its entry, and is rejected as usual if the fault stores the record.
     pub fn fail_next(&self, script: impl IntoIterator<Item = Option<Fault>>) {
         lock(&self.endpoint.faults).script.extend(script);
     }
 
-    /// Makes requests fail that match a target: the first one, or all. Such a request uses up nothing of the
-    /// script of [`fail_next`](Self::fail_next).
+    /// Makes matching requests fail: the first one, or all. Such a request uses none of the script of
+    /// [`fail_next`](Self::fail_next).
     pub fn fail_when(&self, fault: TargetedFault) {
         lock(&self.endpoint.faults).targeted.push(fault);
     }
@@ -222,8 +221,8 @@ impl Sandbox {
         self.endpoint.log.newest()
     }
 
-    /// Restores the initial state: forgets the records, the requests and the faults. A request that is still in
-    /// flight is stored afterwards.
+    /// Restores the initial state: deletes the records and the requests, and resets the settings. A request that
+    /// is still in flight can store its record afterwards.
     pub fn reset(&self) {
         self.endpoint.reset();
     }
@@ -243,9 +242,9 @@ impl Builder {
         self
     }
 
-    /// Gives access to the control below `/_sandbox` under this host name too, such as
+    /// Gives access to the control API below `/_sandbox` under this host name too, such as
     /// `host.docker.internal`. Without it, IP addresses, names without a dot and names below `localhost` have
-    /// access: a page of another origin could give itself any other name.
+    /// access: any other name could be the domain of a web page.
     pub fn allow_host(mut self, name: impl Into<String>) -> Self {
         self.allowed_hosts.push(name.into());
         self
@@ -283,7 +282,7 @@ impl Builder {
         self
     }
 
-    /// Rejects messages of users and conversations that it did not create.
+    /// Rejects messages whose user or conversation the sandbox did not create.
     pub fn strict(mut self) -> Self {
         self.behavior.strict = true;
         self
@@ -312,7 +311,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// An error that names what is wrong with the text.
+    /// An error that says what is wrong with the text.
     pub fn definition(mut self, text: &str) -> io::Result<Self> {
         self.definition = Definition::read(text)?;
         self.definition.check()?;

@@ -35,7 +35,7 @@ pub struct Request {
     /// Its headers, without the token.
     #[serde(serialize_with = "headers")]
     pub headers: HeaderMap,
-    /// Its body: JSON, or a text if it was something else.
+    /// Its body: JSON, or a text if it was not JSON; null if it was too large or not received completely.
     pub body: Value,
     /// Its outcome.
     #[serde(flatten)]
@@ -84,10 +84,10 @@ pub enum Outcome {
 pub struct Change {
     /// Where in the record, as a JSON Pointer: `/payload/text`.
     pub path: String,
-    /// What was there.
+    /// The value before, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
-    /// What is there now.
+    /// The value now, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
 }
@@ -101,7 +101,7 @@ pub struct Answer {
     /// The headers that the sandbox sets.
     #[serde(serialize_with = "headers")]
     pub headers: HeaderMap,
-    /// The body: JSON, or a text if it is something else.
+    /// The body: JSON, or a text if it is not JSON or was cut off.
     pub body: Value,
 }
 
@@ -243,7 +243,7 @@ struct Entries {
     count: u64,
 }
 
-/// Replaces the token and other secrets.
+/// Stands for the token and other secrets.
 pub(super) const SECRET: &str = "[secret]";
 /// The number of records of each kind, and of requests, that are shown.
 pub(super) const KEPT: usize = 1_000;

@@ -22,8 +22,8 @@ struct Args {
     /// The address to listen on, or `localhost`. Anyone who can reach it can see and control everything
     #[arg(long, default_value = "127.0.0.1", value_parser = address)]
     bind: IpAddr,
-    /// A host name under which the control below /_sandbox can be reached too, such as host.docker.internal;
-    /// can be repeated
+    /// Another host name with access to the control API below /_sandbox, such as host.docker.internal; can be
+    /// repeated
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
     /// The only token to accept
@@ -44,7 +44,7 @@ struct Args {
     /// Make requests fail at random, with probability P; the same seed gives the same faults
     #[arg(long, value_name = "SEED:P", value_parser = storm)]
     storm: Option<(u64, f64)>,
-    /// Reject messages of users and conversations that it did not create
+    /// Reject messages whose user or conversation the sandbox did not create
     #[arg(long)]
     strict: bool,
     /// The channels and tags that your integration declares, in YAML or JSON: other names are rejected
@@ -164,8 +164,7 @@ fn print(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Waits for Ctrl-C or SIGTERM. A process that runs as the first one of a container gets only the signals that
-/// it asks for.
+/// Waits for Ctrl-C or SIGTERM. The first process of a container gets only signals that it has a handler for.
 #[cfg(unix)]
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,4 +1,4 @@
-//! The contract of the control as JSON, in one file with the parts of the endpoints' spec that it refers to.
+//! The contract of the control API as JSON, in one file with the parts of the endpoints' spec that it refers to.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ pub(super) fn document() -> &'static Value {
     &DOCUMENT
 }
 
-/// The list of operations, for people and programs that explore the control.
+/// The list of operations, for people and programs that explore the control API.
 pub(super) fn index() -> Value {
     let object = |value: &'static Value| value.as_object().into_iter().flatten();
     let operations = object(&DOCUMENT["paths"]).flat_map(|(path, methods)| {

@@ -9,10 +9,10 @@ use http::header::{
 };
 use http::{HeaderName, Uri};
 
-/// `{nonce}` stands for what the policy allows, `{style}` and `{script}` for the other two files.
+/// `{nonce}` stands for the nonce of the policy, `{style}` and `{script}` for the constants below.
 const MARKUP: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-/// One script, so that it runs at once under the policy; its parts come in this order.
+/// One inline script, so that nothing else has to be loaded. Its parts run in this order.
 const SCRIPT: &str = concat!(
     "const $ = (id) => document.getElementById(id)\n\n",
     include_str!("page/data.js"),
@@ -23,10 +23,10 @@ const SCRIPT: &str = concat!(
     include_str!("page/main.js"),
 );
 
-/// The contents of messages come from outside: they can be neither markup nor script. Nothing is loaded from
-/// elsewhere, because its server would learn who views the page. `/?media` shows remote images, sounds and videos.
+/// Message contents are untrusted: the policy allows no script in them. Nothing is loaded from other servers,
+/// because they would learn who views the page. `/?media` shows remote images, sounds and videos.
 pub(super) async fn page(uri: Uri) -> Response {
-    // Each has a random key from the operating system.
+    // The random keys of `RandomState` come from the operating system.
     let [one, two] = [(); 2].map(|()| RandomState::new().hash_one(()));
     let nonce = format!("{one:016x}{two:016x}");
     let media = if uri.query() == Some("media") { "data: http: https:" } else { "data:" };
@@ -47,7 +47,7 @@ pub(super) async fn page(uri: Uri) -> Response {
         (REFERRER_POLICY, "no-referrer".into()),
         (X_CONTENT_TYPE_OPTIONS, "nosniff".into()),
         (CACHE_CONTROL, "no-store".into()),
-        // The names in links are not looked up before a link is followed.
+        // The browser looks up the host of a link only when someone follows it.
         (X_DNS_PREFETCH_CONTROL, "off".into()),
     ];
     let page = MARKUP.replace("{nonce}", &nonce);
