@@ -451,9 +451,9 @@ async fn page_works_by_keyboard_and_screen_reader() {
     }
     let message = format!("m-{}", sandbox.messages()[1].id);
     let expected = [
-        "To the conversations",
-        "To the messages",
-        "To the requests",
+        "Skip to the conversations",
+        "Skip to the messages",
+        "Skip to the requests",
         "search",
         "compose",
         "media",

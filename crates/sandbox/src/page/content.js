@@ -1,4 +1,4 @@
-// ---- Elements. What comes from outside becomes text, never markup.
+// ---- Elements. Untrusted values become text, never markup.
 
 const el = (tag, properties, ...children) => {
   const node = document.createElement(tag)
@@ -9,13 +9,13 @@ const el = (tag, properties, ...children) => {
   node.append(...children.filter((child) => child != null && child !== false))
   return node
 }
-// Some characters reverse the text around them, and with it the name of a file.
+// Some characters reverse the text around them, which can disguise the name of a file.
 const plain = (text) =>
   String(text).replace(/[\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16)}`)
 const bdi = (text) => el('bdi', {}, plain(text))
 const short = (text, length = 120) => (text.length > length ? `${text.slice(0, length)}…` : text)
 const json = (value) => el('pre', {}, plain(JSON.stringify(value, null, 2)))
-// As on the console, with the date.
+// The time as on the console, with the date.
 const time = (text) => {
   const date = new Date(text)
   return el('time', { dateTime: text, title: date.toString() }, date.toISOString().replace('T', ' '))
@@ -23,7 +23,7 @@ const time = (text) => {
 const chip = (kind, text) => el('span', { className: `chip ${kind}` }, plain(text))
 const tags = (record) => tagsOf(record).map((tag) => chip('', tag))
 
-// Links only to the web, and sends it nothing about this page.
+// Makes links only of web addresses, and sends no referrer to them.
 const isWeb = (url) => URL.canParse(url) && ['http:', 'https:'].includes(new URL(url).protocol)
 const link = (url, text, className = '') => {
   const href = isWeb(url) && new URL(url).href
@@ -45,7 +45,7 @@ const said = (text) => el('div', { className: 'said', dir: 'auto' }, string(text
 
 const media = location.search === '?media'
 const isShown = (url, kind) => url.startsWith(`data:${kind}/`) || (media && isWeb(url))
-// Media elsewhere are loaded only on request: their server would learn who views the page, and when.
+// Remote media are loaded only on request: their server would learn who views the page, and when.
 const far = (kind, url, title) =>
   el(
     'div',

@@ -73,7 +73,7 @@ const showSettings = () => {
   $('script').textContent = names.length ? `Next: ${names.slice(0, 3).join('; ')}${rest}` : ''
   $('clear').disabled = names.length === 0
   const active = [
-    names.length && `${names.length} next`,
+    names.length && `${names.length} planned`,
     percent && `${percent} % at random`,
     latencyMilliseconds && `+${latencyMilliseconds} ms`,
     requestsPerSecond !== null && `at most ${requestsPerSecond} per second`,
@@ -83,7 +83,7 @@ const showSettings = () => {
 
 // ---- Copies
 
-// A text as one word of a shell. Control characters could act on the terminal it is pasted into.
+// Quotes a text as one word of a shell. Control characters could act on the terminal that it is pasted into.
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
 const word = (text) => {
   if (/^[\w./:=-]+$/.test(text)) return text
@@ -94,7 +94,7 @@ const word = (text) => {
 // curl sets these itself.
 const SET_BY_CURL =
   ['accept', 'accept-encoding', 'connection', 'content-length', 'host', 'transfer-encoding', 'user-agent']
-// The token is not known here; its variable stands for it.
+// The page does not know the token, so the command uses its variable.
 const curl = ({ method, path, headers, body }) => {
   const names = Object.keys(headers).filter((name) => !SET_BY_CURL.includes(name) && headers[name] !== '[secret]')
   // curl removes a header without a value, unless it ends in a semicolon.
@@ -103,7 +103,7 @@ const curl = ({ method, path, headers, body }) => {
     `curl -X ${word(method)} ${word(location.origin + path)}`,
     headers.authorization && '-H "authorization: Bearer $BP_TOKEN"',
     ...names.map(header),
-    // Without this, curl calls the body a form.
+    // Without this, curl sends the content type of a form.
     headers['content-type'] === undefined && "-H 'content-type:'",
     body !== '' && `--data-raw ${word(typeof body === 'string' ? body : JSON.stringify(body))}`,
   ]
@@ -164,7 +164,7 @@ const SAMPLES = {
 const OFFERED = 50
 $('type').append(...Object.keys(SAMPLES).map((type) => el('option', {}, type)))
 
-// Only a text is typed in as it is.
+// Texts are entered as they are, other payloads as JSON.
 const isText = () => ['text', 'markdown'].includes($('type').value)
 const fillPayload = () => {
   const sample = SAMPLES[$('type').value]
@@ -242,7 +242,7 @@ $('confirm-reset').onclick = async () => {
   $('resetting').close()
   try {
     await call('reset', 'POST')
-    say('Everything is deleted.')
+    say('Everything was deleted.')
   } catch (error) {
     say(`Nothing was deleted: ${error.message}`)
   }

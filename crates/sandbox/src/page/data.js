@@ -5,8 +5,8 @@ const KEPT = 1000
 
 const tables = { user: new Map(), conversation: new Map(), message: new Map() }
 const requests = new Map()
-// The requests of a record, by number: under its id, and under its tags if they look a message up. A request
-// that failed has no record, so only the tags connect it with the message.
+// The requests of a record, by number: under its id, and for a message also under the tags that identify it. A
+// request that failed has no record, so only the tags connect it with the message.
 const histories = new Map()
 let settings
 

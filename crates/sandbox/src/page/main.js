@@ -1,4 +1,4 @@
-// ---- Where people are: the tab, and what the fragment names
+// ---- Navigation: the tab, and the record or request that the fragment names
 
 const VIEWS = ['places', 'talk', 'log']
 const FILTERS = ['search', 'in', 'kind', 'outcome']
@@ -13,7 +13,7 @@ const turn = (view) => {
   }
   schedule()
 }
-// The columns are tabs only where tabs are.
+// The columns have the role of tab panels only where the tabs are visible.
 const layOut = () => {
   for (const name of VIEWS) {
     const panel = $(name).firstElementChild
@@ -49,7 +49,7 @@ for (const skip of document.querySelectorAll('.skip')) {
   }
 }
 
-// Goes to what the fragment names. Filters do not hide it.
+// Goes to what the fragment names. Clears the search and the filters if they hide it.
 const go = () => {
   sought = target()
   const { what, id } = sought
@@ -72,13 +72,13 @@ const go = () => {
   schedule()
 }
 window.onhashchange = go
-// A link to what the fragment names already changes nothing, and goes there again.
+// A link to the current fragment fires no `hashchange`, so this goes there again.
 document.addEventListener('click', (event) => {
   const link = event.target.closest?.('a:not(.skip)')
   if (link && link.getAttribute('href') === location.hash) go()
 })
 
-// ---- One update in each frame, for everything that happened before it
+// ---- At most one update in each frame, for everything that changed since the last one
 
 for (const name of FILTERS) $(name).oninput = () => schedule()
 
@@ -104,7 +104,7 @@ const schedule = () => {
   })
 }
 
-// ---- What happens, as the sandbox reports it
+// ---- The events of the sandbox
 
 const events = new EventSource('/_sandbox/events')
 const on = (name, take) =>
@@ -131,7 +131,7 @@ const connected = (word) => {
 events.onopen = () => connected('live')
 events.onerror = () => connected('waiting for the sandbox')
 
-// For screen readers: once a second, so that it can be followed.
+// For screen readers: at most once a second, so that users can follow.
 let unreported = []
 const report = (request) => {
   unreported.push(request)

@@ -1,15 +1,15 @@
 // ---- Lists of any length. Only the rows in view are in the document, and the row that Tab reaches.
 //
-// Asking the browser for a size after a change makes it lay out the page. So that is done once for all new rows, and
-// sizes of what is in view come from events.
+// Reading a size after a change makes the browser lay out the page. So all new rows are measured at once, and the
+// size of the view comes from events.
 
 // Rows are drawn this far beyond the view, in pixels.
 const BEYOND = 300
-// A list counts as scrolled to its end from here on.
+// A list counts as scrolled to its end within this distance, in pixels.
 const NEAR = 40
 const FOCUSABLE = 'a, button, summary, select, audio, video, [tabindex]'
 
-// Makes a list show these items, and returns the rows that are new. What has not changed stays, with its focus.
+// Makes a list show these items, and returns the new rows. Rows that have not changed stay, with their focus.
 const sync = (list, items, key, version, build) => {
   const keys = new Set(items.map((item) => String(key(item))))
   const nodes = new Map()
@@ -47,18 +47,18 @@ class Rows {
   tops = [0]
   // As measured, by key. A row that was never drawn has the usual height.
   heights = new Map()
-  // Rows to be measured.
+  // Rows to measure.
   fresh = []
-  // What is to be in view, and how far the browser has scrolled.
+  // The wanted scroll position, the one of the browser, and the size of the view.
   top = 0
   scrolled = 0
   height = 0
   width = 0
-  // The keys of the row that Tab reaches, and of one to go to.
+  // The keys of the row that Tab reaches, and of the row to go to.
   current
   goal
 
-  // The newest is last, or first. A build makes a row, with what takes the focus marked as `.handle`.
+  // `build` makes a row, in which `.handle` takes the focus. `newestLast` says where the newest item is.
   constructor(list, { key, version, build, usual, newestLast = false }) {
     Object.assign(this, { list, version, build, usual, newestLast, atEnd: newestLast })
     this.key = (item) => String(key(item))
@@ -76,7 +76,7 @@ class Rows {
     this.sizes = new ResizeObserver((entries) => this.regrow(entries))
   }
 
-  // Draws these items. Then `settle` has to follow.
+  // Draws these items. Call `settle` afterwards.
   show(items) {
     this.anchor = this.holds()
     this.items = items
@@ -84,7 +84,7 @@ class Rows {
     this.draw()
   }
 
-  // Measures the new rows of all lists, draws them where they belong, and others that come into view by that.
+  // Measures the new rows of all lists and draws them in their places, and then rows that this brings into view.
   static settle(lists) {
     for (let round = 0; round < 4; round += 1) {
       const changed = lists.filter((list) => list.measure())
@@ -103,7 +103,7 @@ class Rows {
   draw() {
     const { items, list } = this
     this.place()
-    // Another tab is in view.
+    // The list is in a hidden tab.
     if (this.height === 0) return
     list.style.height = `${this.tops.at(-1)}px`
     this.move(this.index.has(this.goal?.key) ? this.goal : this.anchor)
@@ -125,7 +125,7 @@ class Rows {
     }
   }
 
-  // Whether a new row has another height than assumed.
+  // Measures the new rows. Returns whether one has another height than assumed.
   measure() {
     const fresh = this.fresh.splice(0).filter((node) => node.isConnected)
     for (const node of fresh) this.sizes.observe(node)
@@ -147,7 +147,7 @@ class Rows {
   resize() {
     const { clientWidth, clientHeight, scrollTop } = this.scroll
     this.height = clientHeight
-    // Without a height, another tab is in view.
+    // Without a height, the list is in a hidden tab.
     if (clientHeight > 0) {
       this.top = this.scrolled = scrollTop
       if (clientWidth !== this.width) this.heights.clear()
@@ -157,7 +157,7 @@ class Rows {
     schedule()
   }
 
-  // What stays in its place while the list changes.
+  // The end or the row that stays in its place while the list changes.
   holds() {
     if (this.atEnd) return { end: true }
     if (this.top <= 0) return { start: true }

@@ -9,7 +9,7 @@ const target = () => {
 let sought = target()
 const isSought = (what, id) => sought.what === what && sought.id === String(id)
 
-// The channel tells a thread from the channel that it is in: both have the channel's tag.
+// The name of the channel distinguishes a thread from its channel: both have the channel's tag.
 const placeName = ({ record, id }) => [
   chip('', record ? record.channel : 'not created here'),
   ' ',
@@ -227,7 +227,7 @@ const chosen = (found) => {
 const showPlaces = (found, here) => {
   const total = tables.conversation.size
   $('places-count').textContent = found.length ? `${found.length}` : ''
-  $('places-empty').textContent = total ? 'No conversation has this text.' : 'None yet.'
+  $('places-empty').textContent = total ? 'No conversation contains this text.' : 'None yet.'
   $('places-empty').hidden = found.length > 0
   lists.places.show(found.map((place) => ({ ...place, chosen: place === here })))
 }
@@ -239,7 +239,7 @@ const showMessages = (here) => {
   showTitle(here)
   const isEmpty = tables.message.size === 0
   $('empty').hidden = messages.length > 0
-  $('empty-text').textContent = isEmpty ? 'No messages yet.' : 'No message here has this text.'
+  $('empty-text').textContent = isEmpty ? 'No messages yet.' : 'No message here contains this text.'
   $('hint').hidden = !isEmpty
   lists.talk.show(messages)
 }
@@ -256,7 +256,7 @@ const showRequests = (here) => {
   const count = (number) => number.toLocaleString('en')
   $('log-count').textContent =
     found.length < requests.size ? `${count(found.length)} of ${count(requests.size)}` : count(requests.size)
-  $('log-empty').textContent = requests.size ? 'No request passes the search and the filters.' : 'None yet.'
+  $('log-empty').textContent = requests.size ? 'No request matches the search and the filters.' : 'None yet.'
   $('log-empty').hidden = found.length > 0
   lists.log.show(found)
 }
