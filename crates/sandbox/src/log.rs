@@ -67,7 +67,7 @@ pub enum Outcome {
         /// What the request changed.
         changes: Vec<Change>,
     },
-    /// It violates the contract or exceeds the rate limit.
+    /// It was rejected, for example because it violates the contract or exceeds the rate limit.
     Refused {
         /// The HTTP status.
         status: u16,

@@ -1,5 +1,4 @@
-//! The sandbox as programs in other languages use it: its own process, its console, and its control
-//! over HTTP.
+//! The sandbox as programs in other languages use it: its own process, its console, and its control API.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,7 +30,7 @@ async fn show(sandbox: &Sandbox, what: &str) -> Value {
     json(reqwest::get(format!("{}/_sandbox/{what}", sandbox.url())).await.unwrap()).await
 }
 
-/// A schema of the control's contract.
+/// A schema of the control API's contract.
 fn schema(name: &str) -> jsonschema::Validator {
     let spec = std::fs::read_to_string("openapi.yaml").unwrap();
     let mut spec: Value = serde_yaml::from_str(&spec).unwrap();
@@ -79,7 +78,7 @@ async fn stored_records_can_be_listed() {
     }
 }
 
-/// A change of settings, and the response: the new settings, or the error.
+/// Each case is a change of settings, and the response: the new settings or the error.
 #[tokio::test]
 async fn settings_can_be_changed() {
     let sandbox = Sandbox::builder().requests_per_second(5).start().await.unwrap();
@@ -292,7 +291,7 @@ async fn requests_can_be_filtered() {
 }
 
 #[tokio::test]
-async fn the_control_describes_itself() {
+async fn the_control_api_describes_itself() {
     let sandbox = Sandbox::start().await.unwrap();
     assert_eq!(show(&sandbox, "health").await, json!({ "status": "ok" }));
     let index = show(&sandbox, "").await;
@@ -303,7 +302,7 @@ async fn the_control_describes_itself() {
     assert_eq!((&users["method"], &index["name"]), (&json!("GET"), &json!("botpress-sandbox")));
     assert!(users["summary"].as_str().unwrap().starts_with("The stored users"));
 
-    // In one file: every reference leads to something in it.
+    // The document is one file: every reference leads to a part of it.
     let document = show(&sandbox, "openapi.json").await;
     let text = document.to_string();
     let references: Vec<_> = text.split(r#""$ref":"#).skip(1).collect();
@@ -320,7 +319,7 @@ async fn the_control_describes_itself() {
     }
 }
 
-/// The stream of events, by their names and data.
+/// The stream of events: the name and the data of each.
 struct Events {
     answer: Response,
     text: String,
@@ -375,10 +374,10 @@ async fn events_can_be_followed() {
     let (name, state) = events.next().await.unwrap();
     assert_eq!((&*name, &state["messages"]), ("state", &json!([])));
     drop(sandbox);
-    assert!(events.next().await.is_none(), "it ends with the sandbox");
+    assert!(events.next().await.is_none(), "the stream ends with the sandbox");
 }
 
-/// More unread events than the connection can hold.
+/// The reader has more unread events than the connection can hold.
 #[tokio::test]
 async fn a_lagging_reader_gets_a_new_snapshot() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -437,7 +436,7 @@ impl Console {
         &self.variables.iter().find(|(variable, _)| variable == name).unwrap().1
     }
 
-    /// The next line as it is, or nothing at the end.
+    /// The next line as it is; `None` at the end.
     async fn whole_line(&mut self) -> Option<String> {
         self.lines.next_line().await.unwrap()
     }
@@ -501,7 +500,7 @@ async fn json_prints_each_request_as_it_is_listed() {
     assert_eq!(console.whole_line().await, None);
 }
 
-/// The file of the README.
+/// Reads the definition file of the README.
 #[tokio::test]
 async fn a_definition_file_declares_names() {
     let readme = std::fs::read_to_string("README.md").unwrap();
@@ -545,9 +544,9 @@ async fn is_there(program: &str) -> bool {
 }
 
 #[tokio::test]
-async fn curl_drives_it() {
+async fn curl_can_control_the_sandbox() {
     if !is_there("curl").await {
-        return skipped("curl_drives_it", "no curl");
+        return skipped("curl_can_control_the_sandbox", "no curl");
     }
     let arguments =
         "--strict --latency 1 --lookup-gap 2 --storm 7:0 --requests-per-second 900 --bind 0.0.0.0";
@@ -589,12 +588,12 @@ async fn curl_drives_it() {
     assert_eq!(curl(&[&format!("{url}/_sandbox/users")]).await, r#"{"users":[]}"#);
 }
 
-/// The vendor's client for TypeScript, of a version that is known to work.
+/// A version of the vendor's client for TypeScript that is known to work.
 const VENDOR: &str = "@botpress/client@1.45.0";
 
 #[tokio::test]
-async fn the_vendors_client_drives_it() {
-    let skipped = |why| skipped("the_vendors_client_drives_it", why);
+async fn the_vendors_client_works_with_the_sandbox() {
+    let skipped = |why| skipped("the_vendors_client_works_with_the_sandbox", why);
     if !is_there("node").await || !is_there("npm").await {
         return skipped("no Node with npm");
     }
@@ -619,7 +618,7 @@ fn example_of_readme(language: &str, folder: &Path, name: &str) {
     std::fs::write(folder.join(name), text.split("```").next().unwrap()).unwrap();
 }
 
-/// Runs a program for which the sandbox is installed. Returns what it printed.
+/// Runs a program with the sandbox in its `PATH`. Returns what it printed.
 async fn run_beside_sandbox(folder: &Path, command: &[&str]) -> String {
     let mut folders =
         vec![Path::new(env!("CARGO_BIN_EXE_botpress-sandbox")).parent().unwrap().into()];

@@ -26,7 +26,7 @@ struct Browser {
     sent: u64,
 }
 
-const NO_BROWSER: &str = "no Chromium: apt-get install chromium, or name one by CHROMIUM";
+const NO_BROWSER: &str = "no Chromium: apt-get install chromium, or set CHROMIUM to a program";
 
 const FLAGS: [&str; 10] = [
     "--headless",
@@ -42,7 +42,7 @@ const FLAGS: [&str; 10] = [
 ];
 
 impl Browser {
-    /// Starts what `CHROMIUM` names, or what is installed; nothing if there is none.
+    /// Starts the program that `CHROMIUM` names, or an installed one; `None` if there is neither.
     async fn start() -> Option<Self> {
         let names = ["chromium", "chromium-browser", "google-chrome"].map(str::to_owned);
         let mut browsers = std::env::var("CHROMIUM").into_iter().chain(names);
@@ -53,7 +53,7 @@ impl Browser {
         };
         let browser = browsers.find(is_there)?;
         let profile = tempfile::tempdir().unwrap();
-        // The pipes are the third and the fourth of its files.
+        // The browser reads commands from file descriptor 3, and writes to 4.
         let mut child = Command::new("sh")
             .args(["-c", "exec \"$@\" 3<&0 4>&1 >/dev/null 2>&1", "sh", &browser])
             .args(FLAGS)
@@ -90,7 +90,7 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", json!({ "features": scheme })).await;
     }
 
-    /// Lets the page draw what is due.
+    /// Waits until the page has drawn all updates.
     async fn draws(&mut self) {
         let frames = "new Promise((drawn) => { let rest = 4; const frame = () => \
                       rest-- ? requestAnimationFrame(frame) : drawn(); frame() })";
@@ -137,7 +137,7 @@ impl Browser {
         }
     }
 
-    /// The value of this script in the page.
+    /// Runs this script in the page, and returns its value.
     async fn evaluates(&mut self, script: &str) -> Value {
         let said = self.try_evaluates(script).await;
         said.unwrap_or_else(|error| panic!("{script}: {error}"))
@@ -151,13 +151,13 @@ impl Browser {
         Ok(result["result"]["value"].take())
     }
 
-    /// Opens a page, and waits until it is there.
+    /// Opens a page, and waits until it is loaded.
     async fn open(&mut self, url: &str) {
         self.call("Page.navigate", json!({ "url": url })).await;
         self.sees("document.readyState === 'complete'").await;
     }
 
-    /// Waits until this is true of the page, looking again with each of its frames.
+    /// Waits until this condition is true in the page. Checks it in each frame.
     async fn sees(&mut self, condition: &str) {
         let script = format!(
             "new Promise((seen) => {{
@@ -165,12 +165,12 @@ impl Browser {
                 look()
             }})"
         );
-        // A page that is being left returns nothing.
+        // A script fails if the page is replaced meanwhile.
         let seen = async { while self.try_evaluates(&script).await.is_err() {} };
-        // Only so that a failing test ends.
+        // The limit is only for a failing test, so that it ends.
         let patience = Duration::from_secs(30);
         if tokio::time::timeout(patience, seen).await.is_err() {
-            panic!("not seen: {condition}");
+            panic!("never true in the page: {condition}");
         }
     }
 
@@ -184,7 +184,7 @@ impl Browser {
             "ArrowUp" => (38, ""),
             "ArrowRight" => (39, ""),
             "ArrowDown" => (40, ""),
-            other => panic!("which code has {other}?"),
+            other => panic!("no code for the key {other}"),
         };
         for kind in ["keyDown", "keyUp"] {
             let mut press = json!({ "type": kind, "key": key, "windowsVirtualKeyCode": code });
@@ -222,7 +222,7 @@ fn delivery(json: Value) -> Delivery {
     Delivery::from_json(json.to_string()).unwrap()
 }
 
-/// A type, its payload, and what is true of the bubble `b` that shows it.
+/// Each case is a type, its payload, and a condition for the bubble `b` that shows it.
 #[tokio::test]
 async fn each_content_is_shown_while_a_client_delivers() {
     let Some(mut browser) = Browser::start().await else {
@@ -327,7 +327,7 @@ async fn each_content_is_shown_while_a_client_delivers() {
             json!({ "a": [1, null] }),
             "JSON.stringify(JSON.parse(b.textContent)) === '{\"a\":[1,null]}'",
         ),
-        // Known by name, but not what it should be.
+        // A known type with a payload of another form.
         ("text", json!({ "text": 5 }), "JSON.parse(b.textContent).text === 5"),
         ("carousel", json!({ "items": {} }), "JSON.parse(b.textContent)"),
         ("constructor", json!({ "x": 1 }), "JSON.parse(b.textContent).x === 1"),
@@ -370,7 +370,7 @@ async fn the_outcome_of_each_request_is_shown() {
     browser.sees(&format!("{changes}.join('|') === '{changed}'")).await;
     browser.sees(&format!("{of_message}.innerText.includes('found 2 times')")).await;
 
-    // The newest is on top.
+    // The newest request is on top.
     let top = "document.querySelector('#requests > li')";
     let http = reqwest::Client::new();
     let path = "/v1/chat/messages/get-or-create";
@@ -386,7 +386,7 @@ async fn the_outcome_of_each_request_is_shown() {
         browser.sees(&format!("{top}.innerText.includes('{text}')")).await;
     }
 
-    // A fault that is added on the page, by the keyboard.
+    // A fault is added on the page with the keyboard.
     browser.evaluates("document.querySelector('#faults > summary').focus()").await;
     browser.presses("Enter").await;
     browser.sees("document.querySelector('#faults').open").await;
@@ -407,7 +407,7 @@ async fn the_outcome_of_each_request_is_shown() {
     browser.evaluates("document.querySelector('#latency').onchange()").await;
     browser.sees("document.querySelector('#active').textContent === '+7 ms'").await;
 
-    // Only what went wrong.
+    // The filter shows only requests with problems.
     browser.enters("outcome", "problem").await;
     let outcomes =
         "[...document.querySelectorAll('#requests .chip:last-child')].map((c) => c.innerText)";
@@ -428,7 +428,7 @@ async fn the_outcome_of_each_request_is_shown() {
     browser.sees("document.querySelector('#connection').textContent.startsWith('waiting')").await;
 }
 
-/// Tab reaches each list once, and arrows its rows; each control has a role and a name.
+/// Tab reaches each list once, and arrow keys reach its rows. Each control has a role and a name.
 #[tokio::test]
 async fn page_works_by_keyboard_and_screen_reader() {
     let Some(mut browser) = Browser::start().await else {
@@ -473,7 +473,7 @@ async fn page_works_by_keyboard_and_screen_reader() {
     }
     assert!(!reached.contains(&"dm first".to_owned()), "a list is one stop: {reached:?}");
 
-    // Arrows go through a list, and Enter opens.
+    // Arrow keys go through a list, and Enter opens a row.
     let row = "document.activeElement.closest('li').innerText";
     browser.evaluates("document.querySelector('#conversations a').focus()").await;
     browser.presses("ArrowDown").await;
@@ -530,7 +530,7 @@ async fn page_works_by_keyboard_and_screen_reader() {
     }
 }
 
-/// What comes from outside stays text: neither markup nor script nor a way out of the page.
+/// Untrusted values stay text: they become neither markup nor script, and load nothing from other servers.
 #[tokio::test]
 async fn hostile_messages_are_shown_as_text() {
     let Some(mut browser) = Browser::start().await else {
@@ -665,7 +665,7 @@ async fn hostile_messages_are_shown_as_text() {
     let shown = "document.querySelector('#talk').innerText.includes('photo\\\\u202egpj.exe')";
     browser.sees(shown).await;
 
-    // If there were a way to write markup, the browser would reject it.
+    // Even if the page tried to write markup, the browser would reject it.
     let write =
         "(() => { try { document.body.innerHTML = '<b>'; return false } catch { return true } })()";
     assert_eq!(browser.evaluates(write).await, true);
@@ -687,7 +687,7 @@ async fn remote_media_are_loaded_on_request() {
         "HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: {}\r\n\r\n",
         dot.len()
     );
-    // It responds once: if the first page had asked, the second would get nothing.
+    // The server responds once: if the first page had sent a request, the second would get no response.
     let (remote, requests) = script(vec![[head.into_bytes(), dot].concat()]).await;
     let picture = message("image", json!({ "imageUrl": remote, "title": "A dot" }), 1);
     sandbox.client().build().unwrap().deliver(&picture).await.unwrap();
@@ -702,7 +702,7 @@ async fn remote_media_are_loaded_on_request() {
 }
 
 #[tokio::test]
-async fn policy_lets_nothing_in() {
+async fn policy_blocks_scripts_and_remote_content() {
     let sandbox = Sandbox::start().await.unwrap();
     let http = reqwest::Client::new();
     let load = async |path: &str| {
@@ -720,7 +720,7 @@ async fn policy_lets_nothing_in() {
     let nonce = policy.split_once("script-src 'nonce-").unwrap().1.split_once('\'').unwrap().0;
     assert!(nonce.len() > 30 && nonce.bytes().all(|c| c.is_ascii_hexdigit()), "{nonce}");
     assert_eq!(page.matches(&format!("nonce=\"{nonce}\"")).count(), 2);
-    assert!(!load("/").await.0.contains(nonce), "it is used once");
+    assert!(!load("/").await.0.contains(nonce), "a nonce is used once");
     for part in [
         "default-src 'none'",
         "connect-src 'self'",
@@ -732,7 +732,7 @@ async fn policy_lets_nothing_in() {
     }
     assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
     assert!(load("/?media").await.0.contains("img-src data: http: https:;"));
-    assert!(sandbox.requests().is_empty(), "the page is no request");
+    assert!(sandbox.requests().is_empty(), "a request for the page is not listed");
     // The policy does not affect the API.
     assert_eq!(http.post(sandbox.url()).send().await.unwrap().status(), 404);
     assert_eq!(sandbox.requests().len(), 1);
@@ -748,7 +748,7 @@ async fn send(http: &reqwest::Client, sandbox: &Sandbox, request: &Value) -> (u1
 
 const USERS: &str = "/v1/chat/users/get-or-create";
 
-/// The page knows no token, and still sends requests: new ones, and listed ones again.
+/// The page does not know the token, but sends new requests, and listed ones again.
 #[tokio::test]
 async fn requests_can_be_sent_without_the_token() {
     let sandbox = Sandbox::builder().token("private").start().await.unwrap();
@@ -778,7 +778,7 @@ async fn requests_can_be_sent_without_the_token() {
     let logged = sandbox.requests().pop().unwrap();
     assert_eq!((logged.method.as_str(), &logged.body), ("PUT", &json!("{")));
 
-    // It fails like the request of any client.
+    // A fault makes it fail like the request of any client.
     sandbox.fail_next([Some(Fault::Reset { stored: true })]);
     assert_eq!(send(&http, &sandbox, &new).await, (200, json!({ "response": null })));
 
@@ -804,7 +804,7 @@ async fn requests_can_be_sent_without_the_token() {
     assert_eq!(form.send().await.unwrap().status(), 415);
 }
 
-/// A text without a place where a line could break.
+/// A text in which a line cannot break.
 fn long() -> String {
     "Averylongwordwithoutanyspaces".repeat(10)
 }
@@ -816,7 +816,7 @@ async fn post(http: &reqwest::Client, sandbox: &Sandbox, record: &str, body: Val
     sent["response"]["body"].get(record).cloned().unwrap_or_default()
 }
 
-/// Much data: 29 conversations, long words everywhere, each kind of outcome.
+/// Fills the sandbox with 29 conversations, long words everywhere, and each kind of outcome.
 async fn fill(sandbox: &Sandbox) {
     let http = reqwest::Client::new();
     let action = json!({ "action": "url", "label": long(), "value": "https://example.com/" });
@@ -871,7 +871,7 @@ const LAYOUT: &str = "(() => {
         const [above, below] = [row.previousElementSibling, row].map((row) => row.getBoundingClientRect())
         if (below.height && below.top < above.bottom - 1) problems.push(`${row.id} overlaps`)
     }
-    // In a part of a row that scrolls by itself, or that ends in dots.
+    // Whether a node is in a part of a row that scrolls by itself or is cut off with an ellipsis.
     const isInside = (node) => {
         const parent = node.parentElement
         if (parent.matches('.rows > li, .scroll, body')) return false
@@ -886,9 +886,9 @@ const LAYOUT: &str = "(() => {
 })()";
 
 #[tokio::test]
-async fn nothing_scrolls_the_document_or_is_wider_than_it() {
+async fn content_fits_into_the_window() {
     let Some(mut browser) = Browser::start().await else {
-        return skipped("nothing_scrolls_the_document_or_is_wider_than_it", NO_BROWSER);
+        return skipped("content_fits_into_the_window", NO_BROWSER);
     };
     let sandbox = Sandbox::start().await.unwrap();
     fill(&sandbox).await;
@@ -901,7 +901,7 @@ async fn nothing_scrolls_the_document_or_is_wider_than_it() {
             browser.draws().await;
             assert_eq!(browser.evaluates(LAYOUT).await, json!([]), "{width} {tab}");
         }
-        // An old message, shown from its request; rows that are open; dialogs.
+        // Open rows, an old message that is shown from its request, and dialogs.
         browser.clicks("#tab-log").await;
         browser.enters("outcome", "found").await;
         browser.evaluates("document.querySelector('#faults').open = true").await;
@@ -958,7 +958,7 @@ async fn columns_are_tabs_on_a_phone() {
         let tab = "document.activeElement.matches('[role=tab][aria-selected=true]')";
         assert_eq!(browser.evaluates(tab).await, true);
     }
-    // A conversation opens its messages, a link its request.
+    // A conversation opens its messages, and a link opens its request.
     browser.clicks("#conversations a").await;
     browser.sees(&format!("{visible} === 'tabs,talk'")).await;
     browser.evaluates("location.hash = 'request=3'").await;
@@ -1021,7 +1021,7 @@ async fn requests_can_be_searched_and_filtered() {
         browser.sees(&format!("{numbers} === '9 8 7 6 5 4 3 2 1'")).await;
     }
 
-    // The search is for conversations and messages too.
+    // The search also filters conversations and messages.
     browser.enters("search", "morning").await;
     let texts =
         "[...document.querySelectorAll('#messages .said')].map((said) => said.innerText).join('|')";
@@ -1030,16 +1030,16 @@ async fn requests_can_be_searched_and_filtered() {
     browser.sees("document.querySelector('#title').textContent === 'dm there'").await;
     browser.sees(&format!("{texts} === 'Half'")).await;
     assert_eq!(browser.evaluates("document.querySelector('#places-count').textContent").await, "1");
-    // By its own name, a conversation is there as a whole.
+    // A conversation whose name matches is shown with all of its messages.
     browser.enters("search", "there").await;
     browser.sees(&format!("{texts} === 'Good morning, Ann|Half'")).await;
-    // A link shows its request in spite of the filters.
+    // A link shows its request even if the search would hide it.
     browser.evaluates("location.hash = 'request=1'").await;
     browser.sees("document.activeElement.closest('li')?.id === 'r-1'").await;
     browser.sees("document.querySelector('#search').value === ''").await;
 }
 
-/// A request by its link, as curl, as JSON, and again.
+/// A request is opened by its link, copied as curl and as JSON, and sent again.
 #[tokio::test]
 async fn requests_can_be_linked_copied_and_sent_again() {
     let Some(mut browser) = Browser::start().await else {
@@ -1073,7 +1073,7 @@ async fn requests_can_be_linked_copied_and_sent_again() {
         serde_json::from_str(browser.evaluates("copied").await.as_str().unwrap()).unwrap();
     assert_eq!(copied, json!(sandbox.requests()[2]));
 
-    // The shell sends the same request, with the token of a variable.
+    // The shell sends the same request, with the token from a variable.
     browser.evaluates("document.querySelector('#r-4 summary').click()").await;
     browser.sees("document.querySelector('#r-4 .actions')").await;
     let mut bash = Command::new("bash");
@@ -1120,7 +1120,7 @@ async fn requests_can_be_linked_copied_and_sent_again() {
         .await;
 }
 
-/// Each type from the form, with its example, and with what the form rejects.
+/// The form sends an example of each type, and shows errors.
 #[tokio::test]
 async fn a_message_of_each_type_can_be_sent_from_the_page() {
     let Some(mut browser) = Browser::start().await else {
@@ -1138,7 +1138,7 @@ async fn a_message_of_each_type_can_be_sent_from_the_page() {
         browser.sees("!document.querySelector('#sending').open").await;
         let stored = sandbox.messages();
         assert_eq!((stored.len(), &stored[number].type_), (number + 1, type_));
-        // It is shown, and as what it is: only a custom type is shown as JSON.
+        // The message is shown in the form of its type: only a custom type is shown as JSON.
         let row = format!("document.querySelector('#m-{}')", stored[number].id);
         browser.sees(&format!("{row}?.matches('.sought')")).await;
         let is_json = browser.evaluates(&format!("!!{row}.querySelector('.bubble > pre')")).await;
@@ -1149,7 +1149,7 @@ async fn a_message_of_each_type_can_be_sent_from_the_page() {
         "choice", "dropdown", "bloc",
     ];
     assert_eq!(types, [&known[..], &["custom"]].concat());
-    // The first opened a conversation, the others chose it.
+    // The first message created a conversation, and the others were sent to it.
     assert_eq!((sandbox.conversations().len(), sandbox.users().len()), (1, 1));
 
     browser.clicks("#compose").await;
@@ -1181,7 +1181,7 @@ async fn a_message_of_each_type_can_be_sent_from_the_page() {
     browser.clicks("#send").await;
     browser.sees(&format!("{why}.includes('message failed: no response')")).await;
     assert_eq!(browser.evaluates("document.querySelector('#sending').open").await, true);
-    // The same tag again finds the message.
+    // A second message with the same tag finds the first.
     browser.clicks("#send").await;
     browser.sees("!document.querySelector('#sending').open").await;
     browser
@@ -1240,7 +1240,7 @@ async fn messages_and_requests_show_their_tags_and_history() {
     let faults = format!("document.querySelectorAll('#m-{first} .fault').length");
     assert_eq!(browser.evaluates(&faults).await, 0);
 
-    // A request: its text, its tags, then the rest; the time as on the console, with the date.
+    // A row of a request shows its text and tags first; the time is that of the console, with the date.
     let top = "document.querySelector('#requests > li summary')";
     let lines =
         browser.evaluates(&format!("{top}.innerText.split('\\n').filter(Boolean).join('|')")).await;
@@ -1251,12 +1251,12 @@ async fn messages_and_requests_show_their_tags_and_history() {
     assert!(sandbox.requests().pop().unwrap().to_string().starts_with(&at[11..]));
 }
 
-/// An independent check of what screen readers and people with low vision need.
+/// Checks independently what screen readers and people with low vision need.
 const AXE: &str = "axe-core@4.14.1";
 
 #[tokio::test]
-async fn axe_finds_nothing() {
-    let skipped = |why| skipped("axe_finds_nothing", why);
+async fn axe_finds_no_violations() {
+    let skipped = |why| skipped("axe_finds_no_violations", why);
     let Some(mut browser) = Browser::start().await else {
         return skipped(NO_BROWSER);
     };
@@ -1298,7 +1298,7 @@ async fn axe_finds_nothing() {
     }
 }
 
-/// axe cannot judge what is partly out of view, so all pairs of colours are judged here.
+/// axe cannot check what is partly out of view, so this test checks all pairs of colours.
 #[tokio::test]
 async fn text_has_enough_contrast() {
     let Some(mut browser) = Browser::start().await else {
@@ -1348,9 +1348,9 @@ async fn flood(sandbox: &Sandbox, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_requests_cost_one_update_in_a_frame_and_few_rows() {
+async fn many_requests_are_drawn_once_per_frame_in_few_rows() {
     let Some(mut browser) = Browser::start().await else {
-        return skipped("many_requests_cost_one_update_in_a_frame_and_few_rows", NO_BROWSER);
+        return skipped("many_requests_are_drawn_once_per_frame_in_few_rows", NO_BROWSER);
     };
     let sandbox = Sandbox::start().await.unwrap();
     let witness =
@@ -1371,11 +1371,14 @@ async fn many_requests_cost_one_update_in_a_frame_and_few_rows() {
     browser.sees("document.querySelector('#requests > li')?.id === 'r-1500'").await;
     browser.sees("document.querySelector('#log-count').textContent === '1,000'").await;
     assert_eq!(browser.evaluates("twice").await, 0, "two updates in one frame");
-    assert!(browser.evaluates("updates").await.as_u64().unwrap() > 1, "it shows them as they come");
+    assert!(
+        browser.evaluates("updates").await.as_u64().unwrap() > 1,
+        "the page shows requests as they arrive"
+    );
     let most = browser.evaluates("most").await.as_u64().unwrap();
     assert!((20..100).contains(&most), "{most} rows");
 
-    // The last row is present after a jump to it, and what is in view stays in its place meanwhile.
+    // Keys and links reach every row, and the rows in view stay in their places when requests arrive.
     browser.evaluates("document.querySelector('#requests summary').focus()").await;
     browser.presses("End").await;
     browser.sees("document.activeElement.closest('li').id === 'r-501'").await;
@@ -1389,13 +1392,13 @@ async fn many_requests_cost_one_update_in_a_frame_and_few_rows() {
     flood(&sandbox, 50).await;
     browser.sees("document.querySelector('#log-count').textContent === '1,000' && document.querySelector('#requests > li')").await;
     browser.draws().await;
-    assert_eq!(browser.evaluates(place).await, before, "what is read stays where it is");
+    assert_eq!(browser.evaluates(place).await, before, "the row that is read stays in its place");
     let set = "document.activeElement.closest('li').ariaSetSize";
     assert_eq!(browser.evaluates(set).await, "1000");
 }
 
-/// `cargo test --test page -- --ignored --nocapture longest` prints how long the page is busy at a time
-/// while 5,000 requests come in.
+/// `cargo test --test page -- --ignored --nocapture longest` prints the longest tasks of the page while 5,000
+/// requests arrive.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it measures"]
 async fn longest_task() {
@@ -1414,7 +1417,7 @@ async fn longest_task() {
     println!("the longest tasks, in milliseconds: {longest}");
 }
 
-/// `cargo test --test page -- --ignored picture` makes the picture of the README again.
+/// `cargo test --test page -- --ignored picture` renews the picture of the README.
 #[tokio::test]
 #[ignore = "it writes page.png"]
 async fn picture() {

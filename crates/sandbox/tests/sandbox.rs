@@ -1,4 +1,4 @@
-//! The sandbox as a test double: raw requests, so that requests that a client would reject arrive too.
+//! The sandbox as a test double. Raw requests are used, because a client would not send invalid ones.
 #![allow(clippy::type_complexity)] // tables of cases
 
 use std::sync::{Arc, Mutex};
@@ -234,7 +234,7 @@ async fn messages_are_found_by_their_tags() {
     }
 }
 
-/// Additional tags of a stored user or conversation do not matter.
+/// Stored users and conversations match even if they have additional tags.
 #[tokio::test]
 async fn users_and_conversations_are_found_among_their_tags() {
     struct Case {
@@ -283,7 +283,7 @@ async fn users_and_conversations_are_found_among_their_tags() {
             (created, created),
             "{stored} {requested}"
         );
-        // Not in another channel, nor for another integration.
+        // They are not found in another channel, or by another integration.
         let elsewhere = client.get_or_create(&within(requested.clone(), "mail")).await.unwrap();
         assert_eq!(elsewhere.created, Some(true));
         let other = client.to_builder().integration_id("other").build().unwrap();
@@ -418,7 +418,7 @@ async fn schedule_and_origin_of_a_message_are_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_limits_the_requests_of_a_second() {
+async fn requests_per_second_are_limited() {
     let sandbox = Sandbox::builder().requests_per_second(3).start().await.unwrap();
     // A separate client for each call, so that none learns from the others that the limit is used up.
     let call = async || {
@@ -440,7 +440,7 @@ async fn it_limits_the_requests_of_a_second() {
     assert_eq!((sandbox.messages().len(), sandbox.rejected()), (1, 4));
 }
 
-/// A fault, the error that a client gets, and the number of messages stored.
+/// Each case is a fault, the error that a client gets, and the number of stored messages.
 #[tokio::test(start_paused = true)]
 async fn faults_have_their_documented_effects() {
     type Seen = fn(&Error) -> bool;
@@ -547,13 +547,13 @@ async fn an_unusable_definition_is_rejected() {
 }
 
 #[tokio::test]
-async fn faults_can_be_for_certain_requests() {
+async fn faults_can_target_requests() {
     let message =
         |text: &str, id: &str| NewMessage::new(CONVERSATION, USER, Text::new(text)).tag("id", id);
     let fault = || TargetedFault::new(Fault::Error { status: 418, stored: false });
     struct Case {
         fault: TargetedFault,
-        /// For messages (text, tag): a 1, a 2, b 1, and the first again.
+        /// Whether each of four messages fails (text, tag): a 1, a 2, b 1, and a 1 again.
         fails: [bool; 4],
     }
     let cases = [
@@ -581,7 +581,7 @@ async fn faults_can_be_for_certain_requests() {
         assert_eq!(failed, fails, "{fault:?}");
     }
 
-    // It uses up nothing of the script.
+    // A request with a targeted fault uses none of the script.
     let sandbox = Sandbox::start().await.unwrap();
     let client = sandbox.client().retry(Retry::off()).build().unwrap();
     sandbox.fail_next([Some(Fault::Error { status: 500, stored: false })]);
@@ -592,7 +592,7 @@ async fn faults_can_be_for_certain_requests() {
     client.get_or_create(&hello()).await.unwrap();
 }
 
-/// As the README shows it.
+/// The example of the README.
 #[tokio::test(start_paused = true)]
 async fn paused_time_skips_waits() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -619,7 +619,7 @@ async fn a_test_can_wait_for_messages() {
     assert_eq!(messages, sandbox.messages());
 }
 
-/// The same seed gives the same faults. A request that the rate limit rejects uses up no fault.
+/// The same seed gives the same faults. A request that the rate limit rejects uses no fault.
 #[tokio::test(start_paused = true)]
 async fn storms_can_be_repeated() {
     let mut outcomes = Vec::new();
@@ -627,17 +627,17 @@ async fn storms_can_be_repeated() {
         let sandbox =
             Sandbox::builder().storm(7, 0.5).requests_per_second(limit).start().await.unwrap();
         let client = || sandbox.client().retry(Retry::off()).build().unwrap();
-        let mut fate = Vec::new();
+        let mut results = Vec::new();
         for number in 0..60 {
             let rejected = sandbox.rejected();
             let result = client().get_or_create(&hello().tag("id", number.to_string())).await;
             if sandbox.rejected() == rejected {
-                fate.push(result.err().map(|error| (error.status(), is_transport(&error))));
+                results.push(result.err().map(|error| (error.status(), is_transport(&error))));
             } else {
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
         }
-        outcomes.push(fate);
+        outcomes.push(results);
     }
     assert!(outcomes[0].iter().flatten().count() > 15);
     assert_eq!(outcomes[0], outcomes[1]);
@@ -645,7 +645,7 @@ async fn storms_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn it_stops_when_it_is_dropped() {
+async fn a_dropped_sandbox_stops() {
     let sandbox = Sandbox::builder().token("t").bot_id("b").start().await.unwrap();
     let client = sandbox.client().retry(Retry::off()).build().unwrap();
     client.get_or_create(&hello()).await.unwrap();
@@ -656,7 +656,7 @@ async fn it_stops_when_it_is_dropped() {
     assert!(is_transport(&client.get_or_create(&hello()).await.unwrap_err()));
 }
 
-/// What is sent, the fault, and the line of the console after the time; ids are shown as `ID`.
+/// Each case is a request, its fault, and its line on the console after the time, with `ID` for ids.
 #[tokio::test]
 async fn each_request_is_one_line_on_the_console() {
     let message = |text: &str, tags: Value| {
@@ -710,7 +710,7 @@ async fn each_request_is_one_line_on_the_console() {
     }
 }
 
-/// Everything that a test needs to know about a program's requests.
+/// The list has everything that a test needs to know about a program's requests.
 #[tokio::test]
 async fn requests_are_listed_with_responses_and_faults() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -751,20 +751,20 @@ async fn requests_are_listed_with_responses_and_faults() {
     let changes = |request: &Request| json!(request.outcome)["changes"].clone();
     let change = json!({ "path": "/payload/text", "before": "Hello", "after": "edited" });
     assert_eq!((changes(second), changes(third)), (json!([change]), json!([])));
-    // The half of it.
+    // Half of the body.
     assert!(second.answer.as_ref().unwrap().body.as_str().unwrap().starts_with("{\"message\""));
     assert_eq!(fourth.answer.as_ref().unwrap().headers["retry-after"], "2");
     assert_eq!((&last.method, last.path.as_str()), (&Method::PUT, "/elsewhere"));
     assert_eq!(last.body, "{", "a body that is not JSON is a text");
 
-    // No form contains a secret.
+    // Neither JSON nor `Debug` shows a secret.
     for text in [json!(requests).to_string(), format!("{requests:?}")] {
         assert!(text.contains("[secret]") && !text.contains(Sandbox::TOKEN), "{text}");
         assert!(!text.contains("5ecret"), "{text}");
     }
 }
 
-/// It keeps the newest 1,000 requests, and nothing after a reset.
+/// The sandbox keeps the newest 1,000 requests, and none after a reset.
 #[tokio::test]
 async fn old_requests_are_forgotten() {
     let sandbox = Sandbox::builder().storm(3, 0.5).start().await.unwrap();
@@ -784,6 +784,6 @@ async fn old_requests_are_forgotten() {
 
     sandbox.reset();
     assert!(sandbox.users().is_empty() && sandbox.requests().is_empty());
-    assert_eq!(outcomes().await, first, "the script is gone, and the storm starts anew");
+    assert_eq!(outcomes().await, first, "the script is deleted, and the storm restarts");
     assert_eq!(sandbox.requests()[0].number, 1_006);
 }

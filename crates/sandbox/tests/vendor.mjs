@@ -1,4 +1,4 @@
-// Delivers a message with the vendor's client and looks at it through the control of the sandbox:
+// Delivers a message with the vendor's client, and reads it through the control API of the sandbox:
 //
 //     node vendor.mjs FOLDER-WITH-THE-CLIENT
 import assert from 'node:assert/strict'
