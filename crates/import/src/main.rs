@@ -34,10 +34,10 @@ use queue::Queue;
 /// Instead of `userId` and `conversationId`, it can have a user and a conversation. They are found or created
 /// first: `"user":{"tags":{"id":"U05"}}` and `"conversation":{"channel":"channel","tags":{"id":"C05"}}`.
 ///
-/// Prints a JSON line for each as it finishes. The messages of a conversation are sent one at a time, in the
+/// Prints a JSON line for each message as it finishes. The messages of a conversation are sent one at a time, in the
 /// order of the file. Credentials come from BP_TOKEN, BP_BOT_ID, BP_INTEGRATION_ID and BP_API_URL. The import
-/// ends if the API rejects them, if the host cannot be reached, or on Ctrl-C, once the messages in flight are
-/// reported. A second Ctrl-C quits at once.
+/// ends if the API rejects them, if a quota is used up, if the host cannot be reached, or on Ctrl-C, once the
+/// messages in flight are reported. A second Ctrl-C quits at once.
 #[derive(Parser)]
 #[command(
     version,
@@ -45,7 +45,8 @@ use queue::Queue;
 Exit codes:
   0  all messages are stored, or valid
   1  some message is not stored, not known to be, not valid, or was not tried
-  2  none could be tried, or the API rejects the credentials, or the host cannot be reached
+  2  the import could not start, the credentials are rejected, a quota is used up, or the host is
+     unreachable
 130  a second Ctrl-C (143: SIGTERM)"
 )]
 struct Args {
@@ -141,7 +142,7 @@ struct Import {
     progress: Progress,
     signals: watch::Receiver<Option<&'static str>>,
     summary: Summary,
-    /// The shared cause of the newest failures, or the one that ended the import.
+    /// The cause that the newest failures share, or the one that ended the import.
     streak: Option<Streak>,
     stop: Option<Stop>,
     notice: Option<JoinHandle<()>>,
@@ -255,7 +256,7 @@ impl Import {
             return;
         }
         let Some(obstacle) = failure.obstacle else {
-            // A line that was not sent is no evidence.
+            // A line that was not sent says nothing about the API.
             if !failure.is_invalid() {
                 self.streak = None;
             }
@@ -274,7 +275,7 @@ impl Import {
             self.stop = Some(stop);
             self.client.close();
             let (progress, cause) = (self.progress.clone(), cause.to_owned());
-            // In another thread, because the reader of this can be slow too.
+            // In another thread, because the reader of standard error can be slow too.
             self.notice = Some(spawn_blocking(move || {
                 progress.suspend(|| eprintln!("{cause}: waiting for the messages in flight"));
             }));
@@ -299,7 +300,7 @@ impl Import {
         }
         let mut signals = self.signals.clone();
         if let Some(failed) = self.failed.as_ref().filter(|_| self.waits_for_rest()) {
-            let rest = format!("the rest of the input goes to {failed} (an interrupt ends that)");
+            let rest = format!("writing the rest of the input to {failed} (press Ctrl-C to stop)");
             self.progress.suspend(|| eprintln!("{rest}"));
         }
         while self.stop.is_some() && self.failed.is_some() {
@@ -344,7 +345,7 @@ impl Import {
         if self.stop.is_some() {
             let them = match &self.failed {
                 Some(failed) => format!("{untried} lines, now in {failed},"),
-                None => "messages after these".to_owned(),
+                None => "the remaining lines".to_owned(),
             };
             eprintln!("stopped before the end of the input: {them} were not tried");
         }
@@ -413,7 +414,7 @@ mod tests {
         Line { number, size: 0, text: Ok(text.into()), conversation: Some(number as u64) }
     }
 
-    /// Each line is tried for as long as a call takes: the clock is paused.
+    /// Each line is tried until the call's deadline, which takes no real time: the clock is paused.
     #[tokio::test(start_paused = true)]
     async fn an_unreachable_host_ends_the_import() {
         // Nobody listens on a port that was free just now.
@@ -454,7 +455,7 @@ mod tests {
         for _ in 0..9 {
             import.note(unreachable(false));
         }
-        assert!(import.stop.is_none(), "a request that left reached the host");
+        assert!(import.stop.is_none(), "a request that was sent reached the host");
         import.note(unreachable(false));
         assert!(import.stop == Some(Stop::Obstacle));
     }

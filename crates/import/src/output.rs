@@ -13,11 +13,11 @@ use tokio::sync::mpsc;
 use crate::input::{kept_line, longest_name};
 use crate::progress::Progress;
 
-/// The number of results that can wait for a slow reader. A line is not sent without a place for its result.
+/// The number of results that can wait for a slow reader. A line is sent only if there is room for its result.
 const RESULTS: usize = 256;
 /// The number of reasons that the summary lists.
 const REASONS: usize = 20;
-/// Errors that are about the account.
+/// Errors of the account.
 const ACCOUNT: [ErrorType; 2] = [ErrorType::PaymentRequired, ErrorType::QuotaExceeded];
 
 /// Why a line's message is not stored, or not known to be stored.
@@ -59,8 +59,8 @@ impl Obstacle {
         }
     }
 
-    /// The number of failures in a row that prove it. Fewer can be caused by one conversation that the credentials
-    /// do not cover: an import that ended there could never get past it.
+    /// The number of failures in a row that end the import. Fewer can be caused by one conversation that the
+    /// credentials do not cover: an import that ended there could never get past it.
     pub fn threshold(self) -> usize {
         match self {
             Self::Credentials | Self::Account => 3,
@@ -161,14 +161,14 @@ pub fn report(line: usize, result: &Result<Stored<Message>, Failure>) -> String 
     serde_json::to_string(&report).expect("all keys are strings")
 }
 
-/// Writes results in a thread of its own: whoever reads them may be slow, and the messages under way
-/// must not wait for that. The thread ends when the sender is dropped or nothing can be written.
+/// Writes results in their own thread, so that a slow reader does not delay messages in flight. The thread ends
+/// when the sender is dropped or nothing can be written.
 pub fn writer(progress: Progress) -> (mpsc::Sender<String>, JoinHandle<io::Result<()>>) {
     let (sender, mut results) = mpsc::channel::<String>(RESULTS);
     let write = move || {
         let mut stdout = io::stdout();
         while let Some(result) = results.blocking_recv() {
-            // On a terminal the bar is in the way.
+            // On a terminal, the bar is hidden while a line is written.
             match stdout.is_terminal() {
                 true => progress.suspend(|| writeln!(stdout, "{result}"))?,
                 false => writeln!(stdout, "{result}")?,
@@ -179,7 +179,7 @@ pub fn writer(progress: Progress) -> (mpsc::Sender<String>, JoinHandle<io::Resul
     (sender, thread::spawn(write))
 }
 
-/// The file for the lines to be imported again.
+/// The file for the lines to import again.
 ///
 /// A line that failed is written at once, so that it survives a killed import. Lines that were not tried
 /// follow at the end. This keeps the order of each conversation: its failed lines were sent before its

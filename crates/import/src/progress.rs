@@ -15,8 +15,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 /// How often a line reports the progress where there is no terminal.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Only the bar's own thread draws. The others only store the figures here, so that a stalled terminal blocks
-/// none of them.
+/// Only the bar's own thread draws. Other threads only store the figures here, so that a stalled terminal does not
+/// block them.
 #[derive(Clone)]
 pub struct Progress {
     bar: ProgressBar,
@@ -82,7 +82,7 @@ impl Progress {
         self.bar.inc(size);
     }
 
-    /// Does something without the bar, such as writing to the same terminal.
+    /// Hides the bar while `f` runs, for example to write to the same terminal.
     pub fn suspend<T>(&self, f: impl FnOnce() -> T) -> T {
         self.bar.suspend(f)
     }

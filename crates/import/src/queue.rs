@@ -1,4 +1,4 @@
-//! The lines that were read and not sent yet. Each waits for the one before it in its conversation.
+//! The lines that were read but not sent yet. Each waits for the one before it in its conversation.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
@@ -9,16 +9,16 @@ use crate::input::Line;
 pub struct Queue {
     /// The lines that can be sent now.
     ready: VecDeque<Line>,
-    /// The lines behind the one of their conversation that is ready or in flight. A conversation
-    /// that has neither has no entry.
+    /// The lines that wait for an earlier line of their conversation, which is ready or in flight. A conversation
+    /// without such a line has no entry.
     behind: HashMap<u64, VecDeque<Line>>,
-    /// The approximate memory of all of them.
+    /// The approximate memory of all queued lines.
     size: usize,
 }
 
 impl Queue {
-    /// No line is read while those that wait take more than this. A conversation with more in a row
-    /// keeps the others waiting.
+    /// No line is read while the queued lines take more memory than this. A conversation with more in a row keeps
+    /// the others waiting.
     const ROOM: usize = 16 << 20;
 
     pub fn has_room(&self) -> bool {

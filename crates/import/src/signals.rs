@@ -5,7 +5,8 @@ use std::process::exit;
 
 use tokio::sync::watch;
 
-/// Reports the name of the first signal, which never reverts. The second ends the program, after `cleanup`.
+/// Reports the name of the first signal; the value never changes again. The second signal ends the program, after
+/// `cleanup`.
 pub fn watch(
     cleanup: impl FnOnce() + Send + 'static,
 ) -> io::Result<watch::Receiver<Option<&'static str>>> {

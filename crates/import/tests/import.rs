@@ -1,4 +1,4 @@
-//! The import example as a program: lines in, lines out, exit code.
+//! The import as a program: its input, its output and its exit code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output, Stdio};
@@ -116,8 +116,8 @@ async fn a_bad_line_is_an_error_for_that_line_only() {
     assert_eq!((&results[6]["line"], &results[6]["created"]), (&json!(9), &json!(true)));
 }
 
-/// The faults of the first requests, the report, and whether the line can be sent again. A line without ids
-/// first makes requests for its user and its conversation: a fault in these does not store its message.
+/// Each case has the faults of the first requests, the report, and whether the line can be sent again. A line
+/// without ids first makes requests for its user and its conversation: a fault in these stores no message.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_failure_is_reported() {
     let identified = serde_json::to_string(&hello()).unwrap();
@@ -244,7 +244,7 @@ async fn signals_are_handled_while_the_server_is_silent() {
         assert_eq!(String::from_utf8(start).unwrap(), word);
         kill(&import, signal);
         assert_eq!(import.wait().await.unwrap().code(), Some(code));
-        assert!(!failed.exists(), "an empty file would be in the way");
+        assert!(!failed.exists(), "the next import would reject an empty file");
     }
 }
 
@@ -263,7 +263,7 @@ async fn a_signal_leaves_the_rest_of_the_file() {
         let (_, connection) = requests.recv().await.unwrap();
 
         kill(&import, signal);
-        import.stderr.as_mut().unwrap().read_u8().await.unwrap(); // it has heard that
+        import.stderr.as_mut().unwrap().read_u8().await.unwrap(); // the import has received the signal
         confirm(connection).await;
         let output = import.wait_with_output().await.unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -273,7 +273,7 @@ async fn a_signal_leaves_the_rest_of_the_file() {
     }
 }
 
-/// The server asks to wait longer than the call's deadline, and there is an interrupt.
+/// The server asks for a long wait, and an interrupt ends it.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_ends_the_wait_for_another_attempt() {
@@ -306,7 +306,7 @@ async fn an_interrupt_ends_the_wait_for_another_attempt() {
     );
 }
 
-/// The input is open and may bring more; an interrupt still ends the import.
+/// The input stays open; an interrupt still ends the import.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_ends_an_endless_input() {
@@ -325,8 +325,8 @@ async fn an_interrupt_ends_an_endless_input() {
     drop(stdin);
 }
 
-/// A backlog with ids, without, and with one of the two, while requests fail at random: it is
-/// interrupted, resumed with the remaining lines, and repeated.
+/// A backlog of lines with both ids, with one and with none is imported while requests fail at random. The import
+/// is interrupted, resumed with the remaining lines, and repeated.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_is_stored_once_and_in_order() {
@@ -388,7 +388,7 @@ async fn a_backlog_is_stored_once_and_in_order() {
     }
 }
 
-/// All conversations run in parallel, and the lines of each one at a time.
+/// Conversations run in parallel; the lines of each run one at a time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_keeps_its_order() {
     for line in FORMS {
@@ -402,7 +402,7 @@ async fn a_conversation_keeps_its_order() {
             let mut connections = Vec::new();
             for _ in 0..3 {
                 let next = timeout(Duration::from_secs(30), requests.recv()).await;
-                let (body, connection) = next.expect("too few at once").unwrap();
+                let (body, connection) = next.expect("too few in parallel").unwrap();
                 seen.push(place(&body));
                 connections.push(connection);
             }
@@ -457,10 +457,10 @@ async fn reading_ahead_is_bounded() {
     assert!(kept.len() > 300 && lines[1..].starts_with(&kept), "{} lines", kept.len());
 }
 
-/// The results are not read until many more messages are sent than a pipe holds, some of them at the second
+/// The results are not read until many more messages are sent than a pipe holds. Some messages need a second
 /// attempt.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_costs_nothing() {
+async fn a_slow_reader_delays_nothing() {
     let sandbox = Sandbox::start().await.unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     let input: String = (1..=400).map(|id| long_line(id, 1, 20_000)).collect();
@@ -474,13 +474,13 @@ async fn a_slow_reader_costs_nothing() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(Duration::from_secs(30), sent).await.expect("the results hold the messages up");
+    timeout(Duration::from_secs(30), sent).await.expect("unread results delay the messages");
     let output = import.wait_with_output().await.unwrap();
     assert_eq!(output.status.code(), Some(0), "{:?}", String::from_utf8_lossy(&output.stderr));
     assert_eq!((results(&output).len(), sandbox.messages().len()), (400, 400));
 }
 
-/// The token or the bot is wrong: a few requests show it, and the rest can be imported later.
+/// The token or the bot is wrong: the import ends after a few requests, and the rest can be imported later.
 #[tokio::test(flavor = "multi_thread")]
 async fn rejected_credentials_end_the_import() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -549,7 +549,7 @@ async fn a_rejection_at_any_step_ends_the_import() {
     }
 }
 
-/// The credentials are not at fault: a single line is rejected, or a gateway blocks.
+/// The credentials are valid: single lines are rejected, or a gateway blocks.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_rejections_do_not_end_the_import() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -567,7 +567,7 @@ async fn other_rejections_do_not_end_the_import() {
     assert_eq!((results(&output).len(), stored), (20, 12));
 }
 
-/// An error about the account has its own advice. The same error from a gateway is no evidence.
+/// An error of the account has its own advice. The same status from a gateway does not count.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_up_account_ends_the_import_with_its_own_advice() {
     let sandbox = Sandbox::start().await.unwrap();
@@ -746,7 +746,7 @@ fn at_a_terminal(url: &str, file: &str) -> Option<Child> {
     script.inspect_err(|error| eprintln!("SKIPPED: `script`: {error}")).ok()
 }
 
-/// Reads the terminal until it shows this.
+/// Reads the terminal until it shows this text.
 #[cfg(target_os = "linux")]
 async fn seen(import: &mut Child, text: &str) -> String {
     let stdout = import.stdout.as_mut().unwrap();
@@ -756,7 +756,7 @@ async fn seen(import: &mut Child, text: &str) -> String {
             assert_ne!(stdout.read_buf(&mut seen).await.unwrap(), 0, "{text}: {seen:?}");
         }
     };
-    timeout(Duration::from_secs(30), shown).await.expect("it does not come");
+    timeout(Duration::from_secs(30), shown).await.expect("the text appears");
     String::from_utf8_lossy(&seen).into_owned()
 }
 
@@ -772,7 +772,7 @@ fn long_line(conversation: u32, id: u32, length: usize) -> String {
         + "\n"
 }
 
-/// The same without ids. User and conversation are given in two ways.
+/// The same without ids. The user and the conversation are given with or without discriminating tags.
 fn foreign_line(conversation: u32, id: u32) -> String {
     let mut body: Value = serde_json::from_str(&line(conversation, id)).unwrap();
     body.as_object_mut().unwrap().retain(|name, _| !name.ends_with("Id"));
@@ -795,10 +795,10 @@ fn with_id(line: &str, name: &str, id: &str) -> String {
     format!("{body}\n")
 }
 
-/// With ids, and without.
+/// A line with ids, and one without.
 const FORMS: [fn(u32, u32) -> String; 2] = [line, foreign_line];
 
-/// The conversation and the id of what such a line holds, or the request that it became.
+/// The conversation and the id of a message, from its line or from its request.
 fn place(body: &Value) -> (u32, u32) {
     let number = |value: &Value| value.as_str().unwrap().replace("conv_", "").parse().unwrap();
     let conversation = body.get("conversationId").unwrap_or(&body["conversation"]["tags"]["id"]);
