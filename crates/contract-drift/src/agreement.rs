@@ -54,7 +54,8 @@ fn servers(ours: &Value, theirs: &Value) -> Vec<Difference> {
         list(&ours["servers"]).filter(|server| !list(&theirs["servers"]).any(|s| s == *server));
     missing
         .map(|server| {
-            Difference::new(Code::ServerMissing, &place, format!("{server} is not among them"))
+            let text = format!("their document does not list {server}");
+            Difference::new(Code::ServerMissing, &place, text)
         })
         .collect()
 }
@@ -78,7 +79,7 @@ fn security(ours: &Value, theirs: &Value, client: &Client) -> Option<Difference>
     })?;
     let names: Vec<_> = list(unmet).map(name_of).collect();
     let text = match names.as_slice() {
-        [] => "credentials are demanded, and we send none".into(),
+        [] => "credentials are required, but we send none".into(),
         names => format!("{} alone is not enough", names.join(" and ")),
     };
     Some(Difference::new(Code::SecurityUnmet, &Place::new(["security"]), text))
@@ -125,7 +126,7 @@ fn parameters(ours: &Value, theirs: &Value, client: &Client, schemas: &Schemas) 
         }
         // Whatever form `required` has there, we always have to send the parameter.
         if !parameter["required"].is_null() && sent["required"] != json!(true) {
-            let text = "is required, and we need not send it";
+            let text = "is required, but we may omit it";
             found.push(Difference::new(Code::ParameterRequired, &place, text));
         }
         if sent.is_null() {
@@ -157,7 +158,8 @@ fn parameters(ours: &Value, theirs: &Value, client: &Client, schemas: &Schemas) 
     for (name, _) in entries(&ours["parameters"]).filter(|(name, _)| name.starts_with("query ")) {
         if theirs["parameters"][name].is_null() && !is_key(name) {
             let place = Place::new(["parameters", name]);
-            found.push(Difference::new(Code::ParameterUnknown, &place, "is not known there"));
+            let text = "their document does not have it";
+            found.push(Difference::new(Code::ParameterUnknown, &place, text));
         }
     }
     found
@@ -170,7 +172,7 @@ fn request(ours: &Value, theirs: &Value, schemas: &Schemas) -> Vec<Difference> {
     let is_demanded = !taken["required"].is_null() && sent["required"] != json!(true);
     match (sent.is_null(), taken.is_null()) {
         (true, _) if is_demanded => {
-            return one(Code::Required, "a body is required, and we send none");
+            return one(Code::Required, "a body is required, but we send none");
         }
         (true, _) => return Vec::new(),
         (_, true) => return one(Code::SchemaMissing, "no body is accepted"),
@@ -178,7 +180,7 @@ fn request(ours: &Value, theirs: &Value, schemas: &Schemas) -> Vec<Difference> {
     }
     let mut found = Vec::new();
     if is_demanded {
-        found.extend(one(Code::Required, "a body is required, and we need not send it"));
+        found.extend(one(Code::Required, "a body is required, but we may omit it"));
     }
     for (media_type, sent) in entries(&sent["content"]) {
         let Some(taken) = of_media_type(&taken["content"], media_type) else {
@@ -228,7 +230,7 @@ fn successes(ours: &Value, theirs: &Value, schemas: &Schemas) -> Vec<Difference>
         }
     }
     if let (Some((status, _)), []) = (ours.first(), theirs.as_slice()) {
-        let text = "there is no such response";
+        let text = "their document has no such response";
         found.push(Difference::new(Code::SchemaMissing, &place_of(status), text));
     }
     found
@@ -296,7 +298,7 @@ fn errors(ours: &Value, theirs: &Value, client: &Client, schemas: &Schemas) -> V
             for (media_type, content) in entries(&given["content"]) {
                 let is_json = media_type == "application/json" || media_type.ends_with("+json");
                 if !is_json || !schemas.subset(&content["schema"], readable, &place).is_empty() {
-                    report(format!("{media_type} is no error that the client reads"));
+                    report(format!("the client cannot read the {media_type} error"));
                 }
             }
             continue;
@@ -590,7 +592,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_sent_is_not_there() {
+    fn unsent_properties_are_absent() {
         let open = json!({ "type": "object", "properties": { "a": {} } });
         let read_only = json!({ "properties": { "a": { "readOnly": true } } });
         assert_eq!(

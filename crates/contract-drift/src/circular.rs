@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_contains_itself_is_circular() {
+    fn only_schemas_that_contain_themselves_are_circular() {
         let to = |name: &str| json!({ "$ref": format!("#/{name}") });
         let document = json!({
             "start": to("before"),

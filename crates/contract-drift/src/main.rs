@@ -33,7 +33,7 @@ enum Command {
 
 /// Compare our operations with the vendor's document
 ///
-/// A BREAK means that a request may be rejected or a response may not be read. A NOTICE is any other
+/// A BREAK means that a request could be rejected or a response could be unreadable. A NOTICE is any other
 /// difference from the nearest pinned version.
 #[derive(Args)]
 #[command(after_help = "\
@@ -55,13 +55,13 @@ struct CheckArgs {
     /// A list of findings to leave out
     #[arg(long, value_name = "FILE")]
     ignore: Option<PathBuf>,
-    /// The vendor's document was made from the types of a client: compare only what types can say
+    /// The vendor's document was made from the types of a client: compare only what types can express
     #[arg(long)]
     types: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// The least finding that makes the exit code 1
+    /// The mildest verdict that makes the exit code 1
     #[arg(long, value_name = "VERDICT", value_enum, default_value_t = FailOn::Break)]
     fail_on: FailOn,
 }
@@ -74,7 +74,7 @@ struct PinArgs {
     /// The folder to write VERSION.json to
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The hand-written document: pin its operations only, and warn of what breaks
+    /// The hand-written document: pin only its operations, and warn about what breaks
     #[arg(long)]
     ours: Option<PathBuf>,
     /// Pin only this operation; can be repeated
@@ -107,7 +107,7 @@ struct Outcome<'a> {
     findings: Vec<Finding>,
     /// The pinned version that equals the document.
     pin: Option<&'a Pin>,
-    /// Entries of the list of findings to leave out that match nothing.
+    /// The entries of `--ignore` that match nothing.
     unused: Vec<String>,
 }
 
@@ -201,15 +201,14 @@ impl Outcome<'_> {
         let Self { args, operations, findings, pin, .. } = self;
         let mut text = self.age().unwrap_or_default();
         for entry in &self.unused {
-            let _ =
-                writeln!(text, "WARNING an entry of the ignored findings matches nothing: {entry}");
+            let _ = writeln!(text, "WARNING no finding matches the entry of --ignore: {entry}");
         }
         text += &lines(findings, &args.ours, &args.theirs);
         let _ = writeln!(text, "drift: {}", self.verdict());
         let names = operations.join(", ");
         let _ = match (findings.is_empty(), pin) {
             (true, Some(pin)) => {
-                writeln!(text, "It agrees with the pin {}: {names}.", pin.version)
+                writeln!(text, "The document agrees with pin {}: {names}.", pin.version)
             }
             (true, None) => writeln!(text, "The client works: {names}."),
             (false, _) => writeln!(text, "{}", self.next()),
@@ -269,8 +268,8 @@ impl Outcome<'_> {
             Some(Doubt::Unversioned) => "cannot be compared with",
         };
         Some(format!(
-            "WARNING {title}: version {version} {old} the newest pin, {newest}. It shows only that \
-             the past has not changed, not what the vendor serves today.\n"
+            "WARNING {title}: version {version} {old} the newest pin, {newest}. So this check does not \
+             show what the vendor serves today.\n"
         ))
     }
 

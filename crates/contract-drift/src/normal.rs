@@ -937,7 +937,7 @@ mod tests {
     }
 
     #[test]
-    fn style_that_a_parameter_has_anyway_is_left_out() {
+    fn default_style_of_a_parameter_is_removed() {
         struct Case {
             place: &'static str,
             parameter: Value,
@@ -1011,7 +1011,7 @@ mod tests {
     }
 
     #[test]
-    fn schema_of_other_properties_matters_to_those_with_a_name() {
+    fn schema_of_additional_properties_applies_to_named_ones() {
         let schema = json!({ "additionalProperties": { "type": "number" } });
         let given = json!({ "content": { "application/json": { "schema": schema } } });
         let post = json!({ "requestBody": given, "responses": {} });

@@ -32,7 +32,7 @@ fn json(value: Yaml) -> Result<Value> {
             (Some(number), ..) => number.into(),
             (_, Some(number), _) => number.into(),
             (.., Some(number)) if number.is_finite() => number.into(),
-            _ => return Err(format!("the number {number} has no form in JSON").into()),
+            _ => return Err(format!("the number {number} cannot be written in JSON").into()),
         },
         Yaml::String(text) => text.into(),
         Yaml::Sequence(items) => Value::Array(items.into_iter().map(json).collect::<Result<_>>()?),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_an_error_in_one_line() {
+    fn invalid_text_is_an_error_in_one_line() {
         let deep = "[".repeat(1000);
         let cases = [
             ("{\"a\": 1", "not JSON"),
@@ -105,7 +105,7 @@ mod tests {
             ("a: [", "not YAML"),
             ("a: 1\na: 2", "not YAML: duplicate"),
             ("---\na: 1\n---\nb: 1", "not YAML"),
-            ("a: .nan", "no form in JSON"),
+            ("a: .nan", "cannot be written in JSON"),
             ("[1]: 1", "not JSON"),
             ("? [1]\n: 1", "not a string"),
             ("a: !secret 1", "the tag !secret"),

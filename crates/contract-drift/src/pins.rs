@@ -45,7 +45,7 @@ impl Pins {
                 continue;
             }
             let version = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            order_of(&version).ok_or_else(|| at(&path, &"its name is no version"))?;
+            order_of(&version).ok_or_else(|| at(&path, &"its name is not a version"))?;
             let text = fs::read_to_string(&path).map_err(|e| at(&path, &e))?;
             let contracts = contracts(&text).map_err(|e| e.in_(path.display()))?;
             pins.push(Pin { version, contracts });
@@ -81,7 +81,7 @@ impl Pin {
     /// Writes `VERSION.json` to a folder, and returns the path of that file.
     pub fn write(&self, folder: &Path) -> Result<std::path::PathBuf> {
         let Self { version, contracts } = self;
-        let text = || format!("{version:?} is no version like 1.2.3: choose one with --as");
+        let text = || format!("{version:?} is not a version like 1.2.3: choose one with --as");
         order_of(version).ok_or_else(text)?;
         let path = folder.join(format!("{version}.json"));
         let write = || {
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(pins.newest().unwrap().contracts["op"]["path"], json!("/1.10.0"));
 
         fs::write(folder.path().join("latest.json"), "{}").unwrap();
-        assert!(error().ends_with("latest.json: its name is no version"), "{}", error());
+        assert!(error().ends_with("latest.json: its name is not a version"), "{}", error());
         fs::remove_file(folder.path().join("latest.json")).unwrap();
         fs::write(folder.path().join("2.json"), "[").unwrap();
         assert!(error().contains("2.json: "), "{}", error());

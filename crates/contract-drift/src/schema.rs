@@ -255,7 +255,7 @@ impl Comparison {
             if !kinds.as_ref().is_some_and(|kinds| kinds.iter().all(|own| fits(own))) {
                 let own = kinds.map(|kinds| kinds.into_iter().collect::<Vec<_>>().join(" or "));
                 let own = own.unwrap_or("any".into());
-                report(Code::Type, format!("is of type {own}, has to be {kind}"));
+                report(Code::Type, format!("is of type {own}, must be {kind}"));
                 return found;
             }
         }
@@ -355,7 +355,7 @@ impl Comparison {
             match (sent, taken) {
                 (None, _) => {}
                 (Some(_), None) => {
-                    let text = "may be present, and is not allowed";
+                    let text = "may be present on one side, and is not allowed on the other";
                     found.push(below(Code::PropertyForbidden, name, text));
                 }
                 (Some(sent), Some(taken)) => {

@@ -764,7 +764,7 @@ fn alternatives_within_alternatives_take_bounded_time() {
 
 /// A walk that met each reference in each way would not end.
 #[test]
-fn marks_are_looked_for_once_in_each_schema() {
+fn each_schema_is_searched_for_marks_once() {
     let both = json!({ "allOf": vec![reference("A"); 9], "unevaluatedProperties": false });
     let body = json!({ "type": "object", "properties": { "a": reference("A") } });
     let theirs = with_schemas(response(body), json!({ "A": both }));
@@ -773,7 +773,7 @@ fn marks_are_looked_for_once_in_each_schema() {
 }
 
 #[test]
-fn ill_founded_schema_is_not_understood() {
+fn schema_that_is_its_own_alternative_is_not_understood() {
     let schema = json!({ "A": { "anyOf": [reference("A"), { "type": "string" }] } });
     let document = with_schemas(request(reference("A")), schema);
     let string = request(json!({ "type": "string" }));

@@ -120,7 +120,7 @@ fn pinned_version_is_known() {
     let expected = "\
 INFO Theirs: version 1.0.0; the newest pin is 1.0.0.
 drift: none
-It agrees with the pin 1.0.0: createUser.
+The document agrees with pin 1.0.0: createUser.
 ";
     assert_eq!((same.code, &*same.stdout), (Some(0), expected));
 
@@ -259,7 +259,7 @@ fn bad_input_is_one_error_line() {
         (&["check", "dangling.yaml", "same.json"], "dangling.yaml: /a: dangling reference #/b"),
         (&["check", "ours.yaml", "same.json", "--pins", "pins"], "pins: it contains no pin"),
         (&["pin", "none.yaml", "--out", "pins"], "the document has no version: give one with --as"),
-        (&["pin", "same.json", "--out", "pins", "--as", "../x"], "\"../x\" is no version"),
+        (&["pin", "same.json", "--out", "pins", "--as", "../x"], "\"../x\" is not a version"),
     ];
     for (args, cause) in cases {
         let Run { code, stdout, stderr } = run(folder.path(), args, "");
@@ -406,7 +406,7 @@ fn findings_can_be_ignored() {
     let args = ["check", "ours.yaml", "tighter.json", "--ignore", "ignore.yaml"];
     let check = run(folder.path(), &args, "");
     let expected = "\
-WARNING an entry of the ignored findings matches nothing: response
+WARNING no finding matches the entry of --ignore: response
 drift: none
 The client works: createUser.
 ";
@@ -447,7 +447,7 @@ fn operation_can_start_at_a_later_version() {
     assert!(pin("same.json").ends_with("\npinned as pins/1.0.0.json\n"));
     assert!(check().stdout.contains("\nNOTICE listUsers: is not pinned [changed]"));
     assert_eq!(pin("later.json"), "pinned as pins/2.0.0.json\n");
-    let line = "It agrees with the pin 2.0.0: createUser, listUsers.\n";
+    let line = "The document agrees with pin 2.0.0: createUser, listUsers.\n";
     assert!(check().stdout.ends_with(line), "{}", check().stdout);
 }
 

@@ -213,7 +213,7 @@ fn pointers(value: &Value, at: &str) -> Vec<String> {
 }
 
 #[test]
-fn damaged_documents_do_no_harm() {
+fn damaged_documents_cause_no_panic() {
     let whole = full_document();
     let check = |ours: &Value, theirs: &Value| -> Result<usize, contract_drift::Error> {
         let ours = Spec::new(Document::new(ours.clone())?)?;
