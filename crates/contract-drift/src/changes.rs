@@ -1,4 +1,4 @@
-//! What changed between two contracts of an operation.
+//! The changes between two contracts of an operation.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ type Pair<'a> = (Option<&'a Value>, Option<&'a Value>, Place);
 struct Changes<'a> {
     /// The schemas that contain themselves, on each side. Their names do not matter.
     definitions: [&'a Value; 2],
-    /// The pairs with a reference that were met.
+    /// The pairs with a reference that were seen.
     seen: BTreeSet<String>,
     /// The targets of these references that are still to be compared.
     open: Vec<Pair<'a>>,
@@ -35,8 +35,7 @@ struct Changes<'a> {
 }
 
 impl<'a> Changes<'a> {
-    /// `are_names` says whether the keys here are names of properties, which may be called like a
-    /// keyword.
+    /// `are_names` says whether the keys here are names of properties, which can look like keywords.
     fn walk(
         &mut self,
         old: Option<&'a Value>,

@@ -25,8 +25,8 @@ pub struct Options {
     pub pins: Pins,
     /// The behaviour of the client that is not in its spec.
     pub client: Client,
-    /// Whether the vendor's document was made from types, which have no bounds, formats, servers, security
-    /// and errors. These are then not compared.
+    /// Whether the vendor's document was generated from types. Bounds, formats, servers, security and errors,
+    /// which types cannot express, are then not compared.
     pub types: bool,
 }
 

@@ -22,7 +22,7 @@ impl Error {
         self.is_limit
     }
 
-    /// The same error with a prefix that names the file: `openapi.json: not JSON`.
+    /// The same error with a prefix, such as the file: `openapi.json: not JSON`.
     pub(crate) fn in_(self, what: impl fmt::Display) -> Self {
         Self { text: format!("{what}: {}", self.text), ..self }
     }

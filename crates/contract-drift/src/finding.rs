@@ -10,7 +10,7 @@ pub struct Finding {
     pub code: Code,
     /// The operation of our spec, or `document` if the finding concerns the whole document.
     pub operation: String,
-    /// Where in the operation; empty if the finding concerns all of it.
+    /// Its place in the operation; empty if the finding concerns all of it.
     pub place: Place,
     /// What the difference is.
     pub text: String,
@@ -62,7 +62,7 @@ pub enum Code {
     ParameterRequired,
     /// We can send a parameter that their document does not have.
     ParameterUnknown,
-    /// The body of a request or response has no media type in common.
+    /// The two sides have no media type of a request or response body in common.
     MediaType,
     /// A success that we do not read.
     ResponseUnknown,
@@ -183,7 +183,7 @@ impl Difference {
     }
 }
 
-/// One line: `BREAK createUser request.name: "maxLength" 20 is tighter [bound]`.
+/// One line: ``BREAK createUser request.name: `maxLength` 100 is tighter [bound]``.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{} {}", self.verdict, self.operation)?;

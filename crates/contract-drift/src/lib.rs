@@ -3,8 +3,8 @@
 //!
 //! [`check`] compares the operations of the hand-written document, [`Spec`], with the same
 //! operations of the vendor's [`Document`]. The vendor's side has to allow every request that the
-//! spec allows, and the spec has to allow every response that the vendor's side allows. What cannot
-//! be proved from the schemas is a break. [`Code::TooComplex`] says that an operation was not compared.
+//! spec allows, and the spec has to allow every response that the vendor's side allows. If the schemas do not
+//! prove this, it is a break. [`Code::TooComplex`] means that an operation was not compared.
 //!
 //! ```
 //! use contract_drift::{Code, Document, Options, Spec, Verdict, check};
@@ -56,8 +56,7 @@
 //! ```
 //!
 //! [`pin`] brings the vendor's operations into a normal form, which does not depend on layout and
-//! wording. With pinned versions in [`Options`], [`check`] also reports what changed and breaks
-//! nothing.
+//! wording. With pinned versions in [`Options`], [`check`] also reports changes that break nothing.
 
 mod agreement;
 mod changes;

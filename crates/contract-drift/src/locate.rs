@@ -16,7 +16,7 @@ struct Node<'a> {
     value: &'a Value,
 }
 
-/// Where a place of an operation is, or the last part of it that the document has.
+/// The pointer to a place of an operation, or to the last part of the place that the document has.
 pub fn pointer(document: &Document, method: &str, path: &str, place: &Place) -> String {
     let root = Node { pointer: String::new(), value: document.root() };
     let Some(item) = step(document, &root, &["paths", path]) else { return String::new() };
@@ -63,7 +63,7 @@ fn step<'a>(document: &'a Document, from: &Node<'a>, keys: &[&str]) -> Option<No
                 value => value.get(*key)?,
             },
         };
-        // A chain of references that never ends leads nowhere.
+        // The limit ends circular chains of references.
         for _ in 0..20 {
             let Some(reference) = node.value.get("$ref").and_then(Value::as_str) else { break };
             let pointer = pointer_of(reference)?;
@@ -136,7 +136,7 @@ pub fn add_lines<'a>(document: &Document, locations: impl Iterator<Item = &'a mu
     }
 }
 
-/// A pointer and those of everything around it.
+/// A pointer and those of its parents.
 fn above(pointer: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(pointer), |pointer| Some(pointer.rsplit_once('/')?.0))
 }
@@ -146,7 +146,7 @@ struct Open {
     pointer: String,
     /// The key whose value comes next.
     key: Option<String>,
-    /// The number of the next item, of a list.
+    /// The number of the next item, if this is a list.
     item: Option<usize>,
 }
 

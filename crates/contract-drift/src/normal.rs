@@ -1,8 +1,8 @@
 //! The contract of one operation, in a form that does not depend on layout or wording.
 //!
-//! It keeps the names and the shape of OpenAPI 3.0, into which it brings those of 3.1. References are
-//! inlined. Parts that no call depends on are removed: texts, examples, most extensions, names of
-//! components, order, and explicit defaults.
+//! It has the names and the shape of OpenAPI 3.0, also for documents of 3.1. References are
+//! inlined. What no call depends on is removed: texts, examples, most extensions, names of components,
+//! order, and explicit defaults.
 //!
 //! Only a schema that contains itself keeps its name: it is in `definitions`, and references to it
 //! stay.
@@ -27,7 +27,7 @@ pub const ANNOUNCEMENTS: [&str; 3] = ["x-sunset", "x-stability-level", "x-extens
 /// An OpenAPI 3.0 or 3.1 document.
 pub struct Document {
     root: Value,
-    /// What it was read from.
+    /// The text that it was read from.
     text: Option<String>,
     is_3_1: bool,
     /// The pointers of the schemas that contain themselves.
@@ -48,13 +48,13 @@ const DIALECTS: [&str; 2] = [
     "https://json-schema.org/draft/2020-12/schema",
 ];
 
-/// No document describes more servers by one URL with variables.
+/// The most URLs for one server with variables. Real documents have fewer.
 const MAX_SERVERS: usize = 10_000;
 
-/// The size of an operation's schemas, with all that they refer to.
+/// The most schemas of an operation, with all that they refer to.
 const MAX_SCHEMAS: usize = 200_000;
 
-/// Schemas within each other, also by way of references. Each takes some of the stack.
+/// The deepest nesting of schemas, also through references. Each level takes some of the stack.
 const MAX_DEPTH: usize = 100;
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -165,8 +165,8 @@ impl Document {
         Ok(Some(contract))
     }
 
-    /// Their path for our operation. The names of parameters in it do not matter, nor whether a
-    /// server's URL contains its beginning.
+    /// Their path for our operation. The names of its parameters do not matter, and its beginning can be in
+    /// a server's URL.
     pub(crate) fn path_of(&self, ours: &Value) -> Result<Option<String>> {
         let [method, path] = ["method", "path"].map(|key| ours[key].as_str().unwrap_or_default());
         if self.operation(method, path)?.is_some() {
@@ -359,7 +359,7 @@ impl Document {
         Ok(urls)
     }
 
-    /// The alternatives, each a list of schemes; what a scheme is called does not matter.
+    /// The alternatives, each a list of schemes. The names of schemes do not matter.
     fn security(&self, security: &Value) -> Result<Value> {
         let mut alternatives = Vec::new();
         for alternative in security.as_array().ok_or("security is not a list")? {
@@ -388,7 +388,7 @@ impl Document {
         Ok(sorted(&Value::Array(alternatives)))
     }
 
-    /// By place and name; the operation's own replace those of its path.
+    /// The parameters by place and name. Those of the operation replace those of its path.
     fn parameters(
         &self,
         lists: &[Option<&Value>],
@@ -429,7 +429,7 @@ impl Document {
                 }
                 "content" | "headers" => {
                     for (name, value) in object(value)? {
-                        // A media type is the same one with any parameters (`charset`).
+                        // The parameters of a media type (`charset`) do not matter.
                         let name = name.split(';').next().unwrap_or_default().trim().to_lowercase();
                         let need = match key.as_str() {
                             "content" => need.of_part("content").of_part(&name),
@@ -482,7 +482,7 @@ impl Document {
         let is_own = |name: &str| name != "$ref" && !(self.is_3_1 && name == UNEVALUATED);
         let own = keywords.iter().filter(|(name, _)| is_own(name));
         let mut own = self.rules(own, reading, need, depth)?;
-        // Nothing counts beside a reference that stays.
+        // The keywords next to a reference that stays would be ignored.
         if own.get("$ref").is_some() {
             members.push(std::mem::replace(&mut own, json!({})));
         }
@@ -506,7 +506,7 @@ impl Document {
         }
     }
 
-    /// Whether a schema is a reference and nothing else: in 3.0, what is beside one is ignored.
+    /// Whether a schema is only a reference: in 3.0, the keywords next to one are ignored.
     fn has_reference_only(&self, schema: &Value) -> bool {
         let keys = schema.as_object().map_or(0, Map::len);
         schema.get("$ref").is_some() && (!self.is_3_1 || keys == 1)
@@ -533,7 +533,7 @@ impl Document {
         Some(evaluated)
     }
 
-    /// Of a schema that nobody needs, whether it is of a property that is never sent.
+    /// The marks of a schema that is not needed. They say that a property is never sent.
     fn marks(&self, schema: &Value) -> Value {
         let members = self.members(schema);
         let is_marked = |mark: &&str| members.iter().any(|member| member[*mark] == true);
@@ -541,7 +541,7 @@ impl Document {
         marks.map(|mark| (mark.to_owned(), Value::Bool(true))).collect()
     }
 
-    /// A schema and the members of its `allOf`, with what they refer to: all that holds together.
+    /// A schema and the members of its `allOf`, with what they refer to. All of these apply together.
     fn members<'a>(&'a self, schema: &'a Value) -> Vec<&'a Value> {
         let mut found = Vec::new();
         let mut open = vec![schema];
@@ -561,7 +561,7 @@ impl Document {
         found
     }
 
-    /// The same for a schema's keywords, without a reference.
+    /// The normal form of a schema's keywords, without a reference.
     fn rules<'a>(
         &'a self,
         keywords: impl Iterator<Item = (&'a String, &'a Value)>,
@@ -605,7 +605,7 @@ impl Document {
                 "additionalProperties" if is_schema(value) => {
                     self.schema(value, reading, need.of_rest(), depth)?
                 }
-                // A member that says nothing is one too many only here.
+                // An empty member has no effect here. In `anyOf` and `oneOf` it has one.
                 "allOf" => without_repetition(list(value)?.into_iter().filter(|m| *m != json!({}))),
                 "anyOf" => without_repetition(list(value)?),
                 "oneOf" => Value::Array(list(value)?),
@@ -624,7 +624,7 @@ impl Document {
                 kept["nullable"] = json!(true);
             }
         }
-        // A wrapper around a single schema adds nothing to it.
+        // A wrapper around a single schema has no effect.
         for wrapper in ["allOf", "anyOf", "oneOf"] {
             if let Some([only]) = kept[wrapper].as_array().map(Vec::as_slice)
                 && object(&kept)?
@@ -640,12 +640,12 @@ impl Document {
 
 const UNEVALUATED: &str = "unevaluatedProperties";
 
-/// What was read of an operation so far.
+/// The state while an operation is read.
 #[derive(Default)]
 struct Reading {
     /// The number of schemas.
     size: Cell<usize>,
-    /// The pointers of references that stayed, whose targets are still to be read.
+    /// The pointers of references that stay, whose targets are still to be read.
     circular: RefCell<BTreeSet<String>>,
 }
 
@@ -694,7 +694,7 @@ fn plain_number(value: &Value) -> Value {
     }
 }
 
-/// Without the style that a parameter has anyway at its place.
+/// Removes the style of a parameter if it is the default at its place.
 fn without_default_style(place: &str, parameter: &mut Value) {
     let is_form = ["query", "cookie"].contains(&place);
     let default = if is_form { "form" } else { "simple" };
@@ -703,8 +703,8 @@ fn without_default_style(place: &str, parameter: &mut Value) {
         keys.remove("style");
     }
     let style = keys.get("style").map_or(Some(default), Value::as_str);
-    // It matters to lists and objects, in the style `simple` to objects only, and in `deepObject` to
-    // none, which has one form.
+    // `explode` matters to lists and objects; in the style `simple` only to objects; in `deepObject` to
+    // neither.
     let kind = keys.get("schema").and_then(|schema| schema["type"].as_str()).unwrap_or_default();
     let is_simple = style == Some("simple");
     let has_parts = ["", "object"].contains(&kind) || (kind == "array" && !is_simple);
@@ -740,7 +740,7 @@ fn keep(kept: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// Of two things with the same name, only one could be kept.
+/// Fails if the name has another value already, because only one could be kept.
 fn insert(map: &mut Value, name: String, value: Value) -> Result<()> {
     match map.get(&name) {
         Some(other) if *other != value => Err(format!("declares {name} twice, differently").into()),
@@ -755,7 +755,7 @@ fn object(value: &Value) -> Result<&Map<String, Value>> {
     Ok(value.as_object().ok_or_else(|| format!("{value} is not an object"))?)
 }
 
-/// A list without order and repetition; anything else as it is.
+/// A list, sorted and without repetition; any other value as it is.
 pub fn sorted(list: &Value) -> Value {
     let Value::Array(items) = list else { return list.clone() };
     let mut items = items.clone();

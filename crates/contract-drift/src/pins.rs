@@ -23,7 +23,7 @@ pub struct Pin {
     pub contracts: Contracts,
 }
 
-/// Why a document may not be what the vendor serves today.
+/// Why the vendor possibly does not serve a document today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
     /// Its version is older than the newest pin.
@@ -113,7 +113,7 @@ fn contracts(text: &str) -> Result<Contracts> {
     }
 }
 
-/// The cause if this is not a contract in normal form.
+/// The reason why this is not a contract in normal form, if there is one.
 fn flaw(contract: &Value) -> Option<String> {
     type Is = fn(&Value) -> bool;
     let are_objects: Is =

@@ -38,7 +38,7 @@ impl<'a> InRole<'a> {
         self.with(schema, &BTreeSet::new())
     }
 
-    /// The same for a member of a schema that has these properties, which are not sent.
+    /// The same for a member of a schema whose properties `outer` are not sent.
     fn with<'b>(self, schema: &'b Value, outer: &BTreeSet<&'b str>) -> Value
     where
         'a: 'b,
@@ -47,7 +47,7 @@ impl<'a> InRole<'a> {
         let is_sender = matches!(self.role, Role::RequestSender | Role::ResponseSender);
         let mut unsent = outer.clone();
         unsent.extend(self.unsent(schema, &["allOf"]));
-        // A property that a sender leaves out in one case is not guaranteed.
+        // A property that is unsent in one alternative can be missing.
         let mut optional = unsent.clone();
         if is_sender {
             optional.extend(self.unsent(schema, &["allOf", "anyOf", "oneOf"]));

@@ -16,13 +16,13 @@ use crate::normal::{ANNOUNCEMENTS, entries, list};
 /// The most steps of a comparison. Real documents need a few hundred.
 const MAX_STEPS: usize = 100_000;
 
-/// Schemas that are compared within each other. Each takes some of the stack.
+/// The deepest nesting of comparisons. Each level takes some of the stack.
 const MAX_DEPTH: usize = 150;
 
-/// The memory of a pattern, in bytes.
+/// The most memory for a pattern, in bytes.
 const MAX_PATTERN: usize = 1 << 20;
 
-/// How deep values are compared to show that no value fits two schemas.
+/// The deepest level of properties at which two schemas are compared to show that no value fits both.
 const MAX_DISJOINT: usize = 16;
 
 const BOUNDS: [&str; 8] = [
@@ -76,7 +76,7 @@ fn says_nothing(schema: &Map<String, Value>) -> bool {
         .all(|key| annotations.contains(&key.as_str()) || ANNOUNCEMENTS.contains(&key.as_str()))
 }
 
-/// Whether a schema refers to one that contains itself. What the reference means depends on the side.
+/// Whether a schema has a reference to one that contains itself. Each side has its own targets.
 fn has_reference(schema: &Value) -> bool {
     match schema {
         Value::Object(keywords) => {
@@ -130,8 +130,8 @@ impl Comparison {
         found
     }
 
-    /// The same if one side refers to a schema that contains itself. If the same pair comes again
-    /// further down, nothing new can be found there.
+    /// The same if one side refers to a schema that contains itself. If the same pair occurs again further
+    /// down, there is nothing new to find.
     fn circular(&self, a: &Value, b: &Value, at: &Place) -> Vec<Difference> {
         let length = at.steps().count();
         let open = self.open.borrow();
@@ -339,7 +339,7 @@ impl Comparison {
             let patterns = entries(&side["patternProperties"]);
             patterns.map(|(pattern, schema)| (Some(pattern.clone()), schema.clone())).collect()
         };
-        // A name that only a pattern or nothing describes may match any other pattern as well.
+        // A name that no entry of `properties` describes can match any pattern of the other side.
         for (pattern, sent) in others(a).map(|schema| (None, schema)).into_iter().chain(patterns(a))
         {
             let is_known =
@@ -427,8 +427,8 @@ impl Comparison {
         }
     }
 
-    /// What the members of a's `allOf` certainly have in common: all their properties, and of two
-    /// rules for the same thing the first.
+    /// The rules that the members of a's `allOf` certainly have together: all their properties, and the first of
+    /// several rules for the same keyword.
     fn merged<'a>(&'a self, members: impl Iterator<Item = &'a Value>) -> Value {
         let mut whole = json!({ "properties": {}, "required": [] });
         let members = members.filter_map(|member| resolved(member, &self.a_definitions));
@@ -447,7 +447,7 @@ impl Comparison {
                 _ => {}
             }
         }
-        // Beside the bound of another member, this would be a rule that none of them has.
+        // Next to the bound of another member, these would be a rule that no member has.
         whole
             .as_object()
             .map(|whole| without(whole, &["exclusiveMinimum", "exclusiveMaximum"]))
@@ -520,8 +520,8 @@ fn parts(schema: &Map<String, Value>) -> Option<Vec<Value>> {
     is_nullable.then(|| vec![without(schema, &["nullable"]), null])
 }
 
-/// Whether every value of its type has this format. That of integers is a bound, and an integer
-/// without a format is one of 64 bits.
+/// Whether every value of the type has this format. The format of an integer is checked as a bound, and an
+/// integer without a format has 64 bits.
 fn is_annotation(format: &Value, a: &Value) -> bool {
     let formats: &[&str] = match a["type"].as_str() {
         Some("number" | "integer") => &["double", "float", "int32", "int64"],
@@ -560,8 +560,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     matcher(pattern).is_some_and(|pattern| pattern.is_match(name))
 }
 
-/// A pattern that runs in linear time. What needs another way to run (looking around, references
-/// back) has none.
+/// The compiled pattern, which runs in linear time. `None` if it has lookaround or backreferences.
 fn matcher(pattern: &str) -> Option<regex::Regex> {
     let pattern = jsonschema_regex::to_rust_regex(pattern).ok()?;
     RegexBuilder::new(&pattern).size_limit(MAX_PATTERN).build().ok()
@@ -576,7 +575,7 @@ fn others(side: &Value) -> Option<Value> {
     }
 }
 
-/// A bound, also one that other keywords imply.
+/// The bound that a keyword sets or other keywords imply.
 fn bound(side: &Value, keyword: &str) -> Option<Decimal> {
     let count = |count: usize| i64::try_from(count).ok().map(Decimal::from);
     let lengths = || listed(side, |value| count(value.as_str()?.chars().count()));
@@ -611,7 +610,7 @@ fn upper(one: Decimal, other: Decimal) -> Decimal {
     if other > one { other } else { one }
 }
 
-/// The schema that this refers to, if that one contains itself.
+/// The target of a reference to a schema that contains itself; any other schema as it is.
 pub fn resolved<'a>(schema: &'a Value, definitions: &'a Value) -> Option<&'a Value> {
     match schema.get("$ref") {
         Some(reference) => definitions.get(reference.as_str()?),
@@ -619,7 +618,7 @@ pub fn resolved<'a>(schema: &'a Value, definitions: &'a Value) -> Option<&'a Val
     }
 }
 
-/// Without a type, a schema may be of any, null included, unless its values are listed.
+/// Whether null is allowed. A schema without a type allows it, unless it lists its values.
 fn nullable(schema: &Value) -> bool {
     let lists_null = || list(&schema["enum"]).any(Value::is_null);
     schema["nullable"] == json!(true)

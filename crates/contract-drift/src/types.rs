@@ -1,12 +1,12 @@
-//! What TypeScript's types say about a contract: properties and their JSON types, literals, and what
-//! may be missing or null. They know no bounds but those of lists (as tuples), no formats, and
-//! nothing of servers, security and errors.
+//! The part of a contract that TypeScript's types express: properties and their JSON types, literals, and
+//! what can be missing or null. They have no bounds except those of lists (as tuples), no formats, no servers,
+//! no security and no errors.
 
 use serde_json::{Value, json};
 
 use crate::normal::ANNOUNCEMENTS;
 
-/// Keywords for which types have no form.
+/// Keywords that types cannot express.
 const UNKNOWN_TO_TYPES: [&str; 17] = [
     "minLength",
     "maxLength",
@@ -27,8 +27,8 @@ const UNKNOWN_TO_TYPES: [&str; 17] = [
     "discriminator",
 ];
 
-/// The part of a contract that `types`, the contract made from types, can express. Parameters that
-/// the types leave out are ones that the client sends on its own.
+/// The part of a contract that `types`, a contract made from types, can express. The client sends parameters
+/// that the types leave out by itself.
 pub fn view(contract: &Value, types: &Value) -> Value {
     let json = |part: &Value| {
         let schema = shape(&part["content"]["application/json"]["schema"]);

@@ -7,7 +7,7 @@ use std::path::Path;
 use contract_drift::{Client, Document, Pins, Spec, check_pin, pin};
 use serde_json::{Value, json};
 
-/// The places where a pinned version breaks the spec, which is written for later ones.
+/// The places where the spec does not agree with an old pinned version. The spec is for later ones.
 struct Known {
     version: &'static str,
     breaks: &'static [&'static str],

@@ -1,9 +1,9 @@
-//! The smallest pairs of documents that were once judged wrongly, with the right judgement.
+//! The smallest pairs of documents that once had a wrong result, with the right one.
 
 use contract_drift::{Code, Document, Options, Spec, check};
 use serde_json::{Value, json};
 
-/// Two documents, and the codes of what the check finds.
+/// Two documents, and the codes of the findings.
 struct Pair {
     name: &'static str,
     ours: Value,
@@ -669,7 +669,7 @@ fn real_documents_raise_no_false_alarm() {
     assert_eq!(check(&spec, &Document::new(types).unwrap(), &options), []);
 }
 
-/// A small stack is that of a main thread on Windows.
+/// Runs a test on a stack of the size of a main thread's on Windows.
 fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(test).unwrap();
     thread.join().unwrap();
@@ -681,7 +681,7 @@ fn codes(ours: &Value, theirs: &Value) -> Vec<Code> {
     findings.iter().map(|finding| finding.code).collect()
 }
 
-/// Schemas within each other by way of references, and the last one.
+/// A request with schemas that are nested through references, and the innermost one.
 fn nested(depth: usize, link: fn(Value) -> Value, last: Value) -> Value {
     let link = |n: usize| (n.to_string(), link(reference(&(n + 1).to_string())));
     let schemas = (0..depth).map(link).chain([(depth.to_string(), last)]);
@@ -707,7 +707,7 @@ fn deep_schemas_do_not_overflow_the_stack() {
             for depth in [8, 32] {
                 assert!(!of_depth(depth).is_empty());
             }
-            // Ours can be read, theirs not.
+            // Our document can be read, theirs is nested too deeply.
             let ours = request(closed(json!({ "a": {} })));
             assert_eq!(codes(&ours, &nested(1000, link, json!({}))), [Code::TooComplex]);
         }
@@ -762,7 +762,7 @@ fn alternatives_within_alternatives_take_bounded_time() {
     assert!(!codes(&ours, &wanted).is_empty());
 }
 
-/// A walk that met each reference in each way would not end.
+/// A walk that followed each reference on each path would take too long.
 #[test]
 fn each_schema_is_searched_for_marks_once() {
     let both = json!({ "allOf": vec![reference("A"); 9], "unevaluatedProperties": false });

@@ -26,7 +26,7 @@ paths:
         200: { content: { application/json: { schema: {} } } }
 ";
 
-/// The vendor's document, with a bound for the name.
+/// The vendor's document, with this bound for the name.
 fn theirs(version: &str, max_length: u32) -> Value {
     let schema = json!({
         "type": "object",
@@ -59,7 +59,7 @@ fn run(folder: &Path, args: &[&str], stdin: &str) -> Run {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that does not read its input may have ended.
+    // The program can end without reading its input.
     let _ = program.stdin.take().unwrap().write_all(stdin.as_bytes());
     let Output { status, stdout, stderr } = program.wait_with_output().unwrap();
     // Paths on Windows have other separators.

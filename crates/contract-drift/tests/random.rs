@@ -106,7 +106,7 @@ fn changed(schema: Value, choices: &[u8], other: &Value) -> Value {
     kept.into()
 }
 
-/// Documents whose requests have the schema, or their responses.
+/// A document with the schema in its request or in its response.
 fn document(request: bool, schema: &Value) -> Document {
     let body = json!({ "content": { "application/json": { "schema": schema } } });
     let operation = match request {
@@ -131,7 +131,7 @@ fn no_break_is_missed_between_random_schemas() {
     let agreeing = std::cell::Cell::new(0);
     runner
         .run(&pairs, |(a, b, sample)| {
-            // Both directions, since they do not need the same parts of a document.
+            // Both directions are checked, because they need different parts of a document.
             let agrees = [true, false].map(|request| {
                 let (ours, theirs) = if request { (&a, &b) } else { (&b, &a) };
                 let ours = Spec::new(document(request, ours)).unwrap();
@@ -155,7 +155,7 @@ fn no_break_is_missed_between_random_schemas() {
     assert!(agreeing.get() > 100, "{} pairs agree", agreeing.get());
 }
 
-/// A document with an example of everything that is read.
+/// A document with an example of each part that is read.
 fn full_document() -> Value {
     json!({
         "openapi": "3.1.0",

@@ -11,7 +11,7 @@ pub fn validator(mut schema: Value) -> Option<jsonschema::Validator> {
     jsonschema::options().should_validate_formats(true).build(&schema).ok()
 }
 
-/// OpenAPI 3.0 says `nullable`, JSON Schema another type.
+/// Converts `nullable` of OpenAPI 3.0 to the type `null` of JSON Schema.
 pub fn nullable_as_type(schema: &mut Value) {
     match schema {
         Value::Object(object) => {

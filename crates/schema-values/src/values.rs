@@ -33,7 +33,7 @@ fn plain(schema: &Value) -> BoxedStrategy<Value> {
         Some("string") if schema["format"] == "date-time" => {
             date_time().prop_map(Value::from).boxed()
         }
-        // The one pattern of the spec is that of a date and time, of 24 to 28 characters.
+        // The spec has only one pattern: a date and time of 24 to 28 characters.
         Some("string") if schema["pattern"].is_string() => {
             "[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9][.][0-9]{3,7}Z"
                 .prop_map(Value::from)
@@ -86,7 +86,7 @@ pub fn properties(
     all: Vec<(String, f64, BoxedStrategy<Value>)>,
 ) -> impl Strategy<Value = Map<String, Value>> {
     let one = |(name, share, value)| {
-        // What is always there has to stay when a failure is made smaller.
+        // A required property has to stay when proptest shrinks a failure.
         let always = Just(true).boxed();
         let is_there = if share < 1.0 { prop::bool::weighted(share).boxed() } else { always };
         (Just(name), is_there, value)

@@ -42,7 +42,7 @@ pub fn is_transport(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Transport(_))
 }
 
-/// A client for this URL that needs no integration, as no server in these tests asks for one.
+/// A client for this URL, without an integration, because no server in these tests asks for one.
 pub fn builder(url: &str) -> Builder {
     quick(Client::builder().base_url(url).token(TOKEN).bot_id("bot").no_integration())
 }
@@ -58,8 +58,8 @@ pub fn quick(builder: Builder) -> Builder {
 
 /// Slows a paused clock down, to a quarter of a second for each real millisecond.
 ///
-/// A paused clock jumps to the next timer as soon as every task waits. On a busy machine that can be while a
-/// socket has yet to report what arrived, and a call would run into its timeout.
+/// A paused clock jumps to the next timer as soon as every task waits. On a busy machine, this can happen before
+/// a socket reports what arrived, and a call would reach its timeout.
 pub fn time_for_sockets() {
     thread_local!(static DONE: Cell<bool> = const { Cell::new(false) });
     let Ok(runtime) = Handle::try_current() else { return };

@@ -1,4 +1,4 @@
-//! Edits of the vendor's document: what each breaks, and what it only changes.
+//! Edits of the vendor's document: what each one breaks, or only changes.
 
 mod witness;
 
@@ -72,7 +72,7 @@ fn document() -> Value {
     document
 }
 
-/// Sets or, without a value, removes what a JSON Pointer names.
+/// Sets the value at a JSON Pointer, or removes it if there is no value.
 fn edit(document: &mut Value, pointer: &str, value: Option<Value>) {
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     let key = key.replace("~1", "/");
@@ -600,7 +600,7 @@ fn notices() -> Vec<(&'static str, Vec<Edit>)> {
         ("document: version 1.82.0 is pinned", vec![("", "/info/version", Some(json!("1.82.0")))]),
         ("getOrCreateUser request.email", vec![(USER_BODY, "/properties/email", Some(string))]),
         (
-            // It is called like a keyword.
+            // The property has the name of a keyword.
             "getOrCreateUser response.user.properties.maxProperties",
             vec![(USER, "/properties/properties/maxProperties", Some(json!(9)))],
         ),
@@ -1230,12 +1230,12 @@ fn a_document_of_3_1_is_compared() {
             assert_reported(kind, place, &edits, of_3_1(&edits));
         }
     }
-    // In 3.0, nothing beside a reference counts.
+    // In 3.0, keywords next to a reference are ignored.
     assert_eq!(verdict(&beside(json!({ "maxLength": 35 }))), "none");
 }
 
-/// The `jsonschema` crate knows nothing of the rules. If it rejects a value on one side that the
-/// other side's schema generates, that is a break.
+/// The `jsonschema` crate is independent of the rules. If it rejects a value that the other side's schema
+/// allows, the check must report a break.
 #[test]
 fn each_break_that_a_witness_finds_is_reported() {
     let schema = |side: &Value, part: &str| {
@@ -1257,7 +1257,7 @@ fn each_break_that_a_witness_finds_is_reported() {
                 let (Some(from), Some(to)) = (schema(from, part), schema(to, part)) else {
                     continue;
                 };
-                // The witness requires read-only properties, too.
+                // The witness also requires read-only properties.
                 if to.to_string().contains("\"readOnly\"") {
                     continue;
                 }

@@ -1,4 +1,4 @@
-//! Generates values from one schema and has the `jsonschema` crate judge them by another.
+//! Generates values from one schema, and checks them against another with the `jsonschema` crate.
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -19,8 +19,8 @@ pub fn counterexample(from: &Value, to: Value) -> Option<Value> {
         .find(|value| !to.is_valid(value))
 }
 
-/// Whether `values::of` generates only what the schema allows. `oneOf` it takes for `anyOf`, which is
-/// the same where the alternatives have nothing in common.
+/// Whether `values::of` generates only what the schema allows. It treats `oneOf` like `anyOf`, which is the
+/// same if no value fits two alternatives.
 fn is_followed(schema: &Value) -> bool {
     let Value::Object(object) = schema else { return true };
     let alternatives = ["anyOf", "oneOf"].iter().any(|key| object.contains_key(*key));
