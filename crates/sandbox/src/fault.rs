@@ -181,7 +181,7 @@ impl Fault {
     }
 }
 
-/// Sends a response, in the way of the fault if there is one. Without a response, the connection breaks.
+/// Sends a response, or what the fault leaves of it. Without a response, the connection breaks.
 pub(super) async fn send(answer: Option<Answer>, fault: Option<Fault>) -> Response {
     match (answer, fault) {
         (_, Some(Fault::Silence { .. })) => std::future::pending().await,

@@ -319,7 +319,7 @@ mod tests {
     use super::*;
     use botpress_messages::contract::Schema;
 
-    /// An operation that somebody adds to the spec.
+    /// An operation that someone adds to the spec.
     #[test]
     fn a_kind_without_a_row_works() {
         let ticket = Operation {
