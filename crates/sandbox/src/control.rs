@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::endpoint::{Behavior, Endpoint, answer, read};
+use super::endpoint::{Behavior, Endpoint, read, respond};
 use super::fault::{Fault, Storm, TargetedFault, given, has_text, milliseconds};
-use super::log::{self, Answer, KEPT, News, SECRET};
+use super::log::{self, KEPT, News, RecordedResponse, SECRET};
 use super::openapi;
 use super::rejection::{Rejection, rejection};
 use super::{Builder, Sandbox, lock};
@@ -93,7 +93,7 @@ struct Filter {
 }
 
 impl Filter {
-    const OUTCOMES: [&str; 5] = ["open", "created", "found", "refused", "failed"];
+    const OUTCOMES: [&str; 5] = ["open", "created", "found", "rejected", "failed"];
 
     fn read(query: &str) -> Result<Self, String> {
         let (mut filter, mut names) = (Self::default(), Vec::new());
@@ -191,12 +191,12 @@ async fn send(
     let request = NewRequest::read(&body).and_then(|request| request.build(&endpoint));
     let request = request.map_err(invalid)?;
     let response = async {
-        let (head, body) = answer(State(endpoint), request).await.into_parts();
+        let (head, body) = respond(State(endpoint), request).await.into_parts();
         // It fails if a fault breaks the connection.
         let body = read(body).await.ok()?;
         let text = || String::from_utf8_lossy(&body).into();
         let body = serde_json::from_slice(&body).unwrap_or_else(|_| text());
-        Some(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        Some(RecordedResponse { status: head.status.as_u16(), headers: head.headers, body })
     };
     let response = tokio::time::timeout(PATIENCE, response).await.ok().flatten();
     Ok(Json(json!({ "response": response })))

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::fault::{Fault, Faults, send};
-use super::log::{Answer, Log, News, Outcome};
+use super::log::{Log, News, Outcome, RecordedResponse};
 use super::rejection::{Rejection, rejection};
 use super::store::{Caller, Store, returned};
 use super::{Builder, lock};
@@ -49,7 +49,7 @@ pub(super) struct Behavior {
 }
 
 /// Responds to every request that is not for the page or the control API.
-pub(super) async fn answer(
+pub(super) async fn respond(
     State(endpoint): State<Arc<Endpoint>>,
     request: axum::extract::Request,
 ) -> Response {
@@ -80,39 +80,39 @@ pub(super) async fn answer(
         Some(fault) if !fault.stores() => Ok(Outcome::Failed),
         _ => endpoint.get_or_create(operation, &head, body, lookup_gap, strict).await,
     };
-    let (outcome, fault, answer) = match result {
+    let (outcome, fault, response) = match result {
         Ok(outcome) => {
             let usual = usual(record, &outcome);
-            let answer = match fault {
+            let response = match fault {
                 Some(fault) => fault.instead_of(usual),
                 None => usual,
             };
-            (outcome, fault, answer)
+            (outcome, fault, response)
         }
         Err(rejection) => {
-            let mut answer = rejection.answer();
-            if answer.status == 405 {
-                answer.headers.insert(ALLOW, HeaderValue::from_static("POST"));
+            let mut response = rejection.response();
+            if response.status == 405 {
+                response.headers.insert(ALLOW, HeaderValue::from_static("POST"));
             }
-            (rejection.into(), None, Some(answer))
+            (rejection.into(), None, Some(response))
         }
     };
-    let answer = answer.map(|mut answer| {
-        answer.headers.extend(figures);
-        answer
+    let response = response.map(|mut response| {
+        response.headers.extend(figures);
+        response
     });
-    endpoint.log.end(&request, outcome, fault, answer.clone());
+    endpoint.log.end(&request, outcome, fault, response.clone());
     tokio::time::sleep(latency).await;
-    send(answer, fault).await
+    send(response, fault).await
 }
 
 /// The API's response for this outcome.
-fn usual(record: Option<&'static str>, outcome: &Outcome) -> Option<Answer> {
+fn usual(record: Option<&'static str>, outcome: &Outcome) -> Option<RecordedResponse> {
     let created = matches!(outcome, Outcome::Created { .. });
     let record = record?;
     let body =
         json!({ (record): returned(record, outcome.stored()?), "meta": { "created": created } });
-    Some(Answer::json(200, body))
+    Some(RecordedResponse::json(200, body))
 }
 
 impl Endpoint {

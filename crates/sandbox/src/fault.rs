@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::Builder;
-use super::log::Answer;
+use super::log::RecordedResponse;
 use super::rejection::rejection;
 use botpress_messages::ErrorType;
 
@@ -143,13 +143,13 @@ impl Fault {
         }
     }
 
-    /// The response to send instead of `answer`, which exists if the record is stored.
-    pub(super) fn instead_of(self, answer: Option<Answer>) -> Option<Answer> {
+    /// The response to send instead of `response`, which exists if the record is stored.
+    pub(super) fn instead_of(self, response: Option<RecordedResponse>) -> Option<RecordedResponse> {
         match self {
             Self::Reset { .. } | Self::Late(_) | Self::Silence { .. } => None,
             Self::Page { status, .. } => {
                 let page = "<html>\n<h1>Gateway</h1>\n</html>".into();
-                Some(Answer::new(status, "text/html; charset=utf-8", page))
+                Some(RecordedResponse::new(status, "text/html; charset=utf-8", page))
             }
             Self::Error { status, .. } => {
                 let type_ = match status {
@@ -162,36 +162,36 @@ impl Fault {
                     504 => ErrorType::OperationTimeout,
                     _ => ErrorType::Internal,
                 };
-                Some(rejection(status, type_, "error injected by the sandbox").answer())
+                Some(rejection(status, type_, "error injected by the sandbox").response())
             }
-            Self::Truncated => answer.map(|mut answer| {
-                let mut text = answer.text();
-                answer.headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+            Self::Truncated => response.map(|mut response| {
+                let mut text = response.text();
+                response.headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
                 let half = (0..=text.len() / 2).rev().find(|end| text.is_char_boundary(*end));
                 text.truncate(half.unwrap_or_default());
-                Answer { body: Value::String(text), ..answer }
+                RecordedResponse { body: Value::String(text), ..response }
             }),
             Self::Limited(seconds) => {
                 let rejection = rejection(429, ErrorType::RateLimited, "too many requests");
-                let mut answer = rejection.answer();
-                answer.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-                Some(answer)
+                let mut response = rejection.response();
+                response.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+                Some(response)
             }
         }
     }
 }
 
 /// Sends a response, or what the fault leaves of it. Without a response, the connection breaks.
-pub(super) async fn send(answer: Option<Answer>, fault: Option<Fault>) -> Response {
-    match (answer, fault) {
+pub(super) async fn send(response: Option<RecordedResponse>, fault: Option<Fault>) -> Response {
+    match (response, fault) {
         (_, Some(Fault::Silence { .. })) => std::future::pending().await,
-        (Some(answer), Some(Fault::Truncated)) => {
-            let start = answer.text().into();
-            let mut response = answer.into_response();
+        (Some(response), Some(Fault::Truncated)) => {
+            let start = response.text().into();
+            let mut response = response.into_response();
             *response.body_mut() = cut(Some(start));
             response
         }
-        (Some(answer), _) => answer.into_response(),
+        (Some(response), _) => response.into_response(),
         (None, _) => Response::new(cut(None)),
     }
 }

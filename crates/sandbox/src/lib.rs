@@ -82,10 +82,10 @@ use tokio::sync::watch;
 use botpress_messages::{Client, Conversation, Message, User};
 
 use definition::Definition;
-use endpoint::{Behavior, Endpoint, answer};
+use endpoint::{Behavior, Endpoint, respond};
 pub use fault::{Fault, TargetedFault};
 use log::Observer;
-pub use log::{Answer, Change, Outcome, Request};
+pub use log::{Change, Outcome, RecordedResponse, Request};
 
 /// A running sandbox. Dropping it stops it.
 pub struct Sandbox {
@@ -345,9 +345,9 @@ impl Builder {
         let (_running, running) = watch::channel(());
         let endpoint = Arc::new(Endpoint::new(self, running));
         let router = Router::new()
-            .route("/", get(page::page).fallback(answer))
+            .route("/", get(page::page).fallback(respond))
             .merge(control::router(&endpoint.settings))
-            .fallback(answer)
+            .fallback(respond)
             .with_state(Arc::clone(&endpoint));
         let stopped = endpoint.stopped();
         tokio::spawn(

@@ -45,7 +45,7 @@ pub struct Request {
     pub fault: Option<Fault>,
     /// The response, unless a fault suppressed it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub answer: Option<Answer>,
+    pub response: Option<RecordedResponse>,
 }
 
 /// The outcome of a request.
@@ -68,7 +68,7 @@ pub enum Outcome {
         changes: Vec<Change>,
     },
     /// It was rejected, for example because it violates the contract or exceeds the rate limit.
-    Refused {
+    Rejected {
         /// The HTTP status.
         status: u16,
         /// The error message of the API.
@@ -95,7 +95,7 @@ pub struct Change {
 /// A response as it was sent.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Answer {
+pub struct RecordedResponse {
     /// The HTTP status.
     pub status: u16,
     /// The headers that the sandbox sets.
@@ -112,7 +112,7 @@ impl Outcome {
             Self::Open => "open",
             Self::Created { .. } => "created",
             Self::Found { .. } => "found",
-            Self::Refused { .. } => "refused",
+            Self::Rejected { .. } => "rejected",
             Self::Failed => "failed",
         }
     }
@@ -126,7 +126,7 @@ impl Outcome {
     }
 }
 
-impl Answer {
+impl RecordedResponse {
     pub(super) fn json(status: u16, body: Value) -> Self {
         Self::new(status, "application/json", body)
     }
@@ -165,7 +165,7 @@ impl fmt::Display for Request {
             Outcome::Open => write!(f, "open")?,
             Outcome::Created { .. } => write!(f, "created")?,
             Outcome::Found { .. } => write!(f, "found  ")?,
-            Outcome::Refused { status, reason } => {
+            Outcome::Rejected { status, reason } => {
                 write!(f, "rejected {status} {}", plain(reason))?
             }
             Outcome::Failed => write!(f, "failed ")?,
@@ -280,7 +280,7 @@ impl Log {
             body,
             outcome: Outcome::Open,
             fault: None,
-            answer: None,
+            response: None,
         });
         entries.newest.push_back(Arc::clone(&request));
         if entries.newest.len() > KEPT {
@@ -296,9 +296,9 @@ impl Log {
         request: &Request,
         outcome: Outcome,
         fault: Option<Fault>,
-        answer: Option<Answer>,
+        response: Option<RecordedResponse>,
     ) {
-        let request = Arc::new(Request { outcome, fault, answer, ..request.clone() });
+        let request = Arc::new(Request { outcome, fault, response, ..request.clone() });
         let mut entries = lock(&self.entries);
         let mut newest = entries.newest.iter_mut().rev();
         if let Some(entry) = newest.find(|entry| entry.number == request.number) {

@@ -154,7 +154,7 @@ async fn serve(args: Args) -> Result<(), String> {
     stop.await;
     if !quiet && !json {
         let count = sandbox.messages().len();
-        print(&format!("Stopped. {count} messages were stored and are gone now."));
+        print(&format!("Messages stored: {count}. They were in memory only."));
     }
     Ok(())
 }

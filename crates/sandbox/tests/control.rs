@@ -394,7 +394,7 @@ async fn a_lagging_reader_gets_a_new_snapshot() {
         }
     };
     assert_eq!(state["requests"].as_array().unwrap().len(), 250);
-    assert_eq!(state["requests"][249]["outcome"], "refused");
+    assert_eq!(state["requests"][249]["outcome"], "rejected");
 }
 
 /// The sandbox in its own process.
@@ -470,7 +470,7 @@ async fn signals_end_the_program() {
         assert_eq!(console.signal(signal).await, Some(0));
         assert!(console.line().await.starts_with("message      created"));
         let end = console.whole_line().await.unwrap();
-        assert_eq!(end, "Stopped. 1 messages were stored and are gone now.");
+        assert_eq!(end, "Messages stored: 1. They were in memory only.");
     }
 }
 

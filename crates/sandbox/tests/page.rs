@@ -1005,7 +1005,7 @@ async fn requests_can_be_searched_and_filtered() {
         Case { field: "kind", value: "other", requests: "9" },
         Case { field: "outcome", value: "created", requests: "8 6 5 4 3 2 1" },
         Case { field: "outcome", value: "found", requests: "7" },
-        Case { field: "outcome", value: "refused", requests: "9" },
+        Case { field: "outcome", value: "rejected", requests: "9" },
         Case { field: "outcome", value: "failed", requests: "" },
         Case { field: "outcome", value: "fault", requests: "8" },
         Case { field: "outcome", value: "problem", requests: "9 8" },

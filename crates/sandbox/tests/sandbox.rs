@@ -137,7 +137,7 @@ async fn invalid_requests_are_rejected_as_by_the_api() {
         assert_eq!((found.0, found.1.as_str()), (status, kind), "{}", found.2);
         assert!(found.2.contains(message), "{} lacks {message}", found.2);
         let outcome = sandbox.requests().pop().unwrap().outcome;
-        assert_eq!(outcome, Outcome::Refused { status, reason: found.2 });
+        assert_eq!(outcome, Outcome::Rejected { status, reason: found.2 });
     }
     assert!(sandbox.messages().is_empty());
 }
@@ -408,7 +408,7 @@ async fn schedule_and_origin_of_a_message_are_kept() {
         (&stored["schedule"]["delay"], &stored["origin"]),
         (&json!(2000), &json!("synthetic"))
     );
-    let returned = &request.answer.as_ref().unwrap().body["message"];
+    let returned = &request.response.as_ref().unwrap().body["message"];
     assert_eq!((&returned["schedule"], &returned["origin"]), (&Value::Null, &json!("synthetic")));
     let line = request.to_string();
     assert!(line.ends_with("; scheduled: delay 2000; origin: synthetic"), "{line}");
@@ -724,7 +724,7 @@ async fn requests_are_listed_with_responses_and_faults() {
 
     let requests = sandbox.requests();
     let seen = requests.iter().map(|request| {
-        let Request { number, record, outcome, fault, answer, .. } = request;
+        let Request { number, record, outcome, fault, response: answer, .. } = request;
         let outcome = json!(outcome)["outcome"].clone();
         let status = answer.as_ref().map(|answer| answer.status);
         (*number, *record, outcome.as_str().unwrap().to_owned(), *fault, status)
@@ -736,7 +736,7 @@ async fn requests_are_listed_with_responses_and_faults() {
         (3, message, "found", None, Some(200)),
         (4, Some("user"), "failed", Some(Fault::Limited(2)), Some(429)),
         (5, Some("user"), "created", None, Some(200)),
-        (6, None, "refused", None, Some(404)),
+        (6, None, "rejected", None, Some(404)),
     ];
     let expected = expected.map(|(n, r, outcome, f, s)| (n, r, outcome.to_owned(), f, s));
     assert_eq!(seen.collect::<Vec<_>>(), expected);
@@ -745,15 +745,15 @@ async fn requests_are_listed_with_responses_and_faults() {
     assert_eq!((&first.method, first.path.as_str()), (&Method::POST, PATH));
     assert_eq!(first.body, json!(hello()));
     assert_eq!(first.headers["x-bot-id"], Sandbox::BOT_ID);
-    let answer = first.answer.as_ref().unwrap();
+    let answer = first.response.as_ref().unwrap();
     assert_eq!(answer.body["message"], *first.outcome.stored().unwrap());
     assert_eq!(answer.headers["ratelimit-limit"], "100");
     let changes = |request: &Request| json!(request.outcome)["changes"].clone();
     let change = json!({ "path": "/payload/text", "before": "Hello", "after": "edited" });
     assert_eq!((changes(second), changes(third)), (json!([change]), json!([])));
     // Half of the body.
-    assert!(second.answer.as_ref().unwrap().body.as_str().unwrap().starts_with("{\"message\""));
-    assert_eq!(fourth.answer.as_ref().unwrap().headers["retry-after"], "2");
+    assert!(second.response.as_ref().unwrap().body.as_str().unwrap().starts_with("{\"message\""));
+    assert_eq!(fourth.response.as_ref().unwrap().headers["retry-after"], "2");
     assert_eq!((&last.method, last.path.as_str()), (&Method::PUT, "/elsewhere"));
     assert_eq!(last.body, "{", "a body that is not JSON is a text");
 

@@ -77,7 +77,7 @@ const places = () => {
 
 // ---- Names for people
 
-const OUTCOMES = { open: 'in flight', created: 'created', found: 'found', refused: 'rejected', failed: 'failed' }
+const OUTCOMES = { open: 'in flight', created: 'created', found: 'found', rejected: 'rejected', failed: 'failed' }
 
 const tagsOf = (record) => Object.entries(Object(record?.tags)).map(([name, value]) => `${name}: ${value}`)
 const valuesOf = (record) => Object.values(Object(record?.tags)).filter(Boolean).join(' · ')

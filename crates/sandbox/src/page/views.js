@@ -116,7 +116,7 @@ const requestRow = (request) => {
         el('span', {}, bdi([...tags, changed].filter(Boolean).join(' · ') || 'no tags')),
         el('span', {}, bdi(recordName(request)), ' ', time(at)),
       ),
-      outcome === 'refused' && el('span', { className: 'reason' }, bdi(`${status} ${reason}`)),
+      outcome === 'rejected' && el('span', { className: 'reason' }, bdi(`${status} ${reason}`)),
     ),
   )
   const fill = () => {
@@ -133,7 +133,7 @@ const opened = new Set()
 const headers = (headers) => Object.entries(headers).map(([name, value]) => `${name}: ${value}`).join('\n')
 const whole = (body) => (typeof body === 'string' ? el('pre', {}, plain(body)) : json(body))
 const details = (request) => {
-  const { number, method, path, body, answer, changes = [], stored, record } = request
+  const { number, method, path, body, response, changes = [], stored, record } = request
   const button = (text, act) => el('button', { type: 'button', onclick: act }, text)
   const actions = el(
     'div',
@@ -148,8 +148,8 @@ const details = (request) => {
   const facts = [
     [`${method} ${path}`, el('pre', {}, plain(headers(request.headers)))],
     ['Body', whole(body)],
-    answer
-      ? [`Response ${answer.status}`, el('pre', {}, plain(headers(answer.headers))), whole(answer.body)]
+    response
+      ? [`Response ${response.status}`, el('pre', {}, plain(headers(response.headers))), whole(response.body)]
       : ['Response', 'none'],
   ]
   const list = el('dl', {})
@@ -198,7 +198,7 @@ const searched = (place) => {
 const KINDS = { other: ({ record }) => !record }
 const TROUBLES = {
   fault: ({ fault }) => fault,
-  problem: ({ outcome, fault }) => outcome === 'refused' || outcome === 'failed' || fault,
+  problem: ({ outcome, fault }) => outcome === 'rejected' || outcome === 'failed' || fault,
 }
 const requestFilter = (here) => {
   const [place, kind, outcome] = ['in', 'kind', 'outcome'].map((id) => $(id).value)
