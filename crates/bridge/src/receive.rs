@@ -344,7 +344,7 @@ impl Receiver {
             Event::Message { id, delivery, .. } => {
                 let id = match &id {
                     Some(id) => event_id("event_id", id.as_bytes())?.to_owned(),
-                    None => format!("body {}", digest(body)),
+                    None => digest(body),
                 };
                 record_event(&id);
                 let message = json!(delivery).to_string().into();

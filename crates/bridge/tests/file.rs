@@ -251,15 +251,15 @@ async fn queued_messages_can_be_moved_to_nats() {
     assert!(errors.contains("set NATS_URL"), "{errors}");
     let to_nats = setup.with("NATS_URL", nats.url());
     let said = [
-        "250 messages moved, of which NATS had 0 before; 1 dead letters moved\n",
-        "0 messages moved, of which NATS had 0 before; 0 dead letters moved\n",
+        "messages moved: 250, of which NATS had 0 before; dead letters moved: 1\n",
+        "messages moved: 0, of which NATS had 0 before; dead letters moved: 0\n",
     ];
     for said in said {
         let (code, output, errors) = to_nats.run(&["move"]);
         assert_eq!((code, &*output), (Some(0), said), "{errors}");
     }
     let again = to_nats.clone().with("BRIDGE_FILE", copy.display());
-    let said = "250 messages moved, of which NATS had 250 before; 1 dead letters moved\n";
+    let said = "messages moved: 250, of which NATS had 250 before; dead letters moved: 1\n";
     let (code, output, errors) = again.run(&["move"]);
     assert_eq!((code, &*output), (Some(0), said), "{errors}");
     assert_eq!(to_nats.dead().len(), 1);

@@ -21,7 +21,7 @@ impl fmt::Display for Moved {
         let Self { messages, letters, known } = self;
         write!(
             f,
-            "{messages} messages moved, of which NATS had {known} before; {letters} dead letters moved"
+            "messages moved: {messages}, of which NATS had {known} before; dead letters moved: {letters}"
         )
     }
 }
