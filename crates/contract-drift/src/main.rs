@@ -210,7 +210,7 @@ impl Outcome<'_> {
             (true, Some(pin)) => {
                 writeln!(text, "The document agrees with pin {}: {names}.", pin.version)
             }
-            (true, None) => writeln!(text, "The client works: {names}."),
+            (true, None) => writeln!(text, "The client works with: {names}."),
             (false, _) => writeln!(text, "{}", self.next()),
         };
         text

@@ -83,7 +83,7 @@ fn check_reports_what_breaks() {
     let same = run(folder.path(), &["check", "ours.yaml", "same.json"], "");
     assert_eq!(
         (same.code, &*same.stdout),
-        (Some(0), "drift: none\nThe client works: createUser.\n")
+        (Some(0), "drift: none\nThe client works with: createUser.\n")
     );
 
     let tighter = run(folder.path(), &["check", "ours.yaml", "tighter.json"], "");
@@ -408,7 +408,7 @@ fn findings_can_be_ignored() {
     let expected = "\
 WARNING no finding matches the entry of --ignore: response
 drift: none
-The client works: createUser.
+The client works with: createUser.
 ";
     assert_eq!((check.code, &*check.stdout), (Some(0), expected));
 }
@@ -424,7 +424,7 @@ fn operations_can_be_chosen() {
     assert!(all.code == Some(1) && all.stdout.starts_with(line), "{}", all.stdout);
     let args = ["check", "two.yaml", "same.json", "--operation", "createUser"];
     let one = run(folder.path(), &args, "");
-    assert_eq!(one.stdout, "drift: none\nThe client works: createUser.\n");
+    assert_eq!(one.stdout, "drift: none\nThe client works with: createUser.\n");
     let args = ["check", "two.yaml", "same.json", "--operation", "deleteUser"];
     let none = run(folder.path(), &args, "");
     let line = "drift: cannot compare: two.yaml: it has no operation deleteUser\n";

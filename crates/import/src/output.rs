@@ -81,7 +81,7 @@ impl Obstacle {
         match self {
             Self::Credentials => "correct BP_TOKEN, BP_BOT_ID or BP_INTEGRATION_ID",
             Self::Account => {
-                "raise the quota or the plan of the workspace, or wait for its renewal"
+                "raise the quota of the workspace, upgrade its plan, or wait for its renewal"
             }
             Self::Host => "check the network, the proxy and BP_API_URL",
         }
@@ -169,9 +169,10 @@ pub fn writer(progress: Progress) -> (mpsc::Sender<String>, JoinHandle<io::Resul
         let mut stdout = io::stdout();
         while let Some(result) = results.blocking_recv() {
             // On a terminal, the bar is hidden while a line is written.
-            match stdout.is_terminal() {
-                true => progress.suspend(|| writeln!(stdout, "{result}"))?,
-                false => writeln!(stdout, "{result}")?,
+            if stdout.is_terminal() {
+                progress.suspend(|| writeln!(stdout, "{result}"))?;
+            } else {
+                writeln!(stdout, "{result}")?;
             }
         }
         Ok(())

@@ -588,7 +588,7 @@ async fn a_used_up_account_ends_the_import_with_its_own_advice() {
         });
         let report = String::from_utf8(output.stderr.clone()).unwrap();
         assert_eq!((output.status.code(), results(&output).len()), (Some(2), 3), "{report}");
-        assert!(report.contains("raise the quota or the plan of the workspace"), "{report}");
+        assert!(report.contains("raise the quota of the workspace, upgrade its plan"), "{report}");
         assert!(!report.contains("BP_TOKEN"), "{report}");
     }
 }
