@@ -54,6 +54,15 @@ fn with_file(setup: Setup, text: &str) -> (TempDir, Setup) {
     (folder, setup.with("BRIDGE_CONFIG", path.display()))
 }
 
+/// A bot as the file describes it.
+fn table(bot: &str, sandbox: &Sandbox) -> String {
+    let (token, integration, url) = (Sandbox::TOKEN, Sandbox::INTEGRATION_ID, sandbox.url());
+    format!(
+        "[[bots]]\nid = '{bot}'\ntoken = '{token}'\nintegration_id = '{integration}'\n\
+         api_url = '{url}'\nkeys = ['{KEY}']\n"
+    )
+}
+
 fn for_bot(receiver: &Receiver, bot: &str) -> Receiver {
     let mut receiver = receiver.clone();
     receiver.url = format!("http://{}/{bot}", receiver.address());
@@ -163,14 +172,7 @@ async fn a_file_can_pause_a_bot() {
     let Some(nats) = Nats::start().await else { return };
     let a = Sandbox::builder().bot_id("a").start().await.unwrap();
     let b = Sandbox::builder().bot_id("b").start().await.unwrap();
-    let bot = |id: &str, sandbox: &Sandbox| {
-        let (token, integration, url) = (Sandbox::TOKEN, Sandbox::INTEGRATION_ID, sandbox.url());
-        format!(
-            "[[bots]]\nid = '{id}'\ntoken = '{token}'\nintegration_id = '{integration}'\n\
-             api_url = '{url}'\nkeys = ['{KEY}']\n"
-        )
-    };
-    let file = format!("{}paused = true\n{}", bot("a", &a), bot("b", &b));
+    let file = format!("{}paused = true\n{}", table("a", &a), table("b", &b));
     let (_folder, setup) = with_file(Setup::new(&nats, &a), &file);
     let (_process, receiver) = setup.receiver().await;
     for bot in ["a", "b"] {
@@ -179,6 +181,62 @@ async fn a_file_can_pause_a_bot() {
     let _worker = setup.worker();
     eventually("the message of the bot b is stored", SOON, async || b.messages().len() == 1).await;
     assert!(a.requests().is_empty());
+}
+
+/// The queue in a file takes the same commands while a process uses it for many bots.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_work_on_the_file_of_a_process_for_many_bots() {
+    let a = Sandbox::builder().bot_id("a").start().await.unwrap();
+    let b = Sandbox::builder().bot_id("b").start().await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let setup = Setup::on_file(&folder.path().join("queue.db"), &a);
+    let (_folder, setup) = with_file(setup, &(table("a", &a) + &table("b", &b)));
+    let (mut bridge, receiver) = setup.bridge().await;
+    let [receiver_a, receiver_b] = ["a", "b"].map(|bot| for_bot(&receiver, bot));
+    assert_eq!(setup.run(&["pause", "a"]).0, Some(0));
+    let text = "the list of paused bots changed";
+    eventually("the process knows", SOON, async || bridge.log().contains(text)).await;
+    for (number, event) in [(1, "first"), (2, "second"), (3, "third")] {
+        assert_eq!(receiver_a.message(&message(number), Some(event)).await.0, 200);
+        assert_eq!(receiver_b.message(&message(number), Some(event)).await.0, 200);
+    }
+    eventually("the bot b gets all", SOON, async || b.messages().len() == 3).await;
+    assert!(a.requests().is_empty());
+
+    let said = |arguments: &[&str]| {
+        let (code, lines, errors) = setup.run(arguments);
+        assert_eq!(code, Some(0), "{errors}");
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
+    };
+    let heads = said(&["head", "--bot", "a"]);
+    assert_eq!(heads.len(), 1);
+    assert_eq!((&heads[0]["bot"], &heads[0]["event"]), (&json!("a"), &json!("first")));
+    assert_eq!(heads[0]["message"], message(1));
+    let waiting = &said(&["trace", "second", "--bot", "a"])[1];
+    assert_eq!(waiting["is"], "waiting");
+    assert_eq!(waiting["first_of_its_partition"], heads[0]["position"]);
+    let position = heads[0]["position"].to_string();
+    assert_eq!(setup.run(&["skip", &waiting["position"].to_string()]).0, Some(1));
+    assert!(said(&["skip", &position]).is_empty());
+    assert_eq!(setup.dead()[0]["event"], "first");
+    assert_eq!(setup.run(&["resume", "a"]).0, Some(0));
+    eventually("the bot a gets the others", SOON, async || a.messages().len() == 2).await;
+    eventually("it is traced", SOON, async || {
+        said(&["trace", "second", "--bot", "a"])[1]["is"] == "delivered"
+    })
+    .await;
+    assert_eq!(said(&["trace", "first", "--bot", "a"])[1]["kind"], "skipped");
+
+    // A pause is in the file: the next process knows it.
+    assert_eq!(setup.run(&["pause", "a"]).0, Some(0));
+    bridge.terminate();
+    assert_eq!(bridge.ended().await.0, Some(0));
+    let (_bridge, receiver) = setup.bridge().await;
+    for bot in ["a", "b"] {
+        assert_eq!(for_bot(&receiver, bot).message(&message(4), None).await.0, 200);
+    }
+    eventually("the bot b gets it", SOON, async || b.messages().len() == 4).await;
+    assert_eq!(a.messages().len(), 2);
 }
 
 /// A process responds and reports the problem while NATS does not respond.
