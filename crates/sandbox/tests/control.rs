@@ -124,10 +124,10 @@ async fn settings_can_be_changed() {
         (r#"{"lookupGapMilliseconds":60001}"#, "lookupGapMilliseconds must be at most 60000"),
         (r#"{"strict":1}"#, "strict: invalid type"),
         (r#"{"requestsPerSecond":-1}"#, "requestsPerSecond: invalid value: integer `-1`"),
-        (r#"{"storm":[1,0.5]}"#, "storm must have an object"),
+        (r#"{"storm":[1,0.5]}"#, "storm: expected an object, found a list"),
         (r#"{"storm":{"seed":1,"probability":1.1}}"#, "storm.probability must be between 0 and 1"),
         (r#"{"storm":{"seed":9007199254740992,"probability":1}}"#, "storm.seed"),
-        (r#"{"faults":[{"reset":[true]}]}"#, "faults must have an object"),
+        (r#"{"faults":[{"reset":[true]}]}"#, "expected an object, found a list"),
         (r#"{"faults":[null,{"page":{"status":199,"stored":true}}]}"#, "faults[1]: the status"),
         (r#"{"faults":[{"late":60001}]}"#, "faults[0].late must be at most 60000"),
         (r#"{"faults":["thunder"]}"#, "faults[0]: unknown variant `thunder`"),
@@ -279,7 +279,7 @@ async fn requests_can_be_filtered() {
         ("after=x", "after: invalid digit"),
         ("after=9007199254740992", "after must be at most 9007199254740991"),
         ("record=user&record=message", "record must be given once"),
-        ("kind=user", "kind: there is no such filter"),
+        ("kind=user", "kind: no such filter"),
     ];
     for (query, why) in bad {
         let error = show(&sandbox, &format!("requests?{query}")).await;
