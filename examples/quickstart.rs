@@ -1,10 +1,10 @@
-//! A person writes, and the channel repeats the webhook: one message.
+//! A person writes, the channel sends the webhook twice, and one message is stored.
 //!
 //!     cargo run --example quickstart --no-default-features
 //!
-//! needs no account: it talks to a sandbox that it starts itself, without TLS. With `BP_TOKEN`, `BP_BOT_ID`
-//! and `BP_INTEGRATION_ID` set, and with the default features, it talks to the real API. FIRST_MESSAGE.md has the
-//! steps to these.
+//! This needs no account: it talks to a sandbox that it starts itself, without TLS. With `BP_TOKEN`, `BP_BOT_ID`
+//! and `BP_INTEGRATION_ID` set, and with the default features, it talks to the real API. FIRST_MESSAGE.md explains
+//! where to get these values.
 
 use std::env;
 use std::error::Error;
@@ -50,7 +50,7 @@ async fn quickstart() -> Result<(), Box<dyn Error>> {
         .iter()
         .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
     {
-        println!("Talking to the API that the environment names.\n");
+        println!("Talking to the API with the settings from the environment.\n");
         Client::from_env()?
     } else {
         sandbox = Sandbox::start().await?;
@@ -61,7 +61,7 @@ async fn quickstart() -> Result<(), Box<dyn Error>> {
         sandbox.client().build()?
     };
 
-    println!("1. A person writes. The webhook knows the channel's ids, and the API gives its own.");
+    println!("1. A person writes. The webhook has the channel's ids; the API returns its own:");
     let webhook_id = format!("quickstart-{}", Utc::now().timestamp_millis());
     let delivery = Delivery::new(
         NewConversation::new("channel").tag("id", "C05C6ACTLPQ"),
@@ -73,19 +73,19 @@ async fn quickstart() -> Result<(), Box<dyn Error>> {
     println!("   {} in {}", first.record.user_id, first.record.conversation_id);
     println!("   {}: {}", first.record.id, outcome(first.created));
 
-    println!("2. The channel repeats the webhook: same tag, same message.");
+    println!("2. The channel sends the webhook again: same tag, same message.");
     let second = client.deliver(&delivery).await?;
     println!("   {}: {}", second.record.id, outcome(second.created));
     if first.record.id != second.record.id {
         return Err("the API stored the message twice".into());
     }
 
-    println!("3. What is stored can be read back by its type:");
+    println!("3. The stored message has typed content:");
     println!("   {:?}", second.record.content());
 
-    println!("4. What breaks the contract is not sent. The error names every violation:");
-    let nobody = NewUser::new().tag("id", "");
-    let invalid = Delivery::new("conv_1", nobody, Text::new("Dark mode"))
+    println!("4. An invalid message is not sent. The error lists every violation:");
+    let no_tag_value = NewUser::new().tag("id", "");
+    let invalid = Delivery::new("conv_1", no_tag_value, Text::new("Dark mode"))
         .tag("id", "x".repeat(501))
         .discriminate_by_tags(["id", "channelId"]);
     let Err(rejected) = client.deliver(&invalid).await else {
@@ -105,6 +105,6 @@ fn outcome(created: Option<bool>) -> &'static str {
     match created {
         Some(true) => "created",
         Some(false) => "found",
-        None => "stored (this version of the API does not say whether by this call)",
+        None => "stored (this version of the API does not say whether this call created it)",
     }
 }

@@ -1,10 +1,10 @@
-//! Takes the webhooks of Slack, Telegram and WhatsApp, and hands what people write to a bot, each message once.
+//! Receives the webhooks of Slack, Telegram and WhatsApp, and passes each message to a bot once.
 //!
 //!     export TELEGRAM_SECRET_TOKEN=... BP_TOKEN=... BP_BOT_ID=... BP_INTEGRATION_ID=...
 //!     cargo run --example webhook
 //!
 //! It listens on `127.0.0.1:3000`, or on the address and port in `LISTEN`. Each channel whose secrets are set
-//! has a path, which needs an https URL that leads to it:
+//! has a path. The channel needs an https URL for it:
 //!
 //! | path | secrets | in the channel |
 //! | --- | --- | --- |
@@ -12,11 +12,11 @@
 //! | `/telegram` | `TELEGRAM_SECRET_TOKEN` | call `setWebhook` with any token as `secret_token` |
 //! | `/whatsapp` | `WHATSAPP_APP_SECRET`, `WHATSAPP_VERIFY_TOKEN` | subscribe to `messages`, with any verify token |
 //!
-//! Channels repeat an event for a limited time; Slack only for about six minutes. To survive a longer outage,
+//! Channels send an event again for a limited time; Slack only for about six minutes. To survive a longer outage,
 //! use a durable queue: `crates/bridge` is one.
 //!
-//! To try it without a channel and Botpress, start `cargo run -p botpress-sandbox`, export what it prints and
-//! any secret token, start this, and send a message twice:
+//! To try it without a channel and without Botpress, start `cargo run -p botpress-sandbox`. Export what it prints
+//! and any `TELEGRAM_SECRET_TOKEN`, start this, and send a message twice:
 //!
 //!     curl -i localhost:3000/telegram -H "X-Telegram-Bot-Api-Secret-Token: $TELEGRAM_SECRET_TOKEN" -d '{"update_id":1,
 //!       "message":{"message_id":2,"chat":{"id":3,"type":"private"},"from":{"id":3},"text":"Hello"}}'
@@ -32,7 +32,7 @@ use botpress_messages::{Client, Delivery, Retry};
 use tokio::{net::TcpListener, time::sleep};
 use tracing::{debug, error, warn};
 
-/// Slack repeats what is not answered within three seconds; the others wait longer.
+/// Slack sends a webhook again if it gets no response within three seconds; the others wait longer.
 const DEADLINE: Duration = Duration::from_millis(2_500);
 
 const NO_CHANNEL: &str =
@@ -44,7 +44,7 @@ struct App {
     channel: Channel,
 }
 
-type Answer = Result<String, (StatusCode, &'static str)>;
+type Reply = Result<String, (StatusCode, &'static str)>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -71,7 +71,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     }
     tokio::select! {
         result = axum::serve(listener, router).with_graceful_shutdown(stopped()) => Ok(result?),
-        // Before that, the delivery in flight of each request has ended.
+        // By then, each request's delivery in flight has ended.
         () = async { stopped().await; sleep(2 * DEADLINE).await } => Ok(()),
     }
 }
@@ -101,12 +101,12 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Answers a channel: 200 if it is done with a webhook, 503 if it is to send it again.
-async fn receive(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Answer {
+/// Responds with 200, or with 503 if the channel has to send the webhook again.
+async fn receive(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Reply {
     app.channel.verify(&headers, &body, SystemTime::now()).map_err(rejected)?;
     for event in app.channel.parse(&body) {
         match event {
-            // If it has to come again, so have those after it: this keeps their order.
+            // If one fails, the rest is not delivered: the channel sends all of them again, in order.
             Event::Message { chat, message_id, delivery, .. } => {
                 deliver(&app.client, &chat, &message_id, &delivery).await?;
             }
@@ -121,8 +121,8 @@ async fn receive(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -
     Ok(String::new())
 }
 
-/// Answers WhatsApp when it checks the URL.
-async fn check(State(app): State<Arc<App>>, uri: Uri) -> Answer {
+/// Responds when WhatsApp checks the URL.
+async fn check(State(app): State<Arc<App>>, uri: Uri) -> Reply {
     let Channel::WhatsApp { verify_token, .. } = &app.channel else {
         return Err((StatusCode::METHOD_NOT_ALLOWED, "send a POST request"));
     };
@@ -134,22 +134,22 @@ fn rejected(cause: Rejected) -> (StatusCode, &'static str) {
     (StatusCode::UNAUTHORIZED, "the signature or the secret token is missing, wrong or old")
 }
 
-async fn deliver(client: &Client, chat: &str, message_id: &str, delivery: &Delivery) -> Answer {
+async fn deliver(client: &Client, chat: &str, message_id: &str, delivery: &Delivery) -> Reply {
     let Err(error) = client.deliver(delivery).await else { return Ok(String::new()) };
     if error.should_repeat() {
-        warn!(chat, message_id, %error, "not known to be stored, so the channel is to repeat it");
+        warn!(chat, message_id, %error, "perhaps not stored, so the channel has to send it again");
         return Err((StatusCode::SERVICE_UNAVAILABLE, "send it again"));
     }
-    error!(chat, message_id, %error, "given up: nobody sends it again");
+    error!(chat, message_id, %error, "given up: the channel does not send it again");
     Ok(String::new())
 }
 
-/// Ends when the process is to stop.
+/// Completes when the process gets a signal to stop.
 async fn stopped() {
     #[cfg(unix)]
     let terminated = async {
         use tokio::signal::unix::{SignalKind, signal};
-        signal(SignalKind::terminate()).expect("it is a signal").recv().await
+        signal(SignalKind::terminate()).expect("SIGTERM can be handled").recv().await
     };
     #[cfg(not(unix))]
     let terminated = std::future::pending::<Option<()>>();
