@@ -1,12 +1,12 @@
 //! Verifies and parses the webhooks of channels, so that `botpress-messages` can deliver them.
 //!
 //! Each channel is a module with two functions: `verify` says whether the channel sent a webhook, and
-//! `parse` says what it contains. Neither reads the clock, the environment or the network. [`Channel`] is one
-//! of them with its secrets, for a program that serves several.
+//! `parse` says what it contains. Neither reads the clock, the environment or the network. [`Channel`] is a
+//! channel with its secrets, for a program that serves several.
 //!
-//! Users, conversations and messages have other tags for each channel, so that one integration can serve
-//! several without taking two people for one. The page of each module lists them: the integration has to declare
-//! them, and the channels of conversations too.
+//! Each channel has different tags for users, conversations and messages, so that one integration can serve
+//! several channels without confusing two people. The page of each module lists these tags. The integration has
+//! to declare them, and the channels of the conversations too.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -57,13 +57,13 @@ use sha2::{Digest, Sha256};
 pub enum Channel {
     /// Slack, with the signing secret of its app.
     Slack(SigningSecret),
-    /// Telegram, with the `secret_token` that `setWebhook` was given.
+    /// Telegram, with the `secret_token` that you passed to `setWebhook`.
     Telegram(SecretToken),
     /// WhatsApp.
     WhatsApp {
         /// The secret of the Meta app.
         app_secret: SigningSecret,
-        /// What the app was given to check the URL: see [`whatsapp::challenge`].
+        /// The verify token that you set in the Meta app: see [`whatsapp::challenge`].
         verify_token: SecretToken,
     },
 }
@@ -96,8 +96,8 @@ impl Channel {
         }
     }
 
-    /// Parses the body of a webhook that [`verify`](Self::verify) accepted. The events are in their order; there
-    /// is at least one.
+    /// Parses the body of a webhook that [`verify`](Self::verify) accepted. Returns at least one event; several are
+    /// in the order of the body.
     pub fn parse(&self, body: &[u8]) -> Vec<Event> {
         match self {
             Self::Slack(_) => vec![slack::parse(body)],
@@ -107,20 +107,20 @@ impl Channel {
     }
 }
 
-/// What a webhook contains. A channel sends a webhook again unless the status is 200, so answer 200 to all
-/// but a message that was not stored.
+/// What a webhook contains. A channel sends a webhook again unless the status is 200, so respond with 200 unless
+/// a message has to be sent again.
 #[derive(Debug, PartialEq)]
 pub enum Event {
-    /// Slack checks the URL. Answer with this text.
+    /// Slack checks the URL. Respond with this text.
     Challenge(String),
     /// A person wrote a message, or edited one.
     Message {
-        /// What identifies the event, for a queue that stores each event once: the channel repeats it with the
-        /// same id, and an edit has another one.
+        /// Identifies the event, for a queue that stores each event once: a repeated webhook has the same id, and
+        /// an edit has another one.
         id: Option<String>,
-        /// The id of the channel or chat, for the log; on WhatsApp, of the number of the business.
+        /// The id of the channel or chat, for the log; on WhatsApp, the id of the business's phone number.
         chat: String,
-        /// What identifies the message there, for the log.
+        /// Identifies the message in the chat, for the log.
         message_id: String,
         /// What to deliver.
         delivery: Box<Delivery>,
@@ -130,28 +130,28 @@ pub enum Event {
         /// The cause, for the log.
         why: String,
     },
-    /// A person wrote something that no message can represent. Nobody sends it again, so log it.
+    /// A person wrote something that no message can represent. It is not delivered, so log it.
     Unsupported {
-        /// The id of the channel or chat; on WhatsApp, of the number of the business.
+        /// The id of the channel or chat; on WhatsApp, the id of the business's phone number.
         chat: String,
-        /// What identifies the message there.
+        /// Identifies the message in the chat.
         message_id: String,
-        /// What is missing.
+        /// Why no message can represent it.
         why: String,
     },
-    /// Not the JSON that the channel documents. Sent again, it would be no better, so log it.
+    /// Not the JSON that the channel documents. Sending it again would not help, so log it.
     Unreadable {
         /// The cause. It names what is wrong, and quotes nothing that a person wrote.
         why: String,
     },
 }
 
-/// The secret with which a channel signs its webhooks. It is in no output.
+/// The secret with which a channel signs its webhooks. It is never printed.
 #[derive(Clone)]
 pub struct SigningSecret(pub(crate) Hmac<Sha256>);
 
 impl SigningSecret {
-    /// Checks the secret, so that a copying mistake shows when a program starts.
+    /// Checks the secret, so that a copying mistake is found when a program starts.
     ///
     /// # Errors
     ///
@@ -177,11 +177,11 @@ impl fmt::Debug for SigningSecret {
     }
 }
 
-/// A token that a channel sends as it is, to show that it knows it. It is in no output.
+/// A token that a channel sends to show that a request is its own. It is never printed.
 pub struct SecretToken(CtOutput<Sha256>);
 
 impl SecretToken {
-    /// Checks the token, so that a copying mistake shows when a program starts.
+    /// Checks the token, so that a copying mistake is found when a program starts.
     ///
     /// # Errors
     ///
@@ -195,7 +195,7 @@ impl SecretToken {
         Self(CtOutput::new(Sha256::digest(token)))
     }
 
-    /// Takes the same time for all tokens of a length, so that nobody can guess a token step by step.
+    /// Takes the same time for all tokens of the same length, so that nobody can guess a token step by step.
     fn verify(&self, given: &str) -> Result<(), Rejected> {
         if self.0 == Self::of(given).0 { Ok(()) } else { Err(Rejected::TokenMismatch) }
     }
@@ -230,7 +230,7 @@ impl fmt::Display for InvalidSecret {
 
 impl Error for InvalidSecret {}
 
-/// Why a webhook is not accepted. Answer 401 and log the cause; the sender need not know it.
+/// Why a webhook is rejected. Respond with 401 and log the cause; the sender does not need to know it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Rejected {
@@ -240,11 +240,11 @@ pub enum Rejected {
     MalformedHeader(&'static str),
     /// The webhook's URL lacks this parameter, or it does not have the value that the channel gives it.
     InvalidParameter(&'static str),
-    /// The channel signed the webhook, but with another secret or another body.
+    /// The signature was made for another body or with another secret.
     SignatureMismatch,
     /// The channel was given another secret token.
     TokenMismatch,
-    /// The signature is right, but too far from the time on this machine. Either a clock is off, or
+    /// The signature is right, but its time is too far from the time on this machine. Either a clock is wrong, or
     /// somebody replays an old webhook.
     ClockOff {
         /// How many seconds this machine is ahead of the signature; negative if it is behind.
@@ -261,7 +261,7 @@ impl fmt::Display for Rejected {
                 write!(f, "the parameter {name} is missing or invalid")
             }
             Self::SignatureMismatch => {
-                f.write_str("signature mismatch: it is not of this body, or not by this secret")
+                f.write_str("signature mismatch: it is for another body or by another secret")
             }
             Self::TokenMismatch => {
                 f.write_str("token mismatch: the channel was given another secret token")
@@ -287,7 +287,7 @@ fn json(body: &[u8]) -> Result<Value, String> {
     serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))
 }
 
-/// A string that has to be there; `path` is where `value` is, for the error.
+/// A required string; `path` is the place of `value`, for the error.
 fn string<'a>(value: &'a Value, path: &str, key: &str) -> Result<&'a str, String> {
     non_empty(&value[key]).ok_or_else(|| format!("{path}{key} is missing or not a string"))
 }
@@ -305,7 +305,7 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// The keys of an object that are not among these, for a cause. Keys are the channel's, not a person's.
+/// The keys of an object that are not in `known`, for a cause. The channel chooses keys, so none quotes a person.
 fn other_keys(value: &Value, known: &[&str]) -> String {
     let keys = value.as_object().into_iter().flat_map(Map::keys).map(String::as_str);
     let mut keys: Vec<_> = keys.filter(|key| !known.contains(key)).collect();
@@ -342,8 +342,8 @@ mod tests {
 
     use super::*;
 
-    /// Checks that the events of a file in `tests/cases` become what is recorded beside them. A body of several
-    /// events has a list of outcomes.
+    /// Checks that the events of a file in `tests/cases` have the outcomes that are recorded with them. A body with
+    /// several events has a list of outcomes.
     pub(crate) fn check_recorded(
         file: &str,
         identity: [&str; 2],
@@ -363,8 +363,8 @@ mod tests {
         }
     }
 
-    /// An outcome without what only other tests need. A message is parsed in the same way if it is stored
-    /// already.
+    /// An outcome without the keys that only other tests need. Parsing does not depend on whether a message is
+    /// stored already.
     fn expected(mut outcome: Value) -> Value {
         let outcome = outcome.as_object_mut().unwrap();
         outcome.retain(|key, _| !["name", "event", "outcomes"].contains(&key.as_str()));

@@ -10,16 +10,16 @@
 //! | a deletion, a link preview, what a bot wrote, someone who joins | [`Event::Ignored`] |
 //! | anything else that a person wrote | [`Event::Unsupported`], never an empty message |
 //!
-//! URLs of files need the token of the Slack app.
+//! To read a file at its URL, use the token of the Slack app.
 //!
-//! **Identity.** A message has the tags `ts` and `channelId`, and only these two are looked up. The user
+//! **Identity.** A message has the tags `ts` and `channelId`, and is looked up by these two only. The user
 //! has the tag `id`. The conversation has the tag `id`, and in a thread also `thread`. Names are not among
 //! the tags: a changed name would create a second user.
 //!
 //! **Edits.** From version 1.80 on, the API updates the payload of a message that it finds; before that,
 //! the message stays as it was. The type of a stored message never changes, so a bloc stays a bloc when
 //! only its text is left. If an edit overtakes the message itself, as it can when Slack repeats the
-//! message after a failure, the old content comes last.
+//! message after a failure, the old content overwrites the new one.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,13 +38,13 @@ const TIMESTAMP: &str = "x-slack-request-timestamp";
 const SIGNATURE: &str = "x-slack-signature";
 const VERSION: &str = "v0";
 
-/// How far a signature may be from the present, in seconds.
-const SIGNATURE_LASTS: u64 = 5 * 60;
+/// The largest accepted difference between the time of a signature and now, in seconds.
+const MAX_CLOCK_DIFFERENCE: u64 = 5 * 60;
 
 /// The kinds of messages that people write. Slack has many others, such as `channel_join`.
 const BY_PEOPLE: [&str; 3] = ["file_share", "me_message", "thread_broadcast"];
 
-/// Checks that Slack sent a webhook, and within five minutes of `now`.
+/// Checks that Slack sent a webhook, and that it was signed within five minutes of `now`.
 ///
 /// # Errors
 ///
@@ -66,14 +66,14 @@ pub fn verify(
 
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let seconds = i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(signed);
-    if seconds.unsigned_abs() > SIGNATURE_LASTS {
+    if seconds.unsigned_abs() > MAX_CLOCK_DIFFERENCE {
         return Err(Rejected::ClockOff { seconds });
     }
     Ok(())
 }
 
-/// The signature that Slack puts into `X-Slack-Signature`, for tests and for webhooks by hand. The
-/// timestamp is the one in `X-Slack-Request-Timestamp`: seconds since 1970.
+/// The signature that Slack puts into `X-Slack-Signature`, for tests and for webhooks that you send by hand.
+/// The timestamp is the one in `X-Slack-Request-Timestamp`: seconds since 1970.
 pub fn sign(secret: &SigningSecret, timestamp: &str, body: &[u8]) -> String {
     let digest = mac(secret, timestamp, body).finalize().into_bytes();
     format!("{VERSION}={}", hex::encode(digest))
@@ -122,8 +122,8 @@ fn read_event(webhook: &Value) -> Result<Event, String> {
     let now = items(message, team);
     let content = match content(&before, now) {
         Ok(content) => content,
-        Err(Lack::Change) => return Ok(ignored("an edit that leaves what is written as it was")),
-        Err(Lack::Representation(why)) => {
+        Err(NoContent::Unchanged) => return Ok(ignored("an edit that changes no content")),
+        Err(NoContent::Unsupported(why)) => {
             let (chat, message_id) = (channel.to_owned(), ts.to_owned());
             return Ok(Event::Unsupported { chat, message_id, why: why.to_owned() });
         }
@@ -150,20 +150,20 @@ fn read_event(webhook: &Value) -> Result<Event, String> {
 }
 
 /// Why there is no content to deliver.
-enum Lack {
-    Change,
-    Representation(&'static str),
+enum NoContent {
+    Unchanged,
+    Unsupported(&'static str),
 }
 
-/// What a message says, if it is new beside what it said before an edit.
-fn content(before: &[BlocItem], now: Vec<BlocItem>) -> Result<Content, Lack> {
+/// The content of a message, unless an edit left it as it was.
+fn content(before: &[BlocItem], now: Vec<BlocItem>) -> Result<Content, NoContent> {
     let was_text = matches!(before, [BlocItem::Text(_)]);
     match now.as_slice() {
-        [] => Err(Lack::Representation("it has no text, file or forwarded message")),
-        now if now == before => Err(Lack::Change),
+        [] => Err(NoContent::Unsupported("it has no text, file or forwarded message")),
+        now if now == before => Err(NoContent::Unchanged),
         [BlocItem::Text(text)] if was_text || before.is_empty() => Ok(text.clone().into()),
         _ if was_text => {
-            Err(Lack::Representation("the edit adds to a text, and a text cannot become a bloc"))
+            Err(NoContent::Unsupported("the edit adds to a text, and a text cannot become a bloc"))
         }
         _ => Ok(Bloc::new(now).into()),
     }
@@ -322,7 +322,7 @@ mod tests {
             },
             Case {
                 rejected: Rejected::SignatureMismatch,
-                text: "signature mismatch: it is not of this body, or not by this secret",
+                text: "signature mismatch: it is for another body or by another secret",
             },
             Case {
                 rejected: Rejected::TokenMismatch,
@@ -346,8 +346,7 @@ mod tests {
         }
     }
 
-    /// Each recorded event says what becomes of it: a message that is stored, or one that is updated, or
-    /// a cause.
+    /// Each recorded event has its outcome: a message that is stored, one that is updated, or a cause.
     #[test]
     fn recorded_events_become_what_is_recorded() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/cases/slack-events.ndjson");
@@ -376,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_is_given_back() {
+    fn a_challenge_is_returned() {
         let body = json!({ "type": "url_verification", "challenge": "c-41d8cd98", "token": "" });
         assert_eq!(parse(body.to_string().as_bytes()), Event::Challenge("c-41d8cd98".to_owned()));
     }
@@ -429,7 +428,7 @@ mod tests {
         assert!(matches!(parse(b"\"\xff\""), Event::Unreadable { .. }));
     }
 
-    /// What is not as Slack documents it, but says enough.
+    /// Messages that are not as Slack documents them, but can be read.
     #[test]
     fn unusual_messages_are_read() {
         struct Case {

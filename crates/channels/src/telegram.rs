@@ -10,19 +10,19 @@
 //! | a reaction, a pressed button, a post in a broadcast channel, what a bot wrote, a service message such as a new member | [`Event::Ignored`] |
 //! | anything else that a person wrote, such as a sticker, a contact or a poll | [`Event::Unsupported`], never an empty message |
 //!
-//! Telegram sends the id of a file and no URL: `getFile` gives a path, and the URL of the path contains the
+//! Telegram sends the id of a file and no URL: `getFile` returns a path, and the URL of the path contains the
 //! token of the Telegram bot. The files of an album are separate messages. Formatting and mentions are left out,
 //! and so is the message that a reply replies to.
 //!
-//! **Identity.** Telegram numbers messages per chat, so a message has the tags `messageId` and `chatId`, and only
-//! these two are looked up. The user has the tag `telegramId`; who writes in the name of a group or a channel
-//! is that group or channel. The conversation has the tag `chatId`, and in a topic of a group also `topicId`.
-//! Its channel is `dm`, `group` or `topic`. In private chats and in small groups, another Telegram bot may use
-//! the same numbers, so use one Telegram bot for each Botpress bot.
+//! **Identity.** Telegram numbers messages per chat, so a message has the tags `messageId` and `chatId`, and is
+//! looked up by these two only. The user has the tag `telegramId`; if somebody writes in the name of a group or a
+//! channel, the user is that group or channel. The conversation has the tag `chatId`, and in a topic of a group also
+//! `topicId`. Its channel is `dm`, `group` or `topic`. In private chats and in small groups, another Telegram bot
+//! can use the same numbers, so use one Telegram bot for each Botpress bot.
 //!
 //! **Edits.** From version 1.80 on, the API updates the payload of a message that it finds; before that,
 //! the message stays as it was. The type of a stored message never changes. An edit does not say what the
-//! message was before, so a text that gets a file by an edit keeps its type, with the payload of a bloc.
+//! message was before. So if an edit adds a file to a text, the message keeps its type but has the payload of a bloc.
 
 use botpress_messages::content::{BlocItem, Content, Location, Text};
 use botpress_messages::{Delivery, NewConversation, NewUser};
@@ -71,7 +71,7 @@ const SERVICE: [&str; 20] = [
 const ENVELOPE: [&str; 7] =
     ["message_id", "message_thread_id", "is_topic_message", "from", "sender_chat", "chat", "date"];
 
-/// Checks that Telegram sent a webhook: it repeats the `secret_token` that `setWebhook` was given.
+/// Checks that Telegram sent a webhook: it has the `secret_token` that you passed to `setWebhook`.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ fn read(body: &[u8]) -> Result<Event, String> {
     let message_id = integer(message, &format!("{kind}."), "message_id")?;
     let chat = integer(&message["chat"], &format!("{kind}.chat."), "id")?;
 
-    // A message in the name of a chat comes from a bot of Telegram's.
+    // In a message in the name of a chat, `from` is one of Telegram's own bots.
     let in_name_of_chat = !message["sender_chat"].is_null();
     let author = if in_name_of_chat { "sender_chat" } else { "from" };
     if message[author]["is_bot"] == true {
@@ -128,7 +128,7 @@ fn read(body: &[u8]) -> Result<Event, String> {
     Ok(Event::Message { id: Some(id), chat, message_id, delivery: Box::new(delivery) })
 }
 
-/// The service that a message reports, if it is a service message.
+/// The key that shows that a message is a service message.
 fn service(message: &Value) -> Option<&str> {
     let keys = message.as_object()?.keys().map(String::as_str);
     keys.filter(|key| SERVICE.iter().any(|start| key.starts_with(start))).min()
@@ -171,7 +171,7 @@ fn file(message: &Value) -> Option<BlocItem> {
     Some(media(kind, url, title))
 }
 
-/// Who wrote what somebody else forwards.
+/// The author of a forwarded message.
 fn author(origin: &Value) -> Option<String> {
     let hidden = non_empty(&origin["sender_user_name"]).map(str::to_owned);
     let known =
@@ -186,7 +186,7 @@ fn name(of: &Value) -> Option<String> {
     Some(name.collect::<Vec<_>>().join(" ")).filter(|name| !name.is_empty())
 }
 
-/// An integer that has to be there; `path` is where `value` is, for the error.
+/// A required integer; `path` is the place of `value`, for the error.
 fn integer(value: &Value, path: &str, key: &str) -> Result<String, String> {
     let number = value[key].as_i64().map(|number| number.to_string());
     number.ok_or_else(|| format!("{path}{key} is missing or not an integer"))

@@ -10,11 +10,11 @@
 //! | a reaction, a deletion, a change of number, the status of a message, anything else that nobody wrote | [`Event::Ignored`] |
 //! | anything else that a person wrote, such as a sticker, a contact or an order | [`Event::Unsupported`], never an empty message |
 //!
-//! WhatsApp sends the id of a file and no lasting URL: ask the Graph API for it, with the token of the app. One
-//! webhook can contain several messages, also of several people and to several numbers of the business.
+//! WhatsApp sends the id of a file and no lasting URL: ask the Graph API for a URL, with the token of the app. One
+//! webhook can contain several messages, also from several people and to several numbers of the business.
 //!
-//! **Identity.** A message has the tags `wamid` and `phoneNumberId`, and only these two are looked up. The second
-//! is the number of the business, because two numbers of one bot can be in the same group. The user has the tag
+//! **Identity.** A message has the tags `wamid` and `phoneNumberId`, and is looked up by these two only. The second
+//! is the business's phone number id, because two numbers of one bot can be in the same group. The user has the tag
 //! `whatsappId`: the business-scoped id, which stays when a person hides the phone number, or the phone number if
 //! there is no such id. The conversation has the tag `phoneNumberId` and either `whatsappId`, in the
 //! channel `dm`, or `groupId`, in the channel `group`.
@@ -47,11 +47,11 @@ const IGNORED: [&str; 4] = ["reaction", "request_welcome", "revoke", "system"];
 /// The keys of a change that are there with and without messages.
 const ENVELOPE: [&str; 3] = ["contacts", "messaging_product", "metadata"];
 
-/// Answers the GET request by which WhatsApp checks a URL: answer it with this text.
+/// Verifies the GET request by which WhatsApp checks a URL. Respond to it with the returned text.
 ///
 /// # Errors
 ///
-/// [`Rejected`] if the request does not come from an app that was given this token.
+/// [`Rejected`] if the request does not come from an app that has this verify token.
 pub fn challenge(token: &SecretToken, uri: &Uri) -> Result<String, Rejected> {
     let query = uri.query().unwrap_or_default().as_bytes();
     let parameter = |name: &'static str| {
@@ -78,7 +78,7 @@ pub fn verify(secret: &SigningSecret, headers: &HeaderMap, body: &[u8]) -> Resul
     mac(secret, body).verify_slice(&signature).map_err(|_| Rejected::SignatureMismatch)
 }
 
-/// The signature that WhatsApp puts into `X-Hub-Signature-256`, for tests and for webhooks by hand.
+/// The signature that WhatsApp puts into `X-Hub-Signature-256`, for tests and for webhooks that you send by hand.
 pub fn sign(secret: &SigningSecret, body: &[u8]) -> String {
     format!("{ALGORITHM}{}", hex::encode(mac(secret, body).finalize().into_bytes()))
 }
@@ -143,7 +143,7 @@ fn read_message(value: &Value, message: &Value) -> Result<Event, String> {
         }
         _ => (id, message),
     };
-    // The log has the number of the business: the person's own is private.
+    // The log gets the id of the business's number: the person's number is private.
     let (chat, message_id) = (number.to_owned(), wamid.to_owned());
     let Some(content) = content(written) else {
         let why = format!("a message of type {}", written["type"].as_str().unwrap_or(kind));
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(names.collect::<Vec<_>>(), expected.map(|name| name.map(str::to_owned)));
     }
 
-    /// A message that cannot be read does not take the others with it.
+    /// A message that cannot be read does not affect the others.
     #[test]
     fn unreadable_messages_name_what_is_wrong_and_quote_nothing() {
         struct Case {
