@@ -29,7 +29,7 @@ pub mod types {
         ///Keys that the contract does not name.
         pub extra: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
     }
-    ///The contents that may stand in a bloc, by type.
+    ///The contents that a bloc can contain, by type.
     #[derive(::serde::Deserialize, ::serde::Serialize, Clone, Debug, PartialEq)]
     #[serde(tag = "type", content = "payload")]
     #[non_exhaustive]
@@ -573,7 +573,7 @@ pub mod types {
             skip_serializing_if = "::std::option::Option::is_none"
         )]
         pub integration_name: ::std::option::Option<::std::string::String>,
-        ///Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag. Each value has at most 500 characters.
+        ///Names and values that identify what is stored. There can be no tags at all; an empty value unsets its tag. Each value has at most 500 characters.
         pub tags: ::std::collections::BTreeMap<
             ::std::string::String,
             ::std::string::String,
@@ -600,7 +600,7 @@ pub mod types {
         pub payload: ::serde_json::Map<::std::string::String, ::serde_json::Value>,
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub schedule: ::std::option::Option<Schedule>,
-        ///Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag. Each value has at most 500 characters.
+        ///Names and values that identify what is stored. There can be no tags at all; an empty value unsets its tag. Each value has at most 500 characters.
         pub tags: ::std::collections::BTreeMap<
             ::std::string::String,
             ::std::string::String,
@@ -682,7 +682,7 @@ pub mod types {
             skip_serializing_if = "::std::option::Option::is_none"
         )]
         pub integration_name: ::std::option::Option<::std::string::String>,
-        ///The name, for people to read. It identifies nothing; a user who is found is given it, from version 1.80 on. It has at most 200 characters.
+        ///The name, for people to read. It identifies nothing; a user who is found gets it, from version 1.80 on. It has at most 200 characters.
         #[serde(skip_serializing_if = "::std::option::Option::is_none")]
         pub name: ::std::option::Option<::std::string::String>,
         ///Where a picture of the user is, or the picture itself as a data URI. It has at most 40000 characters.
@@ -691,7 +691,7 @@ pub mod types {
             skip_serializing_if = "::std::option::Option::is_none"
         )]
         pub picture_url: ::std::option::Option<::std::string::String>,
-        ///Names and values that identify what is stored. No tags at all are legal; an empty value unsets its tag. Each value has at most 500 characters.
+        ///Names and values that identify what is stored. There can be no tags at all; an empty value unsets its tag. Each value has at most 500 characters.
         pub tags: ::std::collections::BTreeMap<
             ::std::string::String,
             ::std::string::String,
@@ -998,7 +998,7 @@ pub mod types {
         Unauthorized,
         ///`PaymentRequired`: the plan of the workspace does not cover the call; look at its billing.
         PaymentRequired,
-        ///`Forbidden`: the token may not do this for this bot; check token, bot and integration.
+        ///`Forbidden`: the token is not allowed to do this for this bot; check token, bot and integration.
         Forbidden,
         ///`QuotaExceeded`: a quota of the workspace is used up; wait for its renewal or raise it.
         QuotaExceeded,
@@ -1012,17 +1012,17 @@ pub mod types {
         ReferenceConstraint,
         ///`ResourceLockedConflict`: another request holds the record; repeat the call, as the client does.
         ResourceLockedConflict,
-        ///`AlreadyExists`: the record exists already, elsewhere; a message in another conversation, say.
+        ///`AlreadyExists`: the record exists already elsewhere, such as a message in another conversation.
         AlreadyExists,
         ///`ResourceGone`: the record was deleted; look its id up again.
         ResourceGone,
         ///`PayloadTooLarge`: the request is larger than 1 MB; send less.
         PayloadTooLarge,
-        ///`LimitExceeded`: the payload is larger than a limit of its own, 128 KB for a message; send less.
+        ///`LimitExceeded`: the payload is larger than its own limit, 128 KB for a message; send less.
         LimitExceeded,
-        ///`UnsupportedMediaType`: the body is not JSON; something between changed it.
+        ///`UnsupportedMediaType`: the body is not JSON; something on the way changed it.
         UnsupportedMediaType,
-        ///`RateLimited`: there were too many requests; wait as the answer says, as the client does.
+        ///`RateLimited`: there were too many requests; wait as the response says, as the client does.
         RateLimited,
         ///`Unknown`: the API failed for a cause that it does not know; repeat the call.
         Unknown,
@@ -1996,7 +1996,7 @@ assert_eq!(to_value(content).unwrap(), json!({"markdown":"**Hello**"}));
                 discriminate_by_tags: ::std::default::Default::default(),
             }
         }
-        ///The name, for people to read. It identifies nothing; a user who is found is given it, from version 1.80 on. It has at most 200 characters.
+        ///The name, for people to read. It identifies nothing; a user who is found gets it, from version 1.80 on. It has at most 200 characters.
         #[must_use]
         pub fn name(
             mut self,
@@ -2186,7 +2186,7 @@ assert_eq!(to_value(content).unwrap(), json!({"title":"A tour","videoUrl":"https
 #[derive(Clone, Debug)]
 /**Client for Botpress Runtime API, message delivery
 
-Hands a message from a channel (Slack, WhatsApp, mail, ...) to a Botpress bot, once, even if the channel repeats its webhook: first the user who wrote it and the conversation it belongs to, then the message.
+Passes a message from a channel (Slack, WhatsApp, mail, ...) to a Botpress bot, once, even if the channel repeats its webhook: first the user who wrote it and the conversation it belongs to, then the message.
 
 Version: 1.108.0*/
 pub struct Client {
