@@ -1,4 +1,4 @@
-// Prints the operations as the vendor's client declares them, as an OpenAPI 3.1 document:
+// Prints the operations that the vendor's client declares, as an OpenAPI 3.1 document:
 //
 //     node witness.mjs getOrCreateMessage ...
 //
@@ -9,13 +9,13 @@ import { createGenerator } from 'ts-json-schema-generator'
 
 const read = (file) => JSON.parse(readFileSync(`node_modules/@botpress/client/${file}`, 'utf8'))
 
-// The package's own types are one bundle; its source map has the generated files as they were.
+// The package's own types are one bundle; its source map has the original generated files.
 const map = read('dist/index.cjs.map')
 const source = (name) =>
   map.sourcesContent[map.sources.findIndex((path) => path.endsWith(`/src/gen/runtime/${name}.ts`))]
 const first = (text, pattern) => {
   const found = text.match(pattern)
-  if (!found) throw new Error(`@botpress/client is written in another way: no ${pattern}`)
+  if (!found) throw new Error(`the source of @botpress/client has changed: no ${pattern}`)
   return found[1]
 }
 
