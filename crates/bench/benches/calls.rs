@@ -227,17 +227,17 @@ fn hold(figures: &Figures) -> Result<()> {
         Ok(line.ok_or(format!("{ACCEPTED} has no figure for {name}"))?.parse()?)
     };
     let hand = figures.iter().find(|(name, _)| *name == "hand").ok_or("no call by hand")?.1 as f64;
-    let mut dearer = Vec::new();
+    let mut costlier = Vec::new();
     println!("{:10}{:>14}{:>10}{:>10}", "call", "instructions", "to hand", "accepted");
     for (name, figure) in figures {
         let (now, before) = (*figure as f64 / hand, accepted(name)? / accepted("hand")?);
         println!("{name:10}{figure:>14}{now:>10.3}{before:>10.3}");
         if now > before * TOLERATED {
-            dearer.push(*name);
+            costlier.push(*name);
         }
     }
-    match dearer.is_empty() {
-        true => Ok(()),
-        false => Err(format!("more than 3 % dearer than accepted: {}", dearer.join(", ")).into()),
+    if costlier.is_empty() {
+        return Ok(());
     }
+    Err(format!("more than 3 % above the accepted figures: {}", costlier.join(", ")).into())
 }
