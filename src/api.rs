@@ -1,7 +1,7 @@
 //! The client as it is generated from `spec/botpress.yaml`, with no layer on top.
 //!
 //! [`Client::api`](crate::Client::api) returns one with the credentials and the timeout of a client. Its
-//! methods make one attempt each: they check nothing, repeat nothing, and do not wait for the rate limit.
+//! methods make one attempt each: they check nothing, retry nothing, and do not wait for the rate limit.
 //! They work for every operation of the spec.
 //!
 //! ```no_run
@@ -14,7 +14,7 @@
 //! # Ok(())
 //! # }
 //! ```
-// The style is the generator's.
+// The generator decides the style.
 #![allow(missing_docs, unused_imports, clippy::all)]
 
 include!(concat!(env!("OUT_DIR"), "/api.rs"));

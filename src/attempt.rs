@@ -1,4 +1,4 @@
-//! One request: who makes it, its headers, whether it left, and what came back.
+//! One request: its client and headers, whether its body was sent, and the response.
 
 use std::fmt;
 use std::pin::Pin;
@@ -29,19 +29,19 @@ pub(crate) const BEARER: &str = "Bearer ";
 /// No response of the API comes near this: a message's payload may have 128 KB.
 const LONGEST_RESPONSE: usize = 8 << 20;
 
-/// A header of the generator's own, which the contract does not have.
+/// The generated client adds this header, which the contract does not have.
 const API_VERSION: HeaderName = HeaderName::from_static("api-version");
 
-/// Who calls the API, and how.
+/// What every request needs: the HTTP client, the base URL and the headers.
 pub(crate) struct Caller {
     pub(crate) http: reqwest::Client,
     /// Without a slash at its end.
     pub(crate) base_url: String,
-    /// What every request carries.
+    /// Sent with every request.
     pub(crate) headers: HeaderMap,
 }
 
-/// What an endpoint made of a request.
+/// The result of a call that succeeded.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub struct Stored<T> {
@@ -59,34 +59,34 @@ pub struct Hooks {
     caller: Arc<Caller>,
     /// For one request.
     timeout: Duration,
-    /// What the caller adds.
+    /// The headers that the caller adds.
     headers: HeaderMap,
-    /// Of a call with attempts.
+    /// `None` for a request through [`Client::api`](crate::Client::api).
     watch: Option<Arc<Watch>>,
 }
 
-/// What is seen of one request.
+/// What is known about one request.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    /// Whether the body left or the call gave up, whichever was first: the connection and the call run on different
-    /// threads.
+    /// `true` if the transport asked for the body, `false` if the call gave up: whichever came first. The connection
+    /// and the call run on different threads.
     body_left: OnceLock<bool>,
-    /// Of the response. The generated client drops it where the body cannot be read.
+    /// Status and headers of the response. The generated client drops them if the body cannot be read.
     head: OnceLock<(StatusCode, HeaderMap)>,
 }
 
-/// Gives up when it is dropped, as a future is that nobody waits for any more.
+/// Marks the request as given up when the call's future is dropped.
 struct Guard<'a>(&'a Watch);
 
-/// A body that records when it is read, which takes a connection. It cannot be sent twice, so an
-/// attempt is one request.
+/// A body that records when the transport asks for it, which it does once it is connected. It cannot be sent twice,
+/// so an attempt is one request.
 struct Watched {
     body: reqwest::Body,
     watch: Arc<Watch>,
 }
 
 impl<T> Stored<T> {
-    /// An answer for tests, without figures of a rate limit. Records deserialise from what the API sends:
+    /// A result for tests, without rate limit figures. Records can be deserialised from the JSON of the API:
     ///
     /// ```
     /// use botpress_messages::{Stored, User, serde_json::json};
@@ -104,7 +104,7 @@ impl<T> Stored<T> {
         Self { record, created, rate_limit: RateLimit::default() }
     }
 
-    /// The same, after attempts that may have stored the record: what is found now may be theirs.
+    /// The same, after attempts that may have stored the record: if it was found, they may have created it.
     pub(crate) fn following(self, maybe_stored: bool) -> Self {
         let created = self.created.filter(|created| *created || !maybe_stored);
         Self { created, ..self }
@@ -112,7 +112,7 @@ impl<T> Stored<T> {
 }
 
 impl Caller {
-    /// The generated client, which makes one attempt for each call. A watch is for one of them.
+    /// The generated client, which makes one attempt for each call. A watch serves one call only.
     pub(crate) fn api(
         self: &Arc<Self>,
         timeout: Duration,
@@ -123,7 +123,7 @@ impl Caller {
         api::Client::new_with_client(&self.base_url, self.http.clone(), hooks)
     }
 
-    /// Makes one request. `on_response` receives status and headers of a response, whatever it is.
+    /// Makes one request. `on_response` receives the status and headers of any response.
     pub(crate) async fn attempt<R: GetOrCreate>(
         self: &Arc<Self>,
         record: &R,
@@ -160,7 +160,7 @@ impl Caller {
             }
             Err(api::Error::CommunicationError(error)) => {
                 let sent = watch.body_left() && !was_refused(&error);
-                // A server's last words over HTTP/2 may repeat the request.
+                // The debug data of an HTTP/2 GOAWAY may repeat the request.
                 let text = innermost(&error).to_string();
                 let hidden = self.secrets(record, headers).hide(&text, true);
                 let cause = if hidden == text { error.into() } else { BoxError::from(hidden) };
@@ -175,7 +175,7 @@ impl Caller {
         Err(ErrorKind::from_response(response, undecodable, &self.secrets(record, headers)))
     }
 
-    /// What a response may repeat, and an error must not: secret headers, and what people wrote.
+    /// Texts that a response may repeat and an error must not show: secret headers, and what people wrote.
     fn secrets<R: GetOrCreate>(&self, record: &R, headers: &HeaderMap) -> Secrets {
         let mut texts = Vec::new();
         let values = self.headers.values().chain(headers.values());
@@ -199,9 +199,9 @@ impl Caller {
 
 /// Adds the strings of a value that are long enough to be recognised.
 fn add_texts(value: &Value, texts: &mut Vec<String>) {
-    const LEAST: usize = 4;
+    const MIN_LENGTH: usize = 4;
     match value {
-        Value::String(text) if text.len() >= LEAST => texts.push(text.clone()),
+        Value::String(text) if text.len() >= MIN_LENGTH => texts.push(text.clone()),
         Value::Array(items) => items.iter().for_each(|item| add_texts(item, texts)),
         Value::Object(object) => object.values().for_each(|value| add_texts(value, texts)),
         _ => {}
@@ -221,7 +221,7 @@ impl Watch {
         *self.body_left.get_or_init(|| false)
     }
 
-    /// A response whose body came only in part or cannot be understood.
+    /// A response whose body is incomplete or cannot be decoded.
     fn response(&self, body: Bytes, broken: Option<BoxError>) -> RawResponse {
         let (status, headers) = self.head.get().cloned().unwrap_or_default();
         RawResponse { status, headers, body, broken }
@@ -229,7 +229,7 @@ impl Watch {
 }
 
 impl ClientHooks<Hooks> for api::Client {
-    /// Sets headers and timeout, and has the body watched.
+    /// Sets the headers and the timeout, and watches the body.
     async fn pre<E>(
         &self,
         request: &mut reqwest::Request,
@@ -303,7 +303,7 @@ impl http_body::Body for Watched {
     }
 }
 
-/// Reads a response to its end, or as far as it comes.
+/// Reads a response to its end, or until it breaks or gets too long.
 async fn read(mut response: reqwest::Response) -> RawResponse {
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let (mut body, mut broken) = (BytesMut::new(), None);
@@ -329,8 +329,8 @@ fn reason(error: reqwest::Error) -> BoxError {
     error.into()
 }
 
-/// Whether the server says by HTTP/2 that it did not process the request: it refused the stream, or it
-/// shuts down and the stream came after the last one that it takes.
+/// Whether the server says by HTTP/2 that it did not process the request: it refused the stream, or it is shutting
+/// down and does not process streams as new as this one.
 fn was_refused(error: &reqwest::Error) -> bool {
     causes(error).find_map(|cause| cause.downcast_ref::<h2::Error>()).is_some_and(|error| {
         let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);

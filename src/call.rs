@@ -16,9 +16,9 @@ use crate::retry::{FOR_EVER, Retry, Waits, is_safe};
 use crate::trace;
 use crate::turns::{Key, SETTLES, Turn};
 
-/// The least time that is worth an attempt.
-const LEAST: Duration = Duration::from_secs(1);
-/// How many times `SETTLES` a call waits at most before it repeats what may be stored.
+/// The minimum time worth starting an attempt with.
+const MIN_ATTEMPT: Duration = Duration::from_secs(1);
+/// A call waits for up to this many times `SETTLES` before it retries a request that may have stored its record.
 const LONGEST_SETTLING: f64 = 1.2;
 
 /// One call, or the calls of one delivery, which share a deadline.
@@ -26,8 +26,9 @@ pub(crate) struct Call<'a> {
     pub(crate) context: &'a CallContext,
     retry: &'a Retry,
     headers: &'a HeaderMap,
-    /// The deadline, and when the last attempt is allowed to start.
+    /// The deadline.
     end: Instant,
+    /// When the last attempt is allowed to start.
     latest: Instant,
     /// The attempts that failed.
     failed: AtomicU32,
@@ -46,7 +47,7 @@ struct Attempts<'c, 'a, R> {
 }
 
 impl<'a> Call<'a> {
-    /// Starts the clock.
+    /// Starts the time until the deadline.
     pub(crate) fn start(
         context: &'a CallContext,
         retry: &'a Retry,
@@ -54,8 +55,8 @@ impl<'a> Call<'a> {
     ) -> Self {
         let time = retry.deadline.min(FOR_EVER);
         let end = Instant::now() + time;
-        // With less time than this left, an attempt would only make a certain outcome uncertain.
-        let least = LEAST.min(retry.time_for_attempt(time, false)).min(time / 4);
+        // With less time left, an attempt would probably time out, and only leave the outcome uncertain.
+        let least = MIN_ATTEMPT.min(retry.time_for_attempt(time, false)).min(time / 4);
         let (latest, failed) = (end - least, AtomicU32::new(0));
         Self { context, retry, headers, end, latest, failed }
     }
@@ -127,7 +128,7 @@ impl<'a> Call<'a> {
     /// Waits, unless the client is closed before that.
     async fn unless_closed<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         let closed = &self.context.shared.closed;
-        // Pinned, the wait is not moved. Where both happen at once, being closed counts.
+        // Pinning avoids moving the wait. If both happen at once, the client counts as closed.
         closed.run_until_cancelled(pin!(wait)).await.filter(|_| !closed.is_cancelled())
     }
 }
@@ -196,16 +197,17 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
         if !can_follow {
             return None;
         }
-        let settles = match error.maybe_stored() {
-            true => SETTLES.mul_f64(fastrand::f64() * (LONGEST_SETTLING - 1.0) + 1.0),
-            false => Duration::ZERO,
+        let settles = if error.maybe_stored() {
+            SETTLES.mul_f64(fastrand::f64() * (LONGEST_SETTLING - 1.0) + 1.0)
+        } else {
+            Duration::ZERO
         };
         let wait = self.waits.next().unwrap_or_default();
         let asked = error.retry_after().unwrap_or_default().min(LONGEST_PAUSE);
         Some(wait.max(settles).max(asked)).filter(|wait| self.is_in_time(*wait))
     }
 
-    /// Waits for another attempt; longer in an outage. Whether there is time for one.
+    /// Waits before another attempt, longer in an outage. Returns whether there is time for one.
     async fn wait(&mut self, wait: Duration) -> bool {
         let mut next = Some(wait);
         while let Some(wait) = next.filter(|wait| self.is_in_time(*wait)) {

@@ -23,8 +23,8 @@ use crate::trace;
 /// # Runtime
 ///
 /// Calls run in a tokio runtime that has its timers and its I/O enabled, as `#[tokio::main]` has. They
-/// panic without one: in another runtime, or in one that was built without `enable_all`. The client is
-/// built and shared anywhere; a program without a runtime can make one and `block_on` a call.
+/// panic in another runtime, or in one that was built without `enable_all`. The client can be built and
+/// shared anywhere; a program without a runtime can make one and `block_on` a call.
 #[derive(Clone)]
 pub struct Client {
     context: Arc<CallContext>,
@@ -33,7 +33,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client to be set up value by value; it needs a token, a bot id and an integration.
+    /// Settings for a new client; it needs a token, a bot id and an integration.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -50,7 +50,7 @@ impl Client {
 
     /// The settings of this client, for another bot, token or integration. A client that is built from them
     /// takes turns with this one and is closed with it. It uses the same connections and remembered ids, unless
-    /// their settings change, and has a rate limit of its own.
+    /// their settings change, and has its own rate limit.
     ///
     /// ```
     /// # use botpress_messages::{Client, Error};
@@ -64,14 +64,14 @@ impl Client {
     }
 
     /// The same client with another deadline or number of attempts: a webhook has three seconds, a
-    /// backlog has a minute. They share everything else, also the count of the rate limit.
+    /// backlog has a minute. They share everything else, including the count of the rate limit.
     #[must_use]
     pub fn with_retry(&self, retry: Retry) -> Self {
         Self { retry, ..self.clone() }
     }
 
     /// The same client with one more header in every request, such as the `traceparent` of a webhook. Its value is
-    /// treated as a secret, and takes the place of one in the [builder](Builder::header). They share everything else.
+    /// treated as a secret, and replaces the [builder](Builder::header)'s for the same name. They share everything else.
     ///
     /// # Errors
     ///
@@ -84,15 +84,15 @@ impl Client {
     }
 
     /// Gets the record with these tags or creates it: a [`NewMessage`](crate::NewMessage), a
-    /// [`NewUser`](crate::NewUser) or a [`NewConversation`](crate::NewConversation). An attempt that
-    /// fails is repeated where that is safe; see [`Retry`]. Calls for the same record take turns: the second
+    /// [`NewUser`](crate::NewUser) or a [`NewConversation`](crate::NewConversation). A failed
+    /// attempt is retried where that is safe; see [`Retry`]. Calls for the same record take turns: the second
     /// finds what the first created.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) before anything is sent; any other
     /// [`ErrorKind`](crate::ErrorKind) after the last attempt. [`Error::maybe_stored`] reports whether the
-    /// record may be stored although the call failed.
+    /// record may have been stored although the call failed.
     ///
     /// # Cancellation
     ///
@@ -113,20 +113,20 @@ impl Client {
     /// Delivers a message from a channel: gets the ids of its user and its conversation, in parallel, and then
     /// gets or creates the message.
     ///
-    /// All calls share the deadline of [`Retry`]. Deliveries into one conversation run one after the other, in
-    /// the order in which their futures are first polled; deliveries into others run in parallel. The ids of
+    /// All calls share the deadline of [`Retry`]. Deliveries to the same conversation run one at a time, in
+    /// the order in which their futures are first polled; deliveries to others run in parallel. The ids of
     /// users and conversations are [remembered](Builder::remember_ids), so that a known person in a known
     /// conversation costs one request. An id that the API does not know any more is requested again, once.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) before anything is sent. [`Error::step`] names the call
-    /// that failed. [`Error::user_id`] and [`Error::conversation_id`] are what is known to be stored, and
-    /// [`Error::maybe_stored`] reports whether the message may be.
+    /// that failed. [`Error::user_id`] and [`Error::conversation_id`] are the ids of what is known to be stored,
+    /// and [`Error::maybe_stored`] reports whether the message may have been stored.
     ///
     /// # Cancellation
     ///
-    /// As of [`get_or_create`](Self::get_or_create).
+    /// The same as for [`get_or_create`](Self::get_or_create).
     pub async fn deliver(&self, delivery: &Delivery) -> Result<Stored<Message>, Error> {
         let call = async {
             delivery.validate()?;
@@ -143,13 +143,13 @@ impl Client {
         self.context.caller.api(timeout, &self.headers, None)
     }
 
-    /// The bot that it calls for.
+    /// The id of the bot that receives the messages.
     pub fn bot_id(&self) -> &str {
         &self.context.target.bot_id
     }
 
-    /// Ends the waits of this client and of all clients that share its origin, for a program that has to stop.
-    /// Attempts that have started run to their end. No new attempt starts: a call that has made one returns its
+    /// Stops the retries and queued calls of this client, and of all clients derived from it or from the same one,
+    /// for a program that has to stop. Attempts in flight finish. No new attempt starts: a call that has made one returns its
     /// last error, and a call that has made none returns [`ErrorKind::Closed`](crate::ErrorKind::Closed).
     pub fn close(&self) {
         self.context.shared.closed.cancel();
@@ -174,7 +174,7 @@ impl Builder {
     }
 }
 
-/// What delivers messages: a [`Client`], or a mock in tests.
+/// Delivers messages: a [`Client`], or a mock in tests.
 ///
 /// ```
 /// use botpress_messages::{Deliver, Delivery, Error, ErrorKind, Message, Stored};
@@ -188,7 +188,7 @@ impl Builder {
 /// }
 /// ```
 pub trait Deliver: Send + Sync {
-    /// As [`Client::deliver`].
+    /// Delivers a message; see [`Client::deliver`].
     fn deliver(
         &self,
         delivery: &Delivery,

@@ -41,7 +41,7 @@ const CLEAR_TEXT: &str = "BP_DANGER_SEND_TOKEN_IN_CLEAR_TEXT_TO";
 
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
-/// What the contract and HTTP leave to the client.
+/// The headers that only the client sets.
 const RESERVED: [HeaderName; 11] = [
     ACCEPT,
     ACCEPT_ENCODING,
@@ -65,13 +65,13 @@ pub struct Builder {
     bot_id: Option<String>,
     integration: Option<Integration>,
     base_url: Option<String>,
-    vouched_for: Option<String>,
+    clear_text_host: Option<String>,
     connect_timeout: Option<Duration>,
     pub(crate) retry: Retry,
     remember_ids: Option<Duration>,
     headers: Vec<(String, String)>,
     http: Option<HttpSettings>,
-    /// Of the client that these settings were taken from, unless they ask for others.
+    /// From the client that these settings were taken from, unless a changed setting needs new ones.
     connections: Option<reqwest::Client>,
     memory: Option<Arc<Memory>>,
     shared: Option<Arc<Shared>>,
@@ -81,7 +81,7 @@ pub struct Builder {
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) turns: Turns,
-    /// Hashes targets.
+    /// Hashes bots, targets and records.
     pub(crate) hasher: RandomState,
     /// Cancelled when the clients are closed.
     pub(crate) closed: CancellationToken,
@@ -91,7 +91,7 @@ type HttpSettings = Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder
 
 /// What the calls of a client and its clones share.
 pub(crate) struct CallContext {
-    /// With the values of the environment, which is not read again.
+    /// They include the values from the environment, which is not read again.
     pub(crate) settings: Builder,
     pub(crate) caller: Arc<Caller>,
     pub(crate) target: Target,
@@ -101,11 +101,11 @@ pub(crate) struct CallContext {
     pub(crate) budget: Budget,
     /// A hash of the bot: messages are looked up across the bot, so calls take turns within it.
     pub(crate) bot: u64,
-    /// A hash of the bot and of who calls it: users and conversations are looked up within an integration.
+    /// A hash of the target: users and conversations are looked up within an integration.
     pub(crate) scope: u64,
 }
 
-/// The bot that a client calls, and as which integration.
+/// The API and the bot that a client calls, and the integration that it calls as.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Target {
     base_url: String,
@@ -113,7 +113,7 @@ pub(crate) struct Target {
     integration: Integration,
 }
 
-/// Who delivers the messages.
+/// The integration that delivers the messages.
 #[derive(Clone, Debug, Hash)]
 enum Integration {
     Id(String),
@@ -131,7 +131,7 @@ impl Builder {
         self
     }
 
-    /// The access token. It is sent over https or to a loopback address, and shown nowhere.
+    /// The access token. It is sent over https or to a loopback address, and never shown.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self
@@ -143,8 +143,8 @@ impl Builder {
         self
     }
 
-    /// The integration that delivers the messages. Its id, its [alias](Self::integration_alias) or the
-    /// word that there is [none](Self::no_integration) has to be given; the last of these counts.
+    /// The integration that delivers the messages. Call this,
+    /// [`integration_alias`](Self::integration_alias) or [`no_integration`](Self::no_integration); the last call counts.
     pub fn integration_id(self, id: impl Into<String>) -> Self {
         self.integration(Integration::Id(id.into()))
     }
@@ -154,7 +154,7 @@ impl Builder {
         self.integration(Integration::Alias(alias.into()))
     }
 
-    /// Calls without an integration. The contract allows it; in practice the API refuses such calls.
+    /// Makes calls without an integration. The contract allows it; in practice the API rejects such calls.
     pub fn no_integration(self) -> Self {
         self.integration(Integration::None)
     }
@@ -170,8 +170,8 @@ impl Builder {
         self.reconnect()
     }
 
-    /// Allows a base URL with http to this host, although everybody in between can read the token and the
-    /// messages then. It is for a sandbox or a proxy in the same network, such as another container:
+    /// Allows a base URL with http to this host, although anyone in between can then read the token and
+    /// the messages. It is for a sandbox or a proxy in the same network, such as another container:
     ///
     /// ```
     /// # use botpress_messages::Client;
@@ -180,25 +180,25 @@ impl Builder {
     ///     .danger_send_token_in_clear_text_to("sandbox");
     /// ```
     pub fn danger_send_token_in_clear_text_to(mut self, host: impl Into<String>) -> Self {
-        self.vouched_for = Some(host.into());
+        self.clear_text_host = Some(host.into());
         self
     }
 
-    /// How long connecting may take; 10 seconds by default.
+    /// The longest time for connecting; 10 seconds by default.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = Some(timeout);
         self.reconnect()
     }
 
-    /// How calls that fail are repeated; see [`Retry`] for the default.
+    /// How failed calls are retried; see [`Retry`] for the default.
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
     /// How long [`Client::deliver`](crate::Client::deliver) remembers the ids of users and conversations,
-    /// so that it need not ask for them again; an hour by default. Zero switches it off. About fifty
-    /// thousand ids are kept, those that are used.
+    /// so that it does not request them again; an hour by default. Zero switches this off. About 50,000 ids
+    /// are kept; the least used are dropped first.
     pub fn remember_ids(mut self, lasts: Duration) -> Self {
         self.remember_ids = Some(lasts);
         self.memory = None;
@@ -211,21 +211,21 @@ impl Builder {
         self
     }
 
-    /// Sets up the HTTP client beneath: proxies, certificates, a resolver, TLS.
+    /// Configures the HTTP client of reqwest: proxies, certificates, a resolver, TLS.
     ///
     /// ```
     /// # use botpress_messages::Client;
     /// let builder = Client::builder().http(|http| http.tcp_nodelay(true).https_only(true));
     /// ```
     ///
-    /// Some things it keeps for itself, since a message could be lost or stored twice by them, or the
-    /// token be shown: it follows no redirects, repeats nothing, and uses no proxy for plain http.
-    /// Connections are given up after 4 seconds without use, before common servers do (5 seconds), and
-    /// over HTTP/2 a ping that is not answered within 5 seconds ends the connection; the function may
-    /// set other times.
+    /// Three settings cannot be changed, because messages could be lost or stored twice, or the token
+    /// exposed: reqwest follows no redirects, retries nothing, and uses no proxy if the base URL has http.
+    /// Connections are closed after 4 seconds without use, before common servers do (5 seconds), and over
+    /// HTTP/2 a ping without a response within 5 seconds ends the connection; the function can set other
+    /// times.
     ///
-    /// This also says that reqwest has TLS, by a feature of this crate or of your own: without any, calls
-    /// over https fail.
+    /// After this call, the client assumes that reqwest has TLS, by a feature of this crate or of your own:
+    /// without any, calls over https fail.
     pub fn http<F>(mut self, settings: F) -> Self
     where
         F: Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
@@ -234,7 +234,7 @@ impl Builder {
         self.reconnect()
     }
 
-    /// Has connections of its own.
+    /// Gives up the inherited connections, so that new ones are made.
     fn reconnect(mut self) -> Self {
         self.connections = None;
         self
@@ -246,7 +246,7 @@ impl Builder {
             self.read_env()?;
         }
         let base_url = self.base_url.as_deref().unwrap_or(BASE_URL);
-        let url = parse_base_url(base_url, self.vouched_for.as_deref(), self.env)?;
+        let url = parse_base_url(base_url, self.clear_text_host.as_deref(), self.env)?;
         self.all_there()?;
         let target = Target {
             base_url: url.as_str().trim_end_matches('/').to_owned(),
@@ -282,7 +282,7 @@ impl Builder {
             (&mut self.token, TOKEN),
             (&mut self.bot_id, BOT),
             (&mut self.base_url, BASE),
-            (&mut self.vouched_for, CLEAR_TEXT),
+            (&mut self.clear_text_host, CLEAR_TEXT),
         ] {
             if setting.is_none() {
                 *setting = variable(name)?;
@@ -294,7 +294,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Names every missing setting: by its variable where the environment counts, else by its method.
+    /// Names every missing setting: by its variable if the environment is read, otherwise by its method.
     fn all_there(&self) -> Result<(), ConfigError> {
         let is_empty = |setting: &Option<String>| setting.as_ref().is_none_or(String::is_empty);
         let settings = [
@@ -389,10 +389,10 @@ fn variable(name: &str) -> Result<Option<String>, ConfigError> {
 
 /// Rejects a header that the client sets itself.
 pub(crate) fn check_header(name: &HeaderName) -> Result<(), ConfigError> {
-    match RESERVED.contains(name) {
-        true => Err(ConfigError::new(format!("the client itself sets the header {name:?}"))),
-        false => Ok(()),
+    if RESERVED.contains(name) {
+        return Err(ConfigError::new(format!("the client itself sets the header {name:?}")));
     }
+    Ok(())
 }
 
 fn header_value(what: &str, value: &str) -> Result<HeaderValue, ConfigError> {
@@ -405,13 +405,17 @@ fn header_value(what: &str, value: &str) -> Result<HeaderValue, ConfigError> {
     })
 }
 
-/// Hidden in errors and in `Debug`.
+/// Marks a value as a secret, which errors and `Debug` hide.
 pub(crate) fn secret(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
 }
 
-fn parse_base_url(text: &str, vouched_for: Option<&str>, env: bool) -> Result<Url, ConfigError> {
+fn parse_base_url(
+    text: &str,
+    clear_text_host: Option<&str>,
+    env: bool,
+) -> Result<Url, ConfigError> {
     let url =
         Url::parse(text).map_err(|e| ConfigError::because("the base URL is not a URL", &e))?;
     let has_secrets = !url.username().is_empty() || url.password().is_some();
@@ -424,7 +428,7 @@ fn parse_base_url(text: &str, vouched_for: Option<&str>, env: bool) -> Result<Ur
         host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
     match url.scheme() {
         "https" => Ok(url),
-        "http" if is_loopback || Some(host) == vouched_for => Ok(url),
+        "http" if is_loopback || Some(host) == clear_text_host => Ok(url),
         scheme => {
             let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
             let allow = match (scheme, env) {

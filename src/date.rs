@@ -1,4 +1,4 @@
-//! Whether a text is a date and time, as a request may have one.
+//! Checks the dates in requests.
 
 use crate::decode::{day, has_form, number};
 use crate::generated::Date;

@@ -22,7 +22,7 @@ impl<T> de::Visitor<'_> for Text<T> {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        self.0(text).ok_or_else(|| E::custom("a text of another form"))
+        self.0(text).ok_or_else(|| E::custom("the text has an unexpected form"))
     }
 }
 
@@ -41,7 +41,7 @@ where
     deserializer.deserialize_str(Text(|text| Some(text.into())))
 }
 
-/// Reads an optional part of an error; one of another type counts as missing. It must not hide that the API
+/// Reads an optional part of an error. A value of the wrong type counts as missing: it must not hide that the API
 /// rejected the request.
 pub(crate) fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
@@ -53,7 +53,7 @@ where
 }
 
 /// Reads JSON that the API may send although its contract does not say so: halves of surrogate pairs, which
-/// JavaScript leaves when it cuts a text, and nothing where a record has no value.
+/// JavaScript leaves when it cuts a text, and `null` for a missing value.
 pub(crate) fn lenient<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
     let mut json: Value = serde_json::from_slice(&without_surrogates(json)).ok()?;
     let parts = json.as_object_mut()?;
@@ -63,12 +63,12 @@ pub(crate) fn lenient<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
             tags.retain(|_, value| !value.is_null());
         }
     }
-    // `meta` without `created` is as good as none.
+    // A `meta` without `created` counts as missing.
     parts.retain(|_, part| part.as_object().is_none_or(|part| !part.is_empty()));
     serde_json::from_value(json).ok()
 }
 
-/// JSON with U+FFFD in the place of each half of a surrogate pair, which serde_json rejects.
+/// JSON with U+FFFD instead of each half of a surrogate pair, which serde_json rejects.
 pub(crate) fn without_surrogates(json: &[u8]) -> Cow<'_, [u8]> {
     let mut fixed: Option<Vec<u8>> = None;
     let mut at = 0;
@@ -111,12 +111,12 @@ pub(crate) fn has_form(text: &str, form: &str) -> bool {
     text.len() == form.len() && form.bytes().zip(text.bytes()).all(fits)
 }
 
-/// The number that these digits of a text are.
+/// The number at these digits of a text.
 pub(crate) fn number(text: &str, digits: Range<usize>) -> u32 {
     text[digits].bytes().fold(0, |number, digit| 10 * number + u32::from(digit - b'0'))
 }
 
-/// The day with which a text of digits like `2026-08-19` begins, if the calendar has it.
+/// The day at the start of a text that has digits like `2026-08-19`, if the calendar has it.
 pub(crate) fn day(text: &str) -> Option<NaiveDate> {
     NaiveDate::from_ymd_opt(number(text, 0..4) as i32, number(text, 5..7), number(text, 8..10))
 }
@@ -167,7 +167,7 @@ mod tests {
         }
     }
 
-    /// The usual form with any digits, of which many are no date.
+    /// Texts of the usual form with random digits; many are not dates.
     #[test]
     fn any_digits_are_read_as_chrono_reads_them() {
         let mut random = fastrand::Rng::with_seed(18);

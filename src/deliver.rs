@@ -15,7 +15,7 @@ use crate::record::{GetOrCreate, is_identified};
 use crate::trace;
 use crate::turns::Turn;
 
-/// What is known of a delivery so far. Its error is made of this, once.
+/// What is known about a delivery so far. If it fails, its error is built from this, once.
 struct Progress<'a> {
     call: Call<'a>,
     message: NewMessage,
@@ -53,17 +53,17 @@ pub(crate) async fn deliver(call: Call<'_>, delivery: &Delivery) -> Result<Store
 impl Progress<'_> {
     async fn run(&mut self) -> Result<Stored<Message>, Failed> {
         let CallContext { shared, bot, .. } = self.call.context;
-        let place = match &self.conversation {
+        let key = match &self.conversation {
             Some(conversation) => conversation.key.identity,
             None => (*bot, shared.hasher.hash_one(&self.message.conversation_id)),
         };
-        let mut turn = self.call.turn(Some(place)).await.map_err(|kind| ("message", kind))?;
+        let mut turn = self.call.turn(Some(key)).await.map_err(|kind| ("message", kind))?;
         loop {
             // In parallel. If one fails, nothing waits for the other.
             let user = resolve(&self.call, &mut self.user);
             try_join(user, resolve(&self.call, &mut self.conversation)).await?;
             match self.send(&mut turn).await {
-                // A remembered id that the API does not know any more: ask for it again, once.
+                // The API does not know a remembered id any more: request it again, once.
                 Err(kind) if kind.is_unknown_id() && self.forget() => {}
                 result => return result.map_err(|kind| ("message", kind)),
             }
@@ -79,7 +79,7 @@ impl Progress<'_> {
             self.message.conversation_id.clone_from(id);
             trace::conversation(id);
         }
-        // An id that the caller gave may be the unknown one, and that does not change by itself.
+        // An id from the caller may be the unknown one, and waiting does not make it known.
         let has_new_ids = self.user.as_ref().is_some_and(|user| user.is_new)
             && self.conversation.as_ref().is_some_and(|conversation| conversation.is_new);
         let Self { call, message, maybe_stored, .. } = self;
@@ -91,15 +91,15 @@ impl Progress<'_> {
         result
     }
 
-    /// Forgets the ids that are from memory. Whether there were any.
+    /// Forgets the ids that came from memory. Returns whether there were any.
     fn forget(&mut self) -> bool {
         let context = self.call.context;
         let user = self.user.as_mut().is_some_and(|user| user.forget(context));
-        self.conversation.as_mut().is_some_and(|place| place.forget(context)) || user
+        self.conversation.as_mut().is_some_and(|known| known.forget(context)) || user
     }
 
     fn error(self, step: &'static str, kind: ErrorKind) -> Error {
-        // Another delivery asks for the ids again.
+        // The next delivery requests the ids again.
         let is_stale = kind.is_unknown_id() && (self.user.is_some() || self.conversation.is_some());
         Error::new(kind)
             .with_transient(is_stale)
@@ -123,7 +123,7 @@ impl<'a, R: GetOrCreate + Hash> ResolvedId<'a, R> {
         self.id.is_some()
     }
 
-    /// Asks the API.
+    /// Gets the id from the API.
     async fn request(&mut self, call: &Call<'_>) -> Result<(), ErrorKind> {
         let turn = call.turn_of(self.record).await?;
         // Another delivery may have resolved it meanwhile.
@@ -137,7 +137,7 @@ impl<'a, R: GetOrCreate + Hash> ResolvedId<'a, R> {
         Ok(())
     }
 
-    /// Forgets the id if it is from memory. Whether it was.
+    /// Forgets the id if it came from memory. Returns whether it did.
     fn forget(&mut self, context: &CallContext) -> bool {
         let forgotten = self.id.take_if(|_| !self.is_new);
         forgotten.iter().for_each(|id| context.memory.forget(&self.key, id));

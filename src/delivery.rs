@@ -28,12 +28,12 @@ use crate::violation::{Path, Rule, Violation};
 /// assert!(delivery.validate().is_ok());
 /// ```
 ///
-/// In JSON it is a message with `user` in the place of `userId`, or `conversation` in the place of
-/// `conversationId`, or both: a line of `botpress-import`.
+/// In JSON it is a message with `user` instead of `userId`, or `conversation` instead of `conversationId`, or
+/// both: a line of `botpress-import`.
 #[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
-    /// An id is empty where there is a record in its place.
+    /// An id is empty if there is a record instead.
     pub(crate) message: NewMessage,
     pub(crate) user: Option<NewUser>,
     pub(crate) conversation: Option<NewConversation>,
@@ -42,7 +42,7 @@ pub struct Delivery {
 /// A user or a conversation: by its id, or as a record to get or create first.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reference<R> {
-    /// The id that the API gave to it.
+    /// Its id from the API.
     Id(String),
     /// What identifies it.
     New(R),
@@ -94,11 +94,11 @@ impl Delivery {
         Self::with_parts(conversation.into(), user.into(), type_, payload)
     }
 
-    /// A delivery of a type that the bot defines itself. The payload serialises to a JSON object.
+    /// A delivery with a custom type, which the bot defines. The payload must serialise to a JSON object.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the payload does not serialise, or to anything but an object.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the payload does not serialise to an object.
     pub fn custom(
         conversation: impl Into<Reference<NewConversation>>,
         user: impl Into<Reference<NewUser>>,
@@ -136,7 +136,7 @@ impl Delivery {
         Ok(Self { message, user: user.flatten(), conversation: conversation.flatten() })
     }
 
-    /// Sets a tag of the message. An empty value removes the tag of a stored one, and identifies nothing.
+    /// Sets a tag of the message. An empty value removes the tag from a stored message, and identifies nothing.
     pub fn tag(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.map(|message| message.tag(name, value))
     }
@@ -154,7 +154,7 @@ impl Delivery {
         self.map(|message| message.with_tags(tags))
     }
 
-    /// The tags by which alone to look for the message, if not by all of them.
+    /// Looks for the message by these tags only, instead of by all of them.
     pub fn discriminate_by_tags(self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.map(|message| message.discriminate_by_tags(names))
     }
@@ -174,7 +174,7 @@ impl Delivery {
         Self { message: change(self.message), ..self }
     }
 
-    /// The message. Its ids are empty where there is a record in their place.
+    /// The message. An id is empty if there is a record instead.
     pub fn message(&self) -> &NewMessage {
         &self.message
     }
@@ -200,7 +200,7 @@ impl Delivery {
         self.message.is_identified()
     }
 
-    /// A number that is the same for deliveries into one conversation, for programs that queue them:
+    /// A number that is the same for deliveries to the same conversation, for programs that queue them:
     /// [`deliver`](crate::Client::deliver) keeps the order of deliveries with the same number. Another build of
     /// the program may give another number. `None` if nothing identifies the conversation, which `deliver`
     /// rejects.
@@ -217,8 +217,8 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with every violation; one is a user or a conversation that
-    /// no tag identifies, because every delivery would create another.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with every violation. A user or a conversation that no
+    /// tag identifies is one, because every delivery would create another.
     pub fn validate(&self) -> Result<(), Error> {
         let mut found = Vec::new();
         if let Some(user) = &self.user {
@@ -233,7 +233,7 @@ impl Delivery {
     }
 }
 
-/// As a line of `botpress-import`.
+/// Serialises as a line of `botpress-import`.
 impl Serialize for Delivery {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut line = json!(self.message);
@@ -249,13 +249,13 @@ impl Serialize for Delivery {
     }
 }
 
-/// The ids of a message that are empty because there is a record in their place.
+/// The ids of a message that are empty because there are records instead.
 fn ignored(user: bool, conversation: bool) -> Vec<&'static str> {
     let ids = [user.then_some("userId"), conversation.then_some("conversationId")];
     ids.into_iter().flatten().collect()
 }
 
-/// Takes a record from a message that has it in the place of an id; `Some(None)` if it is not valid.
+/// Takes a record out of a message that has it instead of an id; `Some(None)` if it is not valid.
 fn read_reference<R: GetOrCreate>(
     message: &mut Value,
     name: &'static str,

@@ -29,12 +29,12 @@ mod user;
 mod validate;
 mod violation;
 
-/// What a message can say, by type: each is one `Content`.
+/// The contents that a message can have: one struct for each message type.
 pub mod content {
     include!(concat!(env!("OUT_DIR"), "/content.rs"));
 }
 
-/// The rules of the contract, for `botpress-sandbox` alone. Not part of the public API.
+/// The rules of the contract, only for `botpress-sandbox`. Not part of the public API.
 #[doc(hidden)]
 pub mod contract {
     pub use crate::generated::{OPERATIONS, Operation, Schema};
@@ -60,10 +60,10 @@ pub use record::GetOrCreate;
 pub use retry::Retry;
 pub use violation::{Rule, Violation};
 
-// Their types are part of this API, so users need these very versions.
+// Their types are part of this API, so users need exactly these versions.
 pub use {chrono, http, reqwest, serde_json};
 
-/// The examples of the README, so that they are compiled.
+/// Compiles and runs the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
