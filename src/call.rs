@@ -172,7 +172,7 @@ impl<'a, R: GetOrCreate> Attempts<'_, 'a, R> {
         // If the call is dropped from here on, the request may still run at the server.
         self.turn.in_flight = true;
         let timeout = self.call.time_for_attempt();
-        let on_response = |status, headers: &_| permit.answered(status, headers);
+        let on_response = |status, headers: &_| permit.on_response(status, headers);
         let result = context.caller.attempt(self.record, timeout, headers, on_response).await;
         if matches!(&result, Err(error @ ErrorKind::Transport(_)) if !error.maybe_stored()) {
             permit.unused();

@@ -144,7 +144,8 @@ impl Builder {
     }
 
     /// The integration that delivers the messages. Call this,
-    /// [`integration_alias`](Self::integration_alias) or [`no_integration`](Self::no_integration); the last call counts.
+    /// [`integration_alias`](Self::integration_alias) or [`no_integration`](Self::no_integration);
+    /// the last call counts.
     pub fn integration_id(self, id: impl Into<String>) -> Self {
         self.integration(Integration::Id(id.into()))
     }

@@ -1,4 +1,4 @@
-//! What went wrong, whether the record may be stored all the same, and what to do about it.
+//! What went wrong, whether the record may be stored anyway, and what to do about it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -30,12 +30,12 @@ const CORRECTABLE: [&str; 6] = [
 ];
 const UNAUTHORIZED: &str = "Unauthorized";
 const FORBIDDEN: &str = "Forbidden";
-/// Errors of a request that names an id which does not exist, or not any more.
+/// Errors of a request that names an id that does not exist, or no longer does.
 const UNKNOWN_ID: [&str; 2] = ["ReferenceNotFound", "ResourceGone"];
 const LOCKED: &str = "ResourceLockedConflict";
-/// How much of a body is looked at, in bytes.
+/// How much of a body is read, in bytes.
 pub(crate) const READ_BODY: usize = 64 << 10;
-/// How much of a body is kept, in characters.
+/// How much of a body an error keeps, in characters.
 const KEPT_BODY: usize = 1_000;
 
 /// Why a record was not stored, or why that is not known.
@@ -52,7 +52,7 @@ pub struct Error {
     identified: bool,
     /// Whether another call may succeed, whatever the kind says.
     is_transient: bool,
-    /// What `maybe_stored` is about.
+    /// The kind of record that `maybe_stored` is about.
     record: &'static str,
     step: Option<&'static str>,
     user_id: Option<String>,
@@ -83,27 +83,27 @@ pub struct Error {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The client is not set up right; correct the setting that the text names.
+    /// The settings are missing or wrong; correct the setting that the text names.
     Config(ConfigError),
     /// The request breaks the contract and was not sent; correct what each violation names.
     Invalid(Vec<Violation>),
-    /// The rate limit is used up for longer than this call can wait. It was not sent. The value is the time until
-    /// it opens.
+    /// The rate limit is used up for longer than this call can wait. The request was not sent. The value is the
+    /// time until more requests are allowed.
     RateLimit(Duration),
     /// The call had too little time left for a first attempt: its deadline is too short, or other calls for the
-    /// same record or conversation were in flight for as long. It was not sent.
+    /// same record or conversation were in flight for as long. The request was not sent.
     Deadline,
-    /// The client was [closed](crate::Client::close) before the first attempt. It was not sent.
+    /// The client was [closed](crate::Client::close) before the first attempt. The request was not sent.
     Closed,
     /// The API responded with one of its errors.
     Api(Box<ApiError>),
-    /// The response is not one of the API's: a gateway's page, an empty or a truncated body.
+    /// The contract has no such response: a gateway's page, an empty or a truncated body.
     Response(Box<ResponseError>),
     /// No response came: the connection was refused or reset, or timed out.
     Transport(TransportError),
 }
 
-/// What came back from the server, as far as it came.
+/// A response, as far as it was received.
 #[derive(Debug)]
 pub(crate) struct RawResponse {
     pub(crate) status: StatusCode,
@@ -130,7 +130,7 @@ pub struct ApiError {
     pub status: StatusCode,
     /// The kind of error, in the API's own words.
     pub type_: ErrorType,
-    /// What went wrong, for a person.
+    /// What went wrong, as a text for people.
     pub message: String,
     /// The id of this error, which Botpress support can look up.
     pub id: Option<String>,
@@ -140,19 +140,19 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
 }
 
-/// A response that the contract does not know.
+/// A response that the contract does not describe.
 #[non_exhaustive]
 pub struct ResponseError {
     /// The HTTP status.
     pub status: StatusCode,
     /// The headers of the response.
     pub headers: HeaderMap,
-    /// The first characters of the body, as far as it came; empty if a 200 was cut off. The text of the error and its `Debug` show
-    /// them only if the response is not a 2xx: that one may contain a message.
+    /// The first characters of the body, as far as it was received; empty if a 200 was cut off. `Display` and `Debug`
+    /// do not show them for a 2xx, which may contain a message.
     pub body_start: String,
-    /// Whether it did not come to its end.
+    /// Whether the body is cut off.
     cut: bool,
-    /// Why it could not be read to the end, or not be understood.
+    /// Why it could not be read to the end, or not be decoded.
     source: Option<BoxError>,
 }
 
@@ -160,7 +160,7 @@ pub struct ResponseError {
 #[derive(Debug)]
 pub struct TransportError {
     source: BoxError,
-    /// Whether any of the request left: not without a connection.
+    /// Whether any of the request may have been sent; without a connection, nothing was.
     sent: bool,
 }
 
@@ -245,31 +245,31 @@ impl Error {
         &self.kind
     }
 
-    /// How many attempts the call made that failed: none if none was started.
+    /// The number of attempts that failed; zero if none was started.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// Whether the record may be stored although the call failed, by any of its attempts. Of a
+    /// Whether any attempt may have stored the record although the call failed. For a
     /// [delivery](crate::Client::deliver), this is about the message.
     pub fn maybe_stored(&self) -> bool {
         self.maybe_stored
     }
 
-    /// Whether the channel should send its webhook again: that neither loses the message nor stores it twice,
+    /// Whether the channel should send its webhook again: if so, the message is neither lost nor stored twice,
     /// and another try may succeed.
     ///
     /// It is `false` in two cases: the request is wrong and stays wrong (it breaks the contract, or the API
     /// rejected it for good), or the message may be stored and no tag identifies it. It is `true` for everything
-    /// else, also for a rejected token, bot, quota or account, for an unknown path and for wrong settings: correct them
-    /// before the channel gives up. For a response that did not come from the API, it is `true` unless the status blames
-    /// the request (400, 413, 415, 422). A program that takes webhooks responds 503 if it is `true`, and else 200.
+    /// else. That includes a rejected token, bot, quota or account, an unknown path and wrong settings: correct them
+    /// before the channel gives up. For a response that did not come from the API, it is `true` unless the status blames the
+    /// request (400, 413, 415, 422). A program that takes webhooks responds 503 if it is `true`, otherwise 200.
     pub fn should_repeat(&self) -> bool {
         let may_succeed = self.is_transient || self.kind.may_succeed_later();
         may_succeed && (self.identified || !self.maybe_stored)
     }
 
-    /// Which call failed or could not start: that for the `user`, the `conversation` or the `message`. `None` if no
+    /// Which call failed or could not start: the one for the `user`, the `conversation` or the `message`. `None` if no
     /// call started.
     pub fn step(&self) -> Option<&'static str> {
         self.step
@@ -308,7 +308,7 @@ impl Error {
     }
 
     /// The API rejects the token, or rejects it for this bot. Correct the token, the bot or the integration;
-    /// nothing is lost that the channel keeps until then. An earlier attempt may have
+    /// messages that the channel keeps until then are not lost. An earlier attempt may have
     /// [stored](Self::maybe_stored) the record.
     pub fn is_auth(&self) -> bool {
         matches!(&self.kind, ErrorKind::Api(e) if [UNAUTHORIZED, FORBIDDEN].contains(&e.type_.as_str()))
@@ -316,14 +316,14 @@ impl Error {
 
     /// There were too many calls: 429, or the rate limit is known to be used up. Wait as
     /// [`retry_after`](Self::retry_after) says. An earlier attempt may have [stored](Self::maybe_stored)
-    /// the record all the same.
+    /// the record anyway.
     pub fn is_rate_limited(&self) -> bool {
-        let refused = self.status() == Some(StatusCode::TOO_MANY_REQUESTS);
-        refused || matches!(self.kind, ErrorKind::RateLimit(_))
+        let rejected = self.status() == Some(StatusCode::TOO_MANY_REQUESTS);
+        rejected || matches!(self.kind, ErrorKind::RateLimit(_))
     }
 
-    /// The time for the attempt was up, before or while the response came, or that for the call before
-    /// the first attempt. Try again later, or give the call more time.
+    /// The attempt timed out before its response was complete, or the call timed out before its first
+    /// attempt. Try again later, or give the call more time.
     pub fn is_timeout(&self) -> bool {
         let cause = match &self.kind {
             ErrorKind::Deadline => return true,
@@ -351,7 +351,7 @@ impl ErrorKind {
         }
     }
 
-    /// Whether it takes a request to fail like this.
+    /// Whether only an attempt fails like this.
     fn is_of_attempt(&self) -> bool {
         matches!(self, Self::Api(_) | Self::Response(_) | Self::Transport(_))
     }
@@ -477,12 +477,18 @@ impl fmt::Display for ErrorKind {
                 Ok(())
             }
             Self::RateLimit(wait) => {
-                write!(f, "the rate limit is used up, so it was not sent; try again in {wait:.0?}")
+                write!(
+                    f,
+                    "the rate limit is used up, so the request was not sent; try again in {wait:.0?}"
+                )
             }
             Self::Deadline => {
-                write!(f, "the call had too little time left for an attempt, so it was not sent")
+                write!(
+                    f,
+                    "the call had too little time left for an attempt, so the request was not sent"
+                )
             }
-            Self::Closed => write!(f, "the client was closed, so it was not sent"),
+            Self::Closed => write!(f, "the client was closed, so the request was not sent"),
             Self::Api(e) => write!(f, "{e}"),
             Self::Response(e) => write!(f, "{e}"),
             Self::Transport(e) => write!(f, "{e}"),
@@ -518,13 +524,13 @@ impl fmt::Display for ConfigError {
 impl StdError for ConfigError {}
 
 impl ApiError {
-    /// An error for tests; what it does not take can be set.
+    /// An error for tests; the other fields can be set afterwards.
     pub fn new(status: StatusCode, type_: ErrorType, message: impl Into<String>) -> Self {
         let (id, metadata, retry_after) = Default::default();
         Self { status, type_, message: message.into(), id, metadata, retry_after }
     }
 
-    /// Reads either form of the API's errors, as the spec has them.
+    /// Reads either of the two forms of errors in the spec.
     fn read(status: StatusCode, headers: &HeaderMap, error: &Value) -> Option<Self> {
         let (type_, message, id, metadata) = match ErrorAnswer::deserialize(error).ok()? {
             ErrorAnswer::Error(error) => (error.type_, error.message, error.id, error.metadata),
@@ -556,7 +562,7 @@ impl fmt::Display for ApiError {
         match *status {
             StatusCode::UNAUTHORIZED => write!(f, "; check the token"),
             StatusCode::FORBIDDEN => {
-                write!(f, "; check what the token, the bot and the integration may do")
+                write!(f, "; check what the token, the bot and the integration are allowed to do")
             }
             _ => Ok(()),
         }
@@ -572,7 +578,7 @@ impl ResponseError {
         Self { status, headers, body_start: body.into(), cut: false, source: None }
     }
 
-    /// Why the response could not be read to its end or not be understood, if that is the cause.
+    /// Why the response could not be read to its end or decoded, if that is the cause.
     pub fn reason(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_ref().map(|source| &**source as _)
     }
@@ -583,10 +589,11 @@ impl fmt::Debug for ResponseError {
         let Self { status, headers, body_start, cut, source } = self;
         let mut shown = f.debug_struct("ResponseError");
         shown.field("status", status).field("headers", headers);
-        match status.is_success() {
-            true => shown.field("body_start", &format_args!("_")),
-            false => shown.field("body_start", body_start),
-        };
+        if status.is_success() {
+            shown.field("body_start", &format_args!("_"));
+        } else {
+            shown.field("body_start", body_start);
+        }
         shown.field("cut", cut).field("source", source).finish()
     }
 }
@@ -594,7 +601,7 @@ impl fmt::Debug for ResponseError {
 impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        write!(f, "a response that is not the API's: {}", self.status.as_u16())?;
+        write!(f, "unexpected response: {}", self.status.as_u16())?;
         if let Some(content_type) = content_type {
             write!(f, ", {}", one_line(content_type))?;
         }
@@ -616,8 +623,8 @@ impl fmt::Display for ResponseError {
 impl StdError for ResponseError {}
 
 impl TransportError {
-    /// An error for its cause, a [`reqwest::Error`] where the client makes it; `sent` if any of the request
-    /// may have left.
+    /// An error with this cause, usually a [`reqwest::Error`]. `sent` says whether any of the request may
+    /// have been sent.
     pub fn new(cause: impl Into<Box<dyn StdError + Send + Sync>>, sent: bool) -> Self {
         Self { source: cause.into(), sent }
     }
@@ -653,7 +660,7 @@ fn is_transient(status: StatusCode) -> bool {
     status.is_server_error() || UNPROCESSED.contains(&status)
 }
 
-/// Whether a proxy refused or failed. Its error has no type that could be named here.
+/// Whether a proxy rejected the connection or failed. The type of that error is not public.
 fn is_of_proxy(error: &Cause) -> bool {
     causes(error).any(|cause| cause.to_string().starts_with("tunnel error"))
 }
@@ -688,7 +695,7 @@ mod tests {
             name: &'static str,
             kind: ErrorKind,
             maybe_stored: bool,
-            /// For an identified record, and for another one.
+            /// For an identified record, and for one that is not.
             should_repeat: [bool; 2],
             unknown_id: bool,
         }
@@ -787,12 +794,12 @@ mod tests {
         assert!(!Error::new(page(403)).is_auth(), "a gateway says nothing about the token");
     }
 
-    /// Whatever step failed last.
+    /// No matter which step failed last.
     #[test]
     fn the_text_is_about_the_message() {
         let error = Error::new(page(502)).with_attempts(3).with_step("user");
         let text = error.to_string();
-        assert!(text.starts_with("user: a response that is not the API's: 502"), "{text}");
+        assert!(text.starts_with("user: unexpected response: 502"), "{text}");
         assert!(text.ends_with("; after 3 attempts; the message may be stored"), "{text}");
         let error = Error::new(page(502)).of("user").to_string();
         assert!(error.ends_with("; the user may be stored"), "{error}");

@@ -1,22 +1,22 @@
-//! The rules of requests and the operations, which build.rs makes of the spec: `tests/snapshots/rules.rs`.
-// Not all of it is used, and its style is the generator's.
+//! The rules of requests and the operations, which build.rs generates from the spec: `tests/snapshots/rules.rs`.
+// Some of it is unused, and the generator decides the style.
 #![allow(dead_code, missing_docs, clippy::all)]
 
 /// An operation that finds or creates a record.
 #[derive(Debug)]
 pub struct Operation {
-    /// Its place in `OPERATIONS`.
+    /// Its index in `OPERATIONS`.
     pub index: usize,
     /// Its name in Rust: `get_or_create_message`.
     pub name: &'static str,
     pub path: &'static str,
-    /// What the record is called in answers: `message`.
+    /// The name of the record in responses: `message`.
     pub record: &'static str,
-    /// The properties of the body within which a record is looked up, besides its tags.
+    /// The properties of the body that a record is looked up by, besides its tags.
     pub within: &'static [&'static str],
-    /// The operations to whose records the body refers, by their places, and the properties for the ids.
+    /// The operations whose records the body refers to, by index, and the properties with their ids.
     pub refers: &'static [(usize, &'static str)],
-    /// What the body of a request has to be.
+    /// The rules for the body of a request.
     pub body: Schema,
 }
 
@@ -30,7 +30,7 @@ pub enum Schema {
         max: Option<usize>,
         /// The only legal values, if there are any.
         values: &'static [&'static str],
-        /// The form of a date and time that it has to have.
+        /// The form of date and time that is required, if any.
         date: Option<Date>,
     },
     Number {
@@ -40,7 +40,7 @@ pub enum Schema {
     Object {
         properties: &'static [(&'static str, Schema)],
         required: &'static [&'static str],
-        /// The schema of every other property; without it there may be none.
+        /// The schema of every other property; `None` allows no other.
         others: Option<&'static Schema>,
     },
     /// An object with exactly one of these properties.
@@ -49,7 +49,7 @@ pub enum Schema {
     Private(&'static Schema),
 }
 
-/// A form in which JSON has a date and time.
+/// A form of dates and times in JSON.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Date {
     /// As the spec's pattern says; the fraction of a second and the offset may be missing.

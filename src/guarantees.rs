@@ -1,21 +1,21 @@
-//! What is promised, what identifies a record and for how long, and what nobody promises.
+//! What is promised, what identifies a record and for how long, and what is not promised.
 //!
 //! # What is promised
 //!
-//! A model plays thousands of random servers, clients and channels and checks each of these. It takes the server to
-//! find a record by its tags, and to finish a request within a second after the client has lost sight of it.
+//! A model plays thousands of random servers, clients and channels and checks each of these promises. It assumes
+//! that the server finds a record by its tags, and that it finishes a dropped request within a second.
 //!
 //! - A message that tags identify is stored once, however often it is sent: again, twice at once, by two integrations
 //!   of the bot, or after a call that was dropped. So are the user and the conversation of an integration.
 //! - It is stored in the end if the channel sends it again as [`should_repeat`](crate::Error::should_repeat) says. If
 //!   that is `false`, the message is stored already, or the API rejects it for good.
-//! - Results are true, as the table below has them. Of several calls for one record, one reports that it created it.
-//! - Deliveries into one conversation that succeed are stored in the order in which they started.
-//! - A call ends within its deadline. After [`close`](crate::Client::close), it ends with its attempt.
+//! - Results mean what the table below says. If several calls are for one record, one reports that it created it.
+//! - Deliveries to the same conversation that succeed are stored in the order in which they started.
+//! - A call ends within its deadline. After [`close`](crate::Client::close), it ends when its attempt does.
 //! - Requests stay within the window of the rate limit, except for a few where windows meet. Dropped calls count.
-//! - Whatever happened before, a client works once its server does.
+//! - A client works as soon as its server does, whatever happened before.
 //!
-//! All this is about the clients of one process that were made from one another.
+//! All this applies to the clients of one process that were derived from one another.
 //!
 //! # What identifies a record
 //!
@@ -23,7 +23,7 @@
 //! Each needs a value: the vendor does not say whether the endpoint skips an empty one.
 //! [`is_identified`](crate::NewMessage::is_identified) checks that. Without tags every call creates a record.
 //!
-//! | record | is looked for | further tags of a stored one |
+//! | record | is looked for | additional tags of a stored one |
 //! | --- | --- | --- |
 //! | message | in the whole bot, across conversations | prevent a match, unless tags are listed |
 //! | user | within the integration | do not matter |
@@ -32,7 +32,7 @@
 //! Use what the channel guarantees to be unique there, such as the id of the message. Leave out what can change
 //! from one webhook to the next, such as a name: a changed name would create a second user.
 //!
-//! # What a call changes of a record that is found
+//! # What a call changes in a record that it finds
 //!
 //! | record | is updated, from API version 1.80 on | is not, as far as the vendor says |
 //! | --- | --- | --- |
@@ -40,8 +40,8 @@
 //! | user | tags, name, picture | further properties |
 //! | conversation | tags | channel |
 //!
-//! Before 1.80 nothing is. A message whose tags another conversation has already is rejected
-//! (`AlreadyExists`). Tags that the request does not name stay; one with an empty value is removed.
+//! Before 1.80 nothing is updated. A message is rejected (`AlreadyExists`) if another conversation already has one
+//! with its tags. Tags that the request does not name stay; one with an empty value is removed.
 //!
 //! # How large, how often
 //!
@@ -53,30 +53,30 @@
 //!
 //! # For how long
 //!
-//! As long as the record is stored with these tags: the vendor names no time after which it is not found
-//! any more.
+//! A record is found as long as it is stored with these tags: the vendor names no time after which it is not
+//! found any more.
 //!
 //! [`Client::deliver`](crate::Client::deliver) remembers the ids of users and conversations for an hour,
 //! or [another time](crate::Builder::remember_ids), by bot, integration and identifying tags, with the body
-//! that was last sent: a changed name is sent again. What somebody else changes of a remembered user meanwhile
-//! stays as it is.
+//! that was last sent: a changed name is sent again. If somebody else changes a remembered user in the
+//! meantime, the change stays.
 //!
 //! # What two calls at once do
 //!
-//! Calls of one [`Client`](crate::Client), its clones and the clients made from it take turns if they are
+//! Calls of one [`Client`](crate::Client), its clones and the clients derived from it take turns if they are
 //! for the same record (the same kind, bot and identifying tags), in the order in which they came. The second
 //! finds what the first created. After a call that was dropped, or that may have stored its record, the next one
 //! waits a second, so that the server can finish the earlier request. If the server needs longer, it may process
 //! both at once.
 //!
-//! Deliveries into one conversation run one after the other, in the order in which their futures are first
-//! polled. A conversation is what the caller gives: an id, or the channel and the identifying tags. The same
+//! Deliveries to the same conversation run one at a time, in the order in which their futures are first
+//! polled. A conversation is what the caller passes: an id, or the channel and the identifying tags. The same
 //! conversation given in both ways counts as two.
 //! [`ordering_key`](crate::Delivery::ordering_key) is a number for it. When a delivery fails, the next one starts.
 //!
-//! Two processes, or two clients that were not made from one another, know nothing of each other. The vendor
-//! does not promise that two simultaneous first calls create one record. Deliver a conversation from one
-//! process at a time where that matters.
+//! Two processes, or two clients that were not derived from one another, know nothing of each other. The vendor
+//! does not promise that two simultaneous first calls create one record. Where that
+//! matters, deliver a conversation from one process at a time.
 //!
 //! # What the result of a call means
 //!
@@ -88,15 +88,15 @@
 //! | `Err`, [`maybe_stored`](crate::Error::maybe_stored) is `false` | is not stored by this call |
 //! | `Err`, `maybe_stored` is `true` | may be stored by this call |
 //!
-//! A call reports "not stored" only if no byte of the record left, or if the server reports that it did not
+//! A call reports "not stored" only if no byte of the record was sent, or if the server reports that it did not
 //! process it: a rejection by the API (4xx); 408, 425 or 429 from anyone; HTTP/2's REFUSED_STREAM; or a GOAWAY for
-//! a stream above its last one. Of a delivery, all this is about the message. Its user and its conversation may be
+//! a stream above its last one. For a delivery, all this is about the message. Its user and its conversation may be
 //! stored without it, and the next try finds them.
 //!
 //! # What is not promised
 //!
 //! - That the API keeps what it reported as stored.
-//! - Whether a record that may be stored is stored: only a repetition finds out, if tags identify it.
+//! - Whether a record that may be stored is stored: only sending it again shows that, if tags identify it.
 //! - Order between conversations, and between deliveries that start at once on several threads.
-//! - Anything about a record that somebody else changes meanwhile: a late repetition undoes it.
-//! - The rate limit's share of other processes: what they use is known from responses, not before.
+//! - Anything about a record that somebody else changes in the meantime: a late retry undoes the change.
+//! - That several processes together stay within the rate limit: what others use is known only from responses.

@@ -9,7 +9,7 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const OLD_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-/// A longer reset is no window of the rate limit, but a wrong value.
+/// A longer reset is a wrong value, not a window of the rate limit.
 const LONGEST_RESET: Duration = Duration::from_secs(120);
 
 /// The rate limit as a response reports it; a number that it lacks is `None`.
@@ -38,8 +38,8 @@ impl RateLimit {
 /// How long a response asks to wait. Every response says when the next window begins, but only a request
 /// that got a 429 has to wait for it.
 pub(crate) fn requested_wait(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
-    let refused = status == StatusCode::TOO_MANY_REQUESTS;
-    retry_after(headers).or_else(|| refused.then(|| window_reset(headers)).flatten())
+    let limited = status == StatusCode::TOO_MANY_REQUESTS;
+    retry_after(headers).or_else(|| limited.then(|| window_reset(headers)).flatten())
 }
 
 /// `Retry-After`, in seconds or as a date.
@@ -52,7 +52,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// How long until the next window of the rate limit. Some servers count from now, others from 1970, in
-/// seconds or milliseconds: a number that is too large for one is the other.
+/// seconds or milliseconds: the size of the number shows which.
 pub(crate) fn window_reset(headers: &HeaderMap) -> Option<Duration> {
     let reset = number(headers, &RESET).or_else(|| number(headers, &OLD_RESET))?;
     let date = match reset {

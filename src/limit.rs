@@ -1,7 +1,7 @@
 //! How many requests the API's rate limit allows, counted here between responses.
 //!
 //! Every response says how many requests its window has left. Each request in flight may take one of
-//! these, so no more start than are left beside them. A window without a response lets a few start, and
+//! these, so another starts only if more are left than are in flight. A window without a response lets a few start, and
 //! more if their responses are slow.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,10 +22,10 @@ const FEWER: u64 = 2;
 const GRACE: Duration = Duration::from_millis(200);
 /// The window that the API documents. It reports whole seconds, and some servers report less than one as 0.
 const WINDOW: Duration = Duration::from_secs(1);
-/// Where no request is allowed, one starts all the same after this time without any: a wrong number must not
+/// If no request is allowed, one starts anyway after this time without any: a wrong number must not
 /// prevent the response that would correct it.
 const PROBE: Duration = Duration::from_secs(10);
-/// A waiting call asks again after this time, whatever wakes it.
+/// A waiting call asks again after this time, even if nothing wakes it.
 const MISSED: Duration = Duration::from_secs(1);
 /// Bounds of `Window::margin`.
 const MARGINS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(200)];
@@ -74,10 +74,10 @@ struct Window {
     unlimited: bool,
     /// A call has to wait for the next window.
     used_up: bool,
-    /// How much later than by the server's clock the next window begins here, because some requests
-    /// take longer to arrive than others.
+    /// How much later the next window begins here than at the server, because some requests take longer
+    /// to arrive than others.
     margin: Duration,
-    /// Until when a response asked for no request at all.
+    /// A response asked to send no request before this time.
     closed: Option<Instant>,
 }
 
@@ -106,7 +106,7 @@ struct Wait {
 #[derive(Clone, Copy, Debug, Default)]
 struct Report {
     /// The status is 429.
-    refused: bool,
+    rejected: bool,
     /// The status is 2xx, so the API sent it.
     accepted: bool,
     rate_limit: RateLimit,
@@ -117,12 +117,12 @@ struct Report {
 }
 
 impl Limit {
-    /// Waits for the right to make a request, but not beyond `latest`, and not for the next window unless
-    /// `waits`. Calls that are polled make progress, whatever other calls do.
+    /// Waits for the right to make a request, but not beyond `latest`, and for the next window only if `waits`.
+    /// A call that is polled makes progress, even if others are not polled.
     ///
     /// # Errors
     ///
-    /// How long the limit stays used up, if a response said that it is; otherwise that time is up.
+    /// [`ErrorKind::RateLimit`] if a response said that the limit is used up, otherwise [`ErrorKind::Deadline`].
     pub(crate) async fn admit(
         &self,
         latest: Instant,
@@ -136,7 +136,7 @@ impl Limit {
             }
             let wait = match self.start(now) {
                 Ok(permit) => {
-                    // There may be more for the next.
+                    // The next call may start, too.
                     self.changed.notify_one();
                     return Ok(permit);
                 }
@@ -167,14 +167,14 @@ impl Limit {
 
 impl Permit<'_> {
     /// Learns from the response to the request.
-    pub(crate) fn answered(&self, status: StatusCode, headers: &HeaderMap) -> RateLimit {
+    pub(crate) fn on_response(&self, status: StatusCode, headers: &HeaderMap) -> RateLimit {
         let report = Report::read(status, headers);
         let mut window = self.limit.window();
         window.learn(self.slot, report, Instant::now());
         report.rate_limit
     }
 
-    /// The request did not leave, so the server did not count it.
+    /// The request was not sent, so the server did not count it.
     pub(crate) fn unused(&self) {
         self.limit.window().give_back(self.slot);
     }
@@ -189,13 +189,13 @@ impl Drop for Permit<'_> {
 
 impl Report {
     fn read(status: StatusCode, headers: &HeaderMap) -> Self {
-        let refused = status == StatusCode::TOO_MANY_REQUESTS;
+        let rejected = status == StatusCode::TOO_MANY_REQUESTS;
         Self {
-            refused,
+            rejected,
             accepted: status.is_success(),
             rate_limit: RateLimit::read(headers),
             reset: window_reset(headers),
-            retry_after: refused.then(|| retry_after(headers)).flatten(),
+            retry_after: rejected.then(|| retry_after(headers)).flatten(),
         }
     }
 }
@@ -228,7 +228,7 @@ impl Window {
         Ok(slot)
     }
 
-    /// A new window, of which nothing is known yet.
+    /// Begins a window, about which nothing is known yet.
     fn begin(&mut self, now: Instant) {
         self.few = if self.used_up { FEWER } else { FEW };
         self.number += 1;
@@ -255,26 +255,26 @@ impl Window {
 
     /// Learns from the response to a request.
     fn learn(&mut self, slot: Slot, report: Report, now: Instant) {
-        let Report { refused, accepted, rate_limit, reset, retry_after } = report;
+        let Report { rejected, accepted, rate_limit, reset, retry_after } = report;
         self.give_back(slot);
         if let Some(pause) = retry_after {
             self.closed = self.closed.max(Some(now + pause.min(LONGEST_PAUSE)));
         }
         // A gateway's 429 without a window says nothing about the API's.
-        if refused && reset.is_none() && rate_limit.remaining.is_none() {
+        if rejected && reset.is_none() && rate_limit.remaining.is_none() {
             return;
         }
         let first = self.remaining.is_none();
-        let remaining = if refused { Some(0) } else { rate_limit.remaining };
+        let remaining = if rejected { Some(0) } else { rate_limit.remaining };
         // A limit of zero would leave no request to report another one.
         self.limit = rate_limit.limit.filter(|limit| *limit > 0).or(self.limit);
-        // A gateway's page has no numbers, whatever the API has.
+        // A gateway's page has no numbers, even if the API sends some.
         self.unlimited =
             remaining.is_none() && self.limit.is_none() && (accepted || self.unlimited);
         let (Some(remaining), true) = (remaining, slot.window == self.number) else { return };
 
         // Responses overtake each other, but only those in flight at the same time. A number that is
-        // higher than that explains, or that was requested later, is from a new window.
+        // higher than that explains, or that belongs to a later request, is from a new window.
         let lowest = self.remaining.unwrap_or(u64::MAX);
         let overtaken = slot.beside + (self.all_started - slot.index - 1);
         let new = remaining > lowest
@@ -284,7 +284,7 @@ impl Window {
             *end = if first || new { ends } else { ends.min(*end) };
         }
         if first {
-            let margin = if refused { self.margin * 2 } else { self.margin * 9 / 10 };
+            let margin = if rejected { self.margin * 2 } else { self.margin * 9 / 10 };
             self.margin = margin.clamp(MARGINS[0], MARGINS[1]);
         }
         if first || new || remaining <= lowest {
@@ -292,7 +292,7 @@ impl Window {
         }
     }
 
-    /// A request takes nothing of the window any more, beside what its response reported.
+    /// A request does not count any more, apart from what its response reported.
     fn give_back(&mut self, slot: Slot) {
         if self.number == slot.window {
             self.in_flight = self.in_flight.saturating_sub(1);
@@ -310,7 +310,7 @@ mod tests {
     use super::*;
 
     const TOO_MANY: Report = Report {
-        refused: true,
+        rejected: true,
         accepted: false,
         rate_limit: RateLimit { limit: None, remaining: None, reset: None },
         reset: Some(WINDOW),
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_whose_time_is_up_takes_nothing() {
+    async fn a_call_after_its_deadline_starts_no_request() {
         let limit = Limit::default();
         let result = limit.admit(Instant::now() - ms(1), true).await;
         assert!(matches!(result, Err(ErrorKind::Deadline)), "{result:?}");
@@ -554,12 +554,12 @@ mod tests {
         lost.iter().for_each(|_| window.finish());
         assert!(window.start(begin).is_err(), "the server may have counted them");
         window.give_back(lost[0]);
-        assert!(window.start(begin).is_ok(), "this one did not leave");
+        assert!(window.start(begin).is_ok(), "this one was not sent");
         assert!(window.start(begin + WINDOW + MARGINS[0]).is_ok(), "in the next window");
     }
 
     #[test]
-    fn a_minute_is_waited_for_and_probed() {
+    fn a_long_window_is_probed() {
         let (mut window, begin) = (Window::default(), Instant::now());
         let slot = window.start(begin).unwrap();
         let minute = Report { reset: Some(ms(60_000)), ..left(0) };
@@ -619,7 +619,7 @@ mod tests {
                 map.insert(*name, value.parse().unwrap());
             }
             let report = Report::read(status, &map);
-            assert_eq!(report.refused, status == too_many);
+            assert_eq!(report.rejected, status == too_many);
             assert_eq!(report.reset, reset.map(Duration::from_secs), "{headers:?}");
             assert_eq!(report.retry_after, retry_after.map(Duration::from_secs), "{headers:?}");
         }

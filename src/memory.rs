@@ -1,4 +1,4 @@
-//! Remembered ids: those that the API gave to users and conversations.
+//! Remembers the ids of users and conversations.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::time::Duration;
@@ -8,18 +8,17 @@ use tokio::time::Instant;
 
 use crate::record::{GetOrCreate, identity};
 
-/// The number of ids. The cache divides it among parts that do not fill evenly, so 50,000 fit.
+/// The number of ids. The cache splits it into parts that fill unevenly, so 50,000 fit.
 const CAPACITY: usize = 60_000;
 
-/// Ids by what identifies the record. One is valid for the body that was last sent: a changed name is sent again.
+/// Ids by what identifies the record. An id is valid for the body that was sent last: a changed name is sent again.
 #[derive(Debug)]
 pub(crate) struct Memory {
     ids: Cache<(u64, u64), Remembered>,
     lifetime: Duration,
 }
 
-/// What an id is remembered by: hashes of the bot and who calls it, of what identifies the record, and of all that is
-/// sent.
+/// The key of a remembered id: hashes of the scope, of what identifies the record, and of the whole body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MemoryKey {
     pub(crate) identity: (u64, u64),
@@ -27,8 +26,8 @@ pub(crate) struct MemoryKey {
 }
 
 impl MemoryKey {
-    /// Of a record of a bot; `scope` is a hash of the bot and of who calls it. The hasher has random keys: nobody
-    /// can find tags that have the hash of another person's.
+    /// `scope` is a hash of the target. The hasher has random keys: nobody can find tags that have the hash of
+    /// another person's.
     pub(crate) fn new<R>(hasher: &RandomState, scope: u64, record: &R) -> Self
     where
         R: GetOrCreate + Hash,

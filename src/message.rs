@@ -35,11 +35,11 @@ impl NewMessage {
         Self::with_parts(conversation_id.into(), user_id.into(), type_, payload)
     }
 
-    /// A message of a type that the bot defines itself. The payload serialises to a JSON object.
+    /// A message with a custom type, which the bot defines. The payload must serialise to a JSON object.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the payload does not serialise, or to anything but an object.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the payload does not serialise to an object.
     pub fn custom(
         conversation_id: impl Into<String>,
         user_id: impl Into<String>,
@@ -59,16 +59,15 @@ impl NewMessage {
         Self::from_required(conversation_id, user_id, type_, payload, Default::default())
     }
 
-    /// What the message says, by type. `None` if the type is one of the bot's own, or the payload does not
-    /// have the form of its type.
+    /// The content, by type. `None` if the type is a custom one, or the payload does not have the form of its type.
     pub fn content(&self) -> Option<Content> {
         content(&self.type_, &self.payload)
     }
 }
 
 impl Message {
-    /// What the message says, by type. `None` if the type is one of the bot's own, or the payload does not
-    /// have the form of its type; see [`payload_as`](Self::payload_as).
+    /// The content, by type. `None` if the type is a custom one, or the payload does not have the form of its type;
+    /// see [`payload_as`](Self::payload_as).
     pub fn content(&self) -> Option<Content> {
         content(&self.type_, &self.payload)
     }
@@ -77,7 +76,7 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// That of serde, if the payload does not have the form of this type.
+    /// The error of serde, if the payload does not have the form of this type.
     pub fn payload_as<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         T::deserialize(&self.payload)
     }
@@ -102,7 +101,7 @@ impl<Z: TimeZone> From<DateTime<Z>> for Schedule {
 }
 
 impl From<SystemTime> for Schedule {
-    /// At this time, in whole milliseconds. One that no date can express is not valid.
+    /// At this time, in whole milliseconds. If no date can express it, the schedule is invalid.
     fn from(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
@@ -123,7 +122,7 @@ pub(crate) fn parts(content: &Content) -> (String, Map<String, Value>) {
     }
 }
 
-/// The payload of a message with a type of the bot's own.
+/// The payload of a message with a custom type.
 pub(crate) fn object(payload: impl Serialize) -> Result<Map<String, Value>, Error> {
     match serde_json::to_value(payload) {
         Ok(Value::Object(object)) => Ok(object),
@@ -138,7 +137,7 @@ fn content(type_: &str, payload: &Map<String, Value>) -> Option<Content> {
     serde_json::from_value(json!({ "type": type_, "payload": payload })).ok()
 }
 
-/// JSON has no infinity and no NaN: serde_json writes null for them.
+/// Rejects coordinates that are infinite or NaN: JSON has neither, and serde_json writes null for them.
 pub(crate) fn check_content(
     type_: &str,
     payload: &Map<String, Value>,

@@ -1,4 +1,4 @@
-//! What `Client::get_or_create` takes: how it is read, checked, and found again.
+//! The records that `Client::get_or_create` takes: how they are read, checked and identified.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -27,7 +27,7 @@ pub trait GetOrCreate: Serialize + DeserializeOwned + Send + Sync {
     /// The names and values that identify the record.
     fn tags(&self) -> &BTreeMap<String, String>;
 
-    /// The names of the tags by which alone it is looked up; with none, all tags count.
+    /// The names of the tags that it is looked up by; if empty, all tags count.
     fn discriminators(&self) -> &[String];
 
     /// The id that the API gave to the record.
@@ -38,7 +38,7 @@ pub trait GetOrCreate: Serialize + DeserializeOwned + Send + Sync {
     #[doc(hidden)]
     type Response: DeserializeOwned + Send;
 
-    /// Within what the record is looked up by its tags: its kind, and properties that the spec names.
+    /// What the record is looked up by besides its tags: its kind, and properties that the spec names.
     #[doc(hidden)]
     fn within(&self) -> impl Hash;
 
@@ -77,7 +77,7 @@ macro_rules! record_methods {
                 read(parse(json.as_ref())?)
             }
 
-            /// Sets a tag. An empty value removes the tag of a stored record, and identifies nothing.
+            /// Sets a tag. An empty value removes the tag from a stored record, and identifies nothing.
             #[must_use]
             pub fn tag(self, name: impl Into<String>, value: impl Into<String>) -> Self {
                 self.with_tags([(name, value)])
@@ -139,7 +139,7 @@ fn read<R: GetOrCreate>(json: Value) -> Result<R, Error> {
     record.filter(|_| found.is_empty()).ok_or_else(|| Error::invalid(found))
 }
 
-/// Reads a record that is at `path` and adds its violations; with any, there may be no record.
+/// Reads a record that is at `path` and adds its violations; if there are any, the record may be missing.
 pub(crate) fn read_at<R: GetOrCreate>(
     path: &Path<'_>,
     json: Value,
@@ -175,7 +175,7 @@ pub(crate) fn check_record<R: GetOrCreate>(
     check_parts(path, record, found);
 }
 
-/// Checks what several parts of the record say together.
+/// Checks rules that involve more than one value of the record.
 fn check_parts<R: GetOrCreate>(path: &Path<'_>, record: &R, found: &mut Vec<Violation>) {
     record.check_content(path, found);
     // A tag that the record lacks can match no record, so naming it is a mistake.
@@ -202,7 +202,7 @@ pub(crate) fn is_identified<R: GetOrCreate>(record: &R) -> bool {
 }
 
 /// A number that is the same for two requests for one record, if tags identify it; it does not matter whether the
-/// tags are listed. Others with the same number only wait for each other.
+/// tags are listed. Other requests with the same number only wait for each other.
 pub(crate) fn identity<R: GetOrCreate>(record: &R, hasher: &impl BuildHasher) -> Option<u64> {
     if !is_identified(record) {
         return None;

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-/// In bytes. A shorter secret is hidden only as a whole word: its letters are in many others.
+/// In bytes. A shorter secret is hidden only as a whole word: it may be a part of many other words.
 const SHORT: usize = 8;
 const HIDDEN: &str = "[secret]";
-/// Characters of a text in an error.
+/// The most characters of a text in an error.
 const SHOWN: usize = 300;
 
 /// Texts that must not be in an error, in every spelling, the longest first: one can contain another.
@@ -20,7 +20,7 @@ impl Secrets {
         Self(spellings)
     }
 
-    /// The text without secrets, also if it is JSON that spells them in another way.
+    /// The text without secrets, even if it is JSON that spells them differently.
     pub(crate) fn hide(&self, text: &str, cut: bool) -> String {
         let mut hidden = self.hide_plain(text);
         if let Ok(mut json) = serde_json::from_str::<Value>(&hidden) {
@@ -79,7 +79,7 @@ impl Secrets {
     }
 }
 
-/// A secret as it is, as JSON escapes it, which may escape slashes too, and as HTML does.
+/// A secret as it is, as JSON escapes it, with or without slashes, and as HTML escapes it.
 fn spellings(secret: &str) -> [String; 5] {
     let json = Value::from(secret).to_string();
     let escaped = json.get(1..json.len() - 1).unwrap_or_default();
@@ -93,7 +93,7 @@ fn spellings(secret: &str) -> [String; 5] {
     ]
 }
 
-/// The text without a secret; of a short one, without those that are whole words.
+/// The text without a secret; a short one is replaced only where it is a whole word.
 fn replace(text: &str, secret: &str) -> String {
     let is_part = |c: Option<char>| secret.len() < SHORT && c.is_some_and(char::is_alphanumeric);
     let (mut replaced, mut rest) = (String::new(), text);
@@ -108,7 +108,7 @@ fn replace(text: &str, secret: &str) -> String {
     replaced + rest
 }
 
-/// The start of a text by somebody else, on one line.
+/// The start of a text from the server, on one line.
 pub(crate) fn one_line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut characters = line.chars().filter(|c| !c.is_control());

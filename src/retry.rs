@@ -12,7 +12,7 @@ use crate::error::ErrorKind;
 /// Longer than anybody waits, and short enough for any clock.
 pub(crate) const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 
-/// The time for an attempt where the deadline allows more.
+/// The longest time for an attempt by default.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(20);
 
 /// How fast the budget forgets: a request weighs 1/e after this time.
@@ -30,7 +30,7 @@ const FREE_REQUESTS: f64 = 20.0;
 /// | --- | --- |
 /// | it was not sent (no connection), or the server did not process it (429, 408, 425, a locked resource, HTTP/2's REFUSED_STREAM and GOAWAY) | always |
 /// | it may be stored (reset, timeout, 5xx, a response that is cut off) | if tags identify the record |
-/// | it was rejected (any other 4xx), redirected (3xx), or has a whole response that is not the API's (200) | never |
+/// | it was rejected (any other 4xx), redirected (3xx), or got a whole response that is not the API's (200) | never |
 ///
 /// A retry for an identified record finds the first one. From API version 1.80 on it then updates that record
 /// with the same values. If somebody else has changed it in between, a late retry undoes that change.
@@ -40,8 +40,8 @@ const FREE_REQUESTS: f64 = 20.0;
 /// record it waits at least 1 to 1.2 seconds, so that the server can finish it. An attempt starts only if a second
 /// is left (less if the attempt timeout or a quarter of the deadline is less); otherwise the call ends at once.
 ///
-/// Clones of a client share what they know. Calls for the same record take turns. No more requests start than
-/// the rate limit's window has left; a window can take up to two minutes. When most requests have failed for two
+/// Clones of a client share what they learn. Calls for the same record take turns. No more requests start than
+/// the rate limit's window has left; a window can last up to two minutes. When most requests have failed for two
 /// minutes, most retries wait longer, so that an outage is not made worse.
 #[must_use]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -61,7 +61,7 @@ pub(crate) type Waits = ExponentialBackoff;
 pub(crate) struct Budget(Mutex<Recent>);
 
 /// How many requests were made recently, and how many of them were accepted. It has no clock and no
-/// dice: the caller passes the time and the draw.
+/// random numbers: the caller passes both.
 #[derive(Clone, Copy, Debug, Default)]
 struct Recent {
     requests: f64,
@@ -98,22 +98,22 @@ impl Retry {
         self
     }
 
-    /// How long an attempt may take, from connecting to the end of the response. By default it is a fifth of the
+    /// The longest time for an attempt, from connecting to the end of the response. By default it is a fifth of the
     /// [deadline](Self::deadline), and at most 20 seconds: an attempt without a response leaves time for
-    /// another. One that leaves none gets all the time that is left.
+    /// another. An attempt that would leave none gets all the time that is left.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
         self
     }
 
-    /// Ends a call at once where the rate limit is used up, in place of waiting for the next window: with
-    /// [`ErrorKind::RateLimit`] if that is known before, and with the API's 429 if it is not.
+    /// Ends a call at once if the rate limit is used up, instead of waiting for the next window: with
+    /// [`ErrorKind::RateLimit`] if that is known before a request, otherwise with the API's 429.
     pub fn fail_fast_at_limit(mut self) -> Self {
         self.waits_for_limit = false;
         self
     }
 
-    /// The time for an attempt of the `left` time.
+    /// The time for an attempt, at most the time that is `left`.
     pub(crate) fn time_for_attempt(&self, left: Duration, is_last: bool) -> Duration {
         let share = if is_last { left } else { self.deadline / 5 };
         self.attempt_timeout.unwrap_or(share.min(LONGEST_ATTEMPT)).min(left)
@@ -131,7 +131,7 @@ impl Retry {
 }
 
 impl Budget {
-    /// Counts a request, unless it failed for the rate limit: that is no outage.
+    /// Counts a request, unless it failed because of the rate limit: that is no outage.
     pub(crate) fn count(&self, result: Result<(), &ErrorKind>) {
         if let Some(accepted) = was_accepted(result) {
             self.recent().count(accepted, Instant::now());

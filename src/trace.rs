@@ -1,4 +1,4 @@
-//! What subscribers of `tracing` see of a call. Without the feature, nothing is left of it.
+//! The span and the events of a call. Without the feature `tracing`, they compile to nothing.
 //!
 //! Names follow OpenTelemetry's conventions for HTTP clients where these have one. Never shown: the token,
 //! what a message says, and the values of tags.
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::attempt::Stored;
 use crate::error::{Error, ErrorKind};
 
-/// Makes a call in a span of its own, and reports how it ended.
+/// Makes a call in its own span, and reports how it ended.
 pub(crate) async fn call<T>(
     operation: &'static str,
     bot: &str,
@@ -58,7 +58,7 @@ pub(crate) fn conversation(id: &str) {
     #[cfg(feature = "tracing")]
     {
         let span = tracing::Span::current();
-        // Without ours it is somebody else's.
+        // If our span is disabled, the current one is somebody else's.
         if span.metadata().is_some_and(|span| span.target() == module_path!()) {
             span.record("conversation", id);
         }
@@ -90,7 +90,7 @@ pub(crate) fn attempt(
     );
 }
 
-/// Waits, and reports for what and for how long, if it was not only a moment.
+/// Waits, and reports what for and how long, unless it took less than a millisecond.
 pub(crate) async fn wait<T>(what: &'static str, wait: Pin<&mut impl Future<Output = T>>) -> T {
     #[cfg(feature = "tracing")]
     let since = tokio::time::Instant::now();

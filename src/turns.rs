@@ -8,9 +8,9 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
-/// How long a request may still run at the server after the call has lost sight of it.
+/// How long a request may still run at the server after the client has dropped it.
 pub(crate) const SETTLES: Duration = Duration::from_secs(1);
-/// Locks beyond this number and the number of those in use are removed.
+/// How many locks can be added, at least, before those that nobody needs are removed.
 const SPARE: usize = 64;
 
 /// The calls in flight of a client and all clients derived from it, by record.
@@ -27,8 +27,8 @@ struct KeyLocks {
 /// A hash of the bot, and the identity of the record.
 pub(crate) type Key = (u64, u64);
 
-/// Locked by the call whose turn it is. Contains until when the request of an earlier call may still run
-/// at the server, if it may.
+/// Locked by the call whose turn it is. Contains the time until which the request of an earlier call
+/// may still run at the server, if it may.
 type KeyLock = Arc<tokio::sync::Mutex<Option<Instant>>>;
 
 /// The turn of a call, until it is dropped.

@@ -8,11 +8,12 @@ use crate::date::is_date;
 use crate::generated::Schema;
 use crate::violation::{Path, Rule, Violation, characters, shorten};
 
-/// Levels of objects and arrays in a body. A response has more around what it returns, and serde_json reads 128.
+/// The most levels of objects and arrays in a body. A response has a few more around the record, and serde_json
+/// reads 128.
 const MOST_LEVELS: usize = 100;
 
-/// Adds to `found` every violation in `value`, which is at `path`. Of an object, the properties in `ignored` are
-/// not checked, whether they are there or not.
+/// Adds to `found` every violation in `value`, which is at `path`. If it is an object, its properties in `ignored`
+/// are not checked and not required.
 pub fn check(
     schema: &'static Schema,
     path: &Path<'_>,
@@ -31,7 +32,7 @@ struct Walk<'a> {
     schema: &'static Schema,
     path: &'a Path<'a>,
     ignored: &'a [&'a str],
-    /// No error shows the value.
+    /// Whether errors must not show the value.
     private: bool,
     level: usize,
     found: &'a mut Vec<Violation>,
@@ -40,19 +41,19 @@ struct Walk<'a> {
 /// Checks the items of an array or the properties of an object.
 struct Parts<'a> {
     whole: Walk<'a>,
-    /// The number of parts so far, and how many of them no rule knows.
+    /// The number of parts so far, and how many of them have no rule.
     count: usize,
     unknown: usize,
     /// A bit for each required property that is there.
     present: u128,
     /// The property whose value comes next.
     key: String,
-    /// Violations that were known before.
+    /// The number of violations that were found before.
     known: usize,
 }
 
 impl<'a> Walk<'a> {
-    /// Takes off what says that the value is private.
+    /// Unwraps a private schema, and notes that the value is private.
     fn open(mut self) -> Self {
         while let Schema::Private(schema) = self.schema {
             (self.schema, self.private) = (schema, true);
@@ -130,7 +131,7 @@ impl Parts<'_> {
         value: &(impl Serialize + ?Sized),
     ) -> Result<(), fmt::Error> {
         let Walk { private, level, .. } = self.whole;
-        // What is too deep is reported already, and a stack is finite.
+        // This is too deep: it is reported already, and the stack could overflow.
         if level > MOST_LEVELS {
             return Ok(());
         }
@@ -208,7 +209,7 @@ macro_rules! numbers {
     };
 }
 
-/// What no type of a request has.
+/// Kinds of values that no type of a request has.
 macro_rules! never {
     ($($method:ident($($argument:ty),*) -> $parts:ident;)*) => {
         $(fn $method(self, $(_: $argument),*) -> Result<Self::$parts, fmt::Error> {
@@ -358,7 +359,7 @@ impl SerializeMap for Parts<'_> {
         key: &K,
         value: &V,
     ) -> Result<(), fmt::Error> {
-        // Where all keys are alike, none is read.
+        // If all keys have the same rules, none is read.
         if let (Schema::Object { properties: [], others: Some(schema), .. }, []) =
             (self.whole.schema, self.whole.ignored)
         {
@@ -387,7 +388,7 @@ impl SerializeMap for Parts<'_> {
     }
 }
 
-/// The text of a key: a formatter is a serializer of what has no parts.
+/// The text of a key: `fmt::Formatter` is a serializer for values without parts.
 struct Shown<'a, T: ?Sized>(&'a T);
 
 impl<T: Serialize + ?Sized> fmt::Display for Shown<'_, T> {

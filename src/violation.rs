@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Characters of a value in an error.
+/// The most characters of a value in an error.
 const SHOWN: usize = 60;
 
 /// One way in which a request breaks the contract.
@@ -13,8 +13,8 @@ pub struct Violation {
     pub path: String,
     /// What the contract requires.
     pub rule: Rule,
-    /// What is there: an id, a type, a channel or a tag as JSON and shortened; of any other text only its
-    /// length, and of anything else its JSON type. Empty where something is missing.
+    /// What is there: an id, a type, a channel or a tag in quotes and shortened; for any other text only its
+    /// length, and for anything else its JSON type. Empty if the value is missing.
     pub given: String,
 }
 
@@ -22,7 +22,7 @@ pub struct Violation {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Rule {
-    /// The text must be JSON; it is not from this place on.
+    /// The text must be JSON. From this place on it is not.
     Json {
         /// Counted from 1.
         line: usize,
@@ -53,24 +53,24 @@ pub enum Rule {
     Depth(usize),
     /// The string must name a tag of the same request.
     NameOfTag,
-    /// Tags must identify the record, each with a value: without one, every delivery would create another.
+    /// Tags must identify the record, each with a value: without them, every delivery would create another record.
     Identified,
 }
 
-/// A place in a body. It becomes text only where something is wrong.
+/// A place in a body. It is formatted only if something is wrong.
 #[derive(Clone, Copy)]
 pub enum Path<'a> {
     /// The body itself.
     Root,
     /// A property.
     Key(&'a Path<'a>, &'a str),
-    /// A property of a map, whose key is read only where something is wrong.
+    /// A property of a map, whose key is read only if something is wrong.
     Entry(&'a Path<'a>, &'a dyn fmt::Display),
     /// An item of an array.
     Index(&'a Path<'a>, usize),
 }
 impl Violation {
-    /// Of a value that is missing, or not shown.
+    /// A violation by a value that is missing or not shown.
     pub(crate) fn of(path: &Path<'_>, rule: Rule) -> Self {
         Self { path: path.to_string(), rule, given: String::new() }
     }
