@@ -1,7 +1,7 @@
 //! Generates the client from `spec/botpress.yaml`: serde_yaml reads the contract, `build/document.rs` and
-//! `build/schema.rs` reject what nothing here understands, openapiv3 models the rest, progenitor generates types
-//! and methods, and quote adds what progenitor cannot: open enumerations, constructors, and the rules that
-//! a request must keep.
+//! `build/schema.rs` reject what the generator does not understand, openapiv3 models the rest, progenitor generates
+//! types and methods, and quote adds what progenitor cannot: open enumerations, constructors, and the rules for
+//! requests.
 //!
 //! `src/api.rs` includes `OUT_DIR/api.rs`, which is progenitor's client as it is, with its types refined.
 //! `src/generated.rs` includes `OUT_DIR/rules.rs`, `src/record.rs` includes `OUT_DIR/records.rs`, and
@@ -65,7 +65,7 @@ fn run() -> Result<()> {
     let out = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: cargo runs this program")?;
     for (name, code) in generate(&yaml)? {
         fs::write(Path::new(&out).join(name), code)
-            .map_err(|e| format!("what it generates cannot be written: {e}"))?;
+            .map_err(|e| format!("the generated code cannot be written: {e}"))?;
     }
     Ok(())
 }
@@ -80,7 +80,7 @@ fn generate(yaml: &str) -> Result<[(&'static str, String); 4]> {
     input::prepare(&mut document, &sent);
     let mut spec = parse(&document)?;
     let base_url = spec.servers.first().map(|server| server.url.clone());
-    let base_url = base_url.ok_or("servers: at least one is needed, the default base URL")?;
+    let base_url = base_url.ok_or("servers: at least one is needed, for the default base URL")?;
     let errors = errors(&spec, &schemas);
     let operations = operations(&mut spec, &schemas)?;
 
@@ -96,7 +96,7 @@ fn generate(yaml: &str) -> Result<[(&'static str, String); 4]> {
     let additions = open_enums.values().chain(&constructors).chain([&debugs]);
     types.extend(file(quote!(#(#additions)*))?.items);
     let rules = file(quote! {
-        /// Where the API is.
+        /// The default base URL.
         pub const BASE_URL: &str = #base_url;
         #headers
         #table
@@ -109,7 +109,7 @@ fn generate(yaml: &str) -> Result<[(&'static str, String); 4]> {
 }
 
 fn file(tokens: TokenStream) -> Result<syn::File> {
-    syn::parse2(tokens).map_err(|e| format!("what it generates is not Rust: {e}"))
+    syn::parse2(tokens).map_err(|e| format!("the generated code is not valid Rust: {e}"))
 }
 
 /// The client as progenitor generates it; `provided` types are left to the rest of this program.
@@ -133,7 +133,7 @@ fn progenitor<'a>(
     }
     without_panic(spec, &settings).map_err(|whole| {
         let part = blame::find(document, |part| without_panic(part, &settings).err());
-        let (at, cause) = part.unwrap_or(("the whole".into(), whole));
+        let (at, cause) = part.unwrap_or(("the whole spec".into(), whole));
         format!("{at}: progenitor cannot generate from it: {cause}")
     })
 }

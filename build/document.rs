@@ -14,8 +14,8 @@ const JSON: &str = "application/json";
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
-/// The headers that identify the caller, which the client sends with every request, by the names of their
-/// parameters; whether it always has a value for them.
+/// The headers that identify the caller, by the names of their parameters, and whether the client sends each with
+/// every request.
 const CALLER: [(&str, bool); 3] =
     [("BotId", true), ("IntegrationId", false), ("IntegrationAlias", false)];
 
@@ -39,7 +39,7 @@ const TAKEN: [&str; 10] = [
 struct Document<'a> {
     components: Node<'a>,
     schemas: Schemas<'a>,
-    /// The schema of errors, as the first response of an error has it.
+    /// The schema of errors, taken from the first error response.
     error: Option<&'a str>,
 }
 
@@ -92,16 +92,16 @@ fn info(info: &Node<'_>) -> Result<()> {
         return Ok(());
     }
     Err(format!(
-        "{}: is sent as a header, so has to be ASCII without spaces",
+        "{}: becomes a header in the generated code, so it has to be ASCII without spaces",
         info.place("version")
     ))
 }
 
-/// The base URL: one, absolute, without anything that a path could not follow.
+/// Checks the base URL: there is one, it is absolute, and a path can follow it.
 fn servers(document: &Node<'_>) -> Result<()> {
     let servers: Vec<_> = document.items("servers").collect();
     let [(server, at), others @ ..] = &servers[..] else {
-        return Err("servers: one is needed, the default base URL".into());
+        return Err("servers: one is needed, for the default base URL".into());
     };
     if let Some((_, at)) = others.first() {
         return Err(format!("{at}: only one server is used; remove this"));
@@ -122,13 +122,13 @@ fn servers(document: &Node<'_>) -> Result<()> {
     match url.chars().find(|c| !plain(*c)) {
         Some(c) => Err(format!("{at}: {c:?} cannot be in a base URL; remove it")),
         None if url.ends_with('/') => {
-            Err(format!("{at}: paths begin with `/`, so end without one"))
+            Err(format!("{at}: paths begin with `/`, so remove it at the end"))
         }
         None => Ok(()),
     }
 }
 
-/// One scheme, a bearer token, for every operation.
+/// Checks that there is one scheme, a bearer token, for every operation.
 fn security(document: &Node<'_>, components: &Node<'_>) -> Result<()> {
     let schemes = components.node("securitySchemes")?;
     let mut entries = schemes.entries();
@@ -136,7 +136,7 @@ fn security(document: &Node<'_>, components: &Node<'_>) -> Result<()> {
         return Err(format!("{}: is empty; the client sends a bearer token", schemes.at));
     };
     if let Some((.., at)) = other {
-        return Err(format!("{at}: the client sends a bearer token alone; remove this"));
+        return Err(format!("{at}: the client sends only a bearer token; remove this"));
     }
     let scheme = Node::new(scheme, at)?;
     scheme.check(&[Keyword("type", Str), Keyword("scheme", Str), Keyword("description", Text)])?;
@@ -170,7 +170,7 @@ fn security(document: &Node<'_>, components: &Node<'_>) -> Result<()> {
 /// A parameter of an operation.
 struct Parameter<'a> {
     name: &'a str,
-    /// Of the path, the query or a header.
+    /// Where it is sent: `path`, `query` or `header`.
     kind: &'a str,
     required: bool,
     /// Its name in `components.parameters`, if it is there.
@@ -179,7 +179,7 @@ struct Parameter<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// The named parameters: the headers that identify the caller.
+    /// Checks the named parameters: the headers that identify the caller.
     fn parameters(&self) -> Result<()> {
         let parameters = self.components.node("parameters")?;
         for (name, _, at) in parameters.entries() {
@@ -187,9 +187,14 @@ impl<'a> Document<'a> {
             let Some((_, always)) = CALLER.iter().find(|(caller, _)| *caller == name) else {
                 let known = CALLER.map(|(caller, _)| caller);
                 return Err(match nearest(name, known.into_iter()) {
-                    Some(meant) => format!("{at}: no code sends this; did you mean `{meant}`?"),
+                    Some(meant) => {
+                        format!("{at}: the client does not send this; did you mean `{meant}`?")
+                    }
                     None => {
-                        format!("{at}: no code sends this, only {}; remove it", known.join(", "))
+                        format!(
+                            "{at}: the client does not send this, only {}; remove it",
+                            known.join(", ")
+                        )
                     }
                 });
             };
@@ -271,7 +276,7 @@ impl<'a> Document<'a> {
     fn paths(&mut self, paths: &Node<'a>) -> Result<()> {
         let (mut seen, mut methods) = (BTreeMap::new(), BTreeMap::new());
         if paths.entries().next().is_none() {
-            return Err("paths: there are none".into());
+            return Err("paths: is empty; add an operation".into());
         }
         for (path, item, at) in paths.entries() {
             let names = template(path, &at)?;
@@ -311,7 +316,7 @@ impl<'a> Document<'a> {
         let at = &operation.at;
         for (key, problem) in [
             ("security", "every operation takes the token of `security`; remove it"),
-            ("servers", "every operation is at the one of `servers`; remove it"),
+            ("servers", "every operation uses the URL of `servers`; remove it"),
         ] {
             if operation.get(key).is_some() {
                 return Err(format!("{}: {problem}", operation.place(key)));
@@ -408,7 +413,7 @@ impl<'a> Document<'a> {
         for (caller, _) in CALLER {
             if parameters.iter().all(|parameter| parameter.shared != Some(caller)) {
                 return Err(format!(
-                    "{}: the client sends {caller} with every request; refer to it",
+                    "{}: the client sends {caller}; refer to it",
                     operation.place("parameters")
                 ));
             }
@@ -446,14 +451,14 @@ impl<'a> Document<'a> {
         body.check(&[Keyword("required", Bool), Keyword("content", Mapping)])?;
         if body.get("required") != Some(&Value::Bool(true)) {
             return Err(format!(
-                "{}: has to be `required: true`: the client sends it always",
+                "{}: has to be `required: true`: the client always sends it",
                 body.at
             ));
         }
         self.content(&body.node("content")?)
     }
 
-    /// The schema of JSON, the one type of content.
+    /// The schema of JSON, the only supported type of content.
     fn content(&self, content: &Node<'_>) -> Result<&'a str> {
         if let Some((other, _, at)) = content.entries().find(|(key, ..)| *key != JSON) {
             return Err(format!("{at}: `{other}` is not supported, only {JSON}"));
@@ -470,15 +475,15 @@ impl<'a> Document<'a> {
         for (status, response, at) in responses.entries() {
             if SUCCESS.contains(&status) {
                 if let Some((other, _)) = success {
-                    return Err(format!("{at}: {other} is the response of success; remove one"));
+                    return Err(format!("{at}: {other} is a response of success, too; remove one"));
                 }
                 success = Some((status, self.response(response, &at, status == "204")?));
                 continue;
             }
             if !["4XX", "5XX"].contains(&status) {
                 let use_instead = match status.chars().next() {
-                    Some('4') => "write `4XX`, which the client treats alike",
-                    Some('5') => "write `5XX`, which the client treats alike",
+                    Some('4') => "write `4XX`, which the client treats the same",
+                    Some('5') => "write `5XX`, which the client treats the same",
                     _ => "remove it",
                 };
                 return Err(format!(
@@ -491,7 +496,7 @@ impl<'a> Document<'a> {
                 (error, schema) if error == schema => {}
                 (error, schema) => {
                     return Err(format!(
-                        "{at}: has {schema}, but the errors before have {error}: all have one schema"
+                        "{at}: has {schema}, but the errors before have {error}; use one schema for all"
                     ));
                 }
             }
@@ -501,10 +506,10 @@ impl<'a> Document<'a> {
                 return Err(format!("{}: {status} is missing", responses.at));
             }
         }
-        success.ok_or(format!("{}: 200 is missing, or 201 or 204", responses.at))
+        success.ok_or(format!("{}: 200, 201 or 204 is missing", responses.at))
     }
 
-    /// The name of a response's schema. One that is empty has none.
+    /// The name of a response's schema. An empty response has none.
     fn response(&self, response: &'a Value, at: &str, empty: bool) -> Result<Option<&'a str>> {
         let node = Node::new(response, at)?;
         if node.get("$ref").is_some() {
@@ -547,7 +552,7 @@ impl<'a> Document<'a> {
         self.schemas.plain(node.need("schema")?, &node.place("schema"), &["integer"])
     }
 
-    /// What is referred to in a section of the components.
+    /// The component that is referred to, in a section of the components.
     fn reference(&self, node: &Node<'_>, section: &str) -> Result<(&'a str, &'a Value)> {
         node.check(&[Keyword("$ref", Str)])?;
         let at = node.place("$ref");

@@ -73,7 +73,7 @@ fn make_plain(value: &mut Value) {
     }
 }
 
-/// A text without indented code, with fenced code as text, and without links of rustdoc's own.
+/// A text without indented code, with fenced code as text, and without intra-doc links.
 fn plain(text: &str) -> String {
     let mut fenced = false;
     let mut lines = Vec::new();
@@ -94,7 +94,7 @@ fn plain(text: &str) -> String {
     lines.join("\n")
 }
 
-/// A line whose brackets and addresses, outside of `code`, are what they look like.
+/// Escapes a line outside of `code`: brackets are shown as they are, and addresses become links.
 fn escaped(line: &str) -> String {
     if line.contains("](") {
         return line.to_owned(); // a link, as Markdown has it

@@ -21,7 +21,7 @@ pub fn doc(schemas: &Schemas, schema: &str, example: &Value) -> Result<String> {
 fn call(schemas: &Schemas, schema: &str, example: &Value) -> Result<String> {
     let object = schemas.get(schema).and_then(open_object);
     let object = object.ok_or(format!("{schema} has no constructor"))?;
-    let values = example.as_object().ok_or(format!("{example} is no object"))?;
+    let values = example.as_object().ok_or(format!("{example} is not an object"))?;
     let mut code = format!("{schema}::new(");
     for (index, required) in object.required.iter().enumerate() {
         let value = values.get(required).ok_or(format!("`{required}` is missing"))?;
@@ -42,11 +42,11 @@ fn argument(schemas: &Schemas, object: &ObjectType, key: &str, value: &Value) ->
     match value {
         Value::String(text) => match kind(schemas, &property) {
             Some(kind) if is_any_string(&kind) => Ok(format!("{text:?}")),
-            _ => Err(format!("`{key}` is no plain string, but {value} is one")),
+            _ => Err(format!("`{key}` is not a plain string, but {value} is one")),
         },
         Value::Number(number) => match kind(schemas, &property) {
             Some(Type::Number(_)) => Ok(format!("{:?}", number.as_f64().unwrap_or_default())),
-            _ => Err(format!("`{key}` is no number with a fraction, but {value} is a number")),
+            _ => Err(format!("`{key}` is not a number with a fraction, but {value} is a number")),
         },
         Value::Array(values) => {
             let items = match property {
@@ -57,7 +57,7 @@ fn argument(schemas: &Schemas, object: &ObjectType, key: &str, value: &Value) ->
                 _ => None,
             };
             let Some(ReferenceOr::Reference { reference }) = items else {
-                return Err(format!("`{key}` is no array of named schemas"));
+                return Err(format!("`{key}` is not an array of named schemas"));
             };
             let items = values.iter().map(|value| item(schemas, name(&reference, key)?, value));
             Ok(format!("[{}]", items.collect::<Result<Vec<_>>>()?.join(", ")))
@@ -66,7 +66,7 @@ fn argument(schemas: &Schemas, object: &ObjectType, key: &str, value: &Value) ->
     }
 }
 
-/// The type of a property, also if it is referred to with a description.
+/// The type of a property, even if it is a reference with a description.
 fn kind(schemas: &Schemas, property: &ReferenceOr<Schema>) -> Option<Type> {
     match resolved(schemas, property, "").ok()?.schema_kind {
         SchemaKind::Type(kind) => Some(kind),

@@ -10,14 +10,14 @@ use crate::spec::SCHEMAS;
 /// Keywords that are rules and do not affect types.
 const RULES: [&str; 3] = ["minLength", "maxLength", "pattern"];
 
-/// Changes a checked document into one that progenitor understands as it is meant. Requests consist of the `sent`
+/// Changes a checked document so that progenitor generates the types that it means. Requests consist of the `sent`
 /// schemas.
 pub fn prepare(document: &mut Value, sent: &BTreeSet<String>) {
     write_out_plain(document, sent);
     let schemas =
         document.get_mut("components").and_then(|components| components.get_mut("schemas"));
     for (_, schema) in schemas.and_then(Value::as_mapping_mut).into_iter().flatten() {
-        // Bounds of a string with a name make a type with that name; those of others would make more types.
+        // Bounds of a string with a name make a type with that name; bounds of other strings would make more types.
         if let Some(map) = schema.as_mapping_mut() {
             map.remove("pattern");
         }
@@ -71,8 +71,8 @@ fn reached<'a>(document: &'a Value, mut parts: Vec<&'a Value>) -> BTreeSet<Strin
     names
 }
 
-/// Writes out, where it is used, each schema of a request that needs no type of its own: of a string with a
-/// name, progenitor would make a type that only some strings can become.
+/// Replaces references to each schema of a request that needs no type of its own by the schema: for a string with a
+/// name, progenitor would make a type that only some strings convert into.
 fn write_out_plain(document: &mut Value, sent: &BTreeSet<String>) {
     let plain = sent.iter().filter_map(|name| {
         let schema = named(document, name).filter(|schema| is_plain(schema))?;
@@ -91,7 +91,7 @@ fn write_out_plain(document: &mut Value, sent: &BTreeSet<String>) {
     }
 }
 
-/// A string, a list or a map, which Rust has without a name.
+/// Whether a schema is a string, a list or a map, whose Rust type needs no name.
 fn is_plain(schema: &Value) -> bool {
     match schema.get("type").and_then(Value::as_str) {
         Some("string") => schema.get("enum").is_none() && schema.get("x-extensible-enum").is_none(),
@@ -101,7 +101,7 @@ fn is_plain(schema: &Value) -> bool {
     }
 }
 
-/// Replaces references to plain schemas by these, `within` some of them.
+/// Replaces references to plain schemas by the schemas, except those `within` which it is already.
 fn write_out(part: &mut Value, plain: &BTreeMap<String, Value>, within: &mut Vec<String>) {
     let reference = |part: &Value| {
         let name = part.get("$ref")?.as_str()?.strip_prefix(SCHEMAS)?;
@@ -134,7 +134,7 @@ fn named<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
     document.get("components")?.get("schemas")?.get(name)
 }
 
-/// The schemas below one.
+/// Changes the schemas below one.
 fn below(schema: &mut Value) {
     let Some(map) = schema.as_mapping_mut() else { return };
     let nullable: Vec<_> = map
@@ -169,7 +169,7 @@ fn unnamed(schema: &mut Value) {
     below(schema);
 }
 
-/// Rust users read of it in the documentation.
+/// Adds the deprecation to the description, so that it is in the documentation.
 fn describe_deprecated(described: &mut Value) {
     let Value::Mapping(map) = described else { return };
     if map.get("deprecated").is_none() {

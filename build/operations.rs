@@ -22,13 +22,13 @@ pub struct GetOrCreate {
     path: String,
     /// The names of the schemas of its body and of its response.
     pub body: String,
-    answer: String,
+    response: String,
     /// The property of the response that holds the record, and the name of its schema.
     property: String,
     record: String,
     /// Whether the response can state that the call created the record.
     says_created: bool,
-    /// Within which properties of the body the record is looked up, besides its tags.
+    /// The properties of the body that the record is looked up by, besides its tags.
     within: Vec<String>,
     properties: Vec<String>,
     required: Vec<String>,
@@ -47,15 +47,15 @@ const METHODS: [&str; 9] = [
     "with_tags",
 ];
 
-/// The property of a body that lists the tags by which alone the record is looked up.
+/// The property of a body that lists the tags that the record is looked up by.
 const DISCRIMINATORS: &str = "discriminateByTags";
 
-/// What makes an operation one that gets or creates a record.
+/// Marks an operation that gets or creates a record.
 const EXTENSION: &str = "x-get-or-create";
 
-/// Takes the operations that get or create a record from the spec. Leaves each operation the one response that
-/// progenitor decodes, so that any other reaches the caller with status, headers and body intact; and not the
-/// parameters of the components, which are headers that are the same for every call of a client.
+/// Reads the operations that get or create a record from the spec. Removes all responses of each operation except the
+/// one that progenitor decodes, so that any other reaches the caller with status, headers and body intact. Also removes
+/// references to parameters: these are headers that are the same for every call of a client.
 pub fn operations(spec: &mut OpenAPI, schemas: &Schemas) -> Result<Vec<GetOrCreate>> {
     let mut operations: Vec<GetOrCreate> = Vec::new();
     for (path, item) in &mut spec.paths.paths {
@@ -112,12 +112,12 @@ fn get_or_create(
     let body = operation.request_body.as_ref().and_then(ReferenceOr::as_item);
     let body = body.and_then(|body| body.content.get(JSON)?.schema.as_ref());
     let body = named(body, &format!("{at}.requestBody"))?;
-    let answer = operation.responses.responses.values().next().and_then(ReferenceOr::as_item);
-    let answer = answer.and_then(|answer| answer.content.get(JSON)?.schema.as_ref());
-    let answer = named(answer, &format!("{at}.responses.200"))?;
+    let response = operation.responses.responses.values().next().and_then(ReferenceOr::as_item);
+    let response = response.and_then(|response| response.content.get(JSON)?.schema.as_ref());
+    let response = named(response, &format!("{at}.responses.200"))?;
     let extension = &operation.extensions[EXTENSION];
     let property = extension["record"].as_str().unwrap_or_default();
-    let (record, says_created) = record(schemas, answer, property)?;
+    let (record, says_created) = record(schemas, response, property)?;
     let within = extension["within"].as_array().into_iter().flatten();
     let within: Vec<String> = within.filter_map(|name| name.as_str().map(str::to_owned)).collect();
     let at = format!("components.schemas.{body}");
@@ -127,7 +127,7 @@ fn get_or_create(
         id,
         path: path.to_owned(),
         body: body.to_owned(),
-        answer: answer.to_owned(),
+        response: response.to_owned(),
         property: property.to_owned(),
         record,
         says_created,
@@ -185,7 +185,7 @@ fn check_body(object: &ObjectType, schemas: &Schemas, within: &[String], at: &st
                 && object.additional_properties == Some(AdditionalProperties::Any(true)));
         if !is_free || !is_plain("type")? {
             return Err(format!(
-                "{place}: beside `type`, a plain string, it has to be an object with additionalProperties: true"
+                "{place}: has to be an object with additionalProperties: true, next to a `type` that is a plain string"
             ));
         }
     }
@@ -194,7 +194,7 @@ fn check_body(object: &ObjectType, schemas: &Schemas, within: &[String], at: &st
         if matches!(number, Some(SchemaKind::Type(Type::Number(_)))) {
             return Err(format!(
                 "{at}.properties.{name}: refer to a number in components.schemas, which is sent as it is given; \
-                 this one would make 5.0 of 5"
+                 here, 5 would become 5.0"
             ));
         }
     }
@@ -233,9 +233,9 @@ fn object<'a>(schema: &'a Schema, at: &str) -> Result<&'a ObjectType> {
 }
 
 /// The schema of a response's record, and whether `meta` states that it was created.
-fn record(schemas: &Schemas, answer: &str, record: &str) -> Result<(String, bool)> {
-    let at = format!("components.schemas.{answer}");
-    let object = object(&schemas[answer], &at)?;
+fn record(schemas: &Schemas, response: &str, record: &str) -> Result<(String, bool)> {
+    let at = format!("components.schemas.{response}");
+    let object = object(&schemas[response], &at)?;
     let mut meta = None;
     let mut found = None;
     for (property, schema) in &object.properties {
@@ -258,7 +258,7 @@ fn record(schemas: &Schemas, answer: &str, record: &str) -> Result<(String, bool
             }
             meta = Some(schema);
         } else {
-            return Err(format!("{at}: an answer has one record, and `meta`; remove this"));
+            return Err(format!("{at}: a response has one record, and `meta`; remove this"));
         }
     }
     let record =
@@ -295,7 +295,7 @@ fn has(
     }
     match schema.as_item().map(|schema| (&schema.schema_data, &schema.schema_kind)) {
         Some((data, SchemaKind::Type(kind))) if is(kind) && !data.nullable => Ok(()),
-        _ => Err(format!("{at}: has to be {what}, written here, since the client reads it")),
+        _ => Err(format!("{at}: has to be {what}, written out here, since the client reads it")),
     }
 }
 
@@ -345,7 +345,7 @@ pub fn table(operations: &[GetOrCreate], schemas: &Schemas) -> Result<TokenStrea
         let name = names::snake(id);
         let reference = format!("{SCHEMAS}{body}");
         let body = ReferenceOr::Reference { reference };
-        // A body refers to records of other operations by their ids: `userId` is that of a `user`.
+        // A body refers to records of other operations by their ids: `userId` is the id of a `user`.
         let refers = operations.iter().enumerate().filter_map(|(index, other)| {
             let id = format!("{}Id", other.property);
             operation.properties.contains(&id).then(|| quote!((#index, #id)))
@@ -375,15 +375,16 @@ pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
         let at = &operation.id;
         let method = rust_name(&names::snake(&operation.id), at)?;
         let property = rust_name(&names::snake(&operation.property), at)?;
-        let names = [&operation.body, &operation.record, &operation.answer];
-        let [body, record, answer] = names.map(|name| rust_name(name, at));
-        let (body, record, answer) = (body?, record?, answer?);
+        let names = [&operation.body, &operation.record, &operation.response];
+        let [body, record, response] = names.map(|name| rust_name(name, at));
+        let (body, record, response) = (body?, record?, response?);
         let record_name = &operation.property;
         let within = operation.within.iter().map(|name| rust_name(&names::snake(name), at));
         let within = within.collect::<Result<Vec<_>>>()?;
-        let discriminators = match operation.properties.iter().any(|name| name == DISCRIMINATORS) {
-            true => quote!(&self.discriminate_by_tags),
-            false => quote!(&[]),
+        let discriminators = if operation.properties.iter().any(|name| name == DISCRIMINATORS) {
+            quote!(&self.discriminate_by_tags)
+        } else {
+            quote!(&[])
         };
         let has = |name: &str| operation.required.iter().any(|property| property == name);
         let conversation = has("conversationId").then(|| {
@@ -405,7 +406,7 @@ pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
             }
         });
         let created = if operation.says_created {
-            quote!(answer.meta.map(|meta| meta.created))
+            quote!(response.meta.map(|meta| meta.created))
         } else {
             quote!(::std::option::Option::None)
         };
@@ -414,7 +415,7 @@ pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
                 const OPERATION: &'static crate::generated::Operation =
                     &crate::generated::OPERATIONS[#index];
                 type Record = crate::api::types::#record;
-                type Response = crate::api::types::#answer;
+                type Response = crate::api::types::#response;
 
                 fn tags(&self) -> &::std::collections::BTreeMap<
                     ::std::string::String,
@@ -441,8 +442,8 @@ pub fn records(operations: &[GetOrCreate]) -> Result<TokenStream> {
                     client.#method(self).await
                 }
 
-                fn read(answer: Self::Response) -> (Self::Record, ::std::option::Option<bool>) {
-                    (answer.#property, #created)
+                fn read(response: Self::Response) -> (Self::Record, ::std::option::Option<bool>) {
+                    (response.#property, #created)
                 }
 
                 fn id(record: &Self::Record) -> &str {

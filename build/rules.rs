@@ -20,7 +20,7 @@ pub const ISO_8601: &str = "^(?:\
     [Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.,][0-9]+)?\
     (?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?$";
 
-/// A schema as the `Schema` of `src/generated.rs`. A keyword without a rule is an error, not a gap.
+/// Turns a schema into code for the `Schema` of `src/generated.rs`. A keyword without a rule is an error, not a gap.
 pub fn rules(
     schemas: &Schemas,
     schema: &ReferenceOr<Schema>,
@@ -120,7 +120,7 @@ pub fn rules(
                 others: #others,
             }))
         }
-        // The one form of alternative that requests have: the property that is present decides.
+        // The only form of alternatives that requests have: the property that is present decides.
         SchemaKind::OneOf { one_of } => {
             let mut names = Vec::new();
             let mut alternatives = Vec::new();

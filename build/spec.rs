@@ -118,7 +118,7 @@ pub fn schemas(spec: &OpenAPI) -> Result<Schemas> {
         .collect()
 }
 
-/// What a reference to a named schema begins with.
+/// The start of a reference to a named schema.
 pub const SCHEMAS: &str = "#/components/schemas/";
 
 /// The name of the schema that is referred to.
@@ -132,7 +132,7 @@ pub fn resolve<'a>(schemas: &'a Schemas, reference: &str, at: &str) -> Result<&'
     schema.ok_or(format!("{at}: {reference} does not exist"))
 }
 
-/// A schema, also where it is only referred to.
+/// A schema, even if it is only referred to.
 pub fn resolved(schemas: &Schemas, schema: &ReferenceOr<Schema>, at: &str) -> Result<Schema> {
     match schema {
         ReferenceOr::Item(schema) => Ok(schema.clone()),
@@ -155,7 +155,7 @@ pub fn description<'a>(schema: &'a Schema, at: &str) -> Result<&'a str> {
     description.ok_or(format!("{at}: has no description; write one, which becomes documentation"))
 }
 
-/// Whether the values of a property are shown nowhere.
+/// Whether the values of a property must not be shown.
 pub fn is_private(schema: &Schema) -> bool {
     schema.schema_data.extensions.contains_key("x-private")
 }

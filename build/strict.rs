@@ -16,14 +16,14 @@ pub struct Keyword(pub &'static str, pub Kind);
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Kind {
-    /// Words for people.
+    /// Text for people.
     Text,
     /// A string.
     String,
     /// A list of different strings.
     Strings,
     Bool,
-    /// `true`, since anything else is the same as nothing.
+    /// `true`, since `false` has no effect.
     True,
     /// A whole number from 0 on.
     Count,
@@ -68,15 +68,18 @@ const FOREIGN: &[(&str, &str)] = &[
     ("allowReserved", "is not supported; remove it"),
     ("anyOf", "is not supported; write `oneOf`"),
     ("callbacks", "has no meaning for this client; remove it"),
-    ("contact", "is used by nothing that is generated; remove it"),
-    ("default", "is not supported: what is left out is up to the API; remove it"),
-    ("discriminator", "is not needed: the property `type` tells the alternatives apart; remove it"),
+    ("contact", "is not used by the generated code; remove it"),
+    ("default", "is not supported: the API decides about missing values; remove it"),
+    (
+        "discriminator",
+        "is not needed: the property `type` distinguishes the alternatives; remove it",
+    ),
     ("encoding", "has no meaning for JSON; remove it"),
-    ("example", "is used by nothing that is generated; remove it"),
+    ("example", "is not used by the generated code; remove it"),
     ("exclusiveMaximum", "has no rule in the validation of requests; remove it"),
     ("exclusiveMinimum", "has no rule in the validation of requests; write `minimum`"),
     ("explode", "is not supported; remove it"),
-    ("externalDocs", "is used by nothing that is generated; name the page in the `description`"),
+    ("externalDocs", "is not used by the generated code; name the page in the `description`"),
     ("links", "has no meaning for this client; remove it"),
     ("maxItems", "has no rule in the validation of requests; remove it"),
     ("maxProperties", "has no rule in the validation of requests; remove it"),
@@ -85,15 +88,15 @@ const FOREIGN: &[(&str, &str)] = &[
     ("minProperties", "has no rule in the validation of requests; remove it"),
     ("multipleOf", "has no rule in the validation of requests; remove it"),
     ("not", "is not supported; remove it"),
-    ("readOnly", "has no effect: requests and responses have schemas of their own; remove it"),
+    ("readOnly", "has no effect: requests and responses have their own schemas; remove it"),
     ("style", "is not supported; remove it"),
     ("swagger", "is not OpenAPI 3.0; write `openapi: 3.0.3`"),
-    ("tags", "is used by nothing that is generated; remove it"),
-    ("termsOfService", "is used by nothing that is generated; remove it"),
+    ("tags", "is not used by the generated code; remove it"),
+    ("termsOfService", "is not used by the generated code; remove it"),
     ("title", "is not used: a type has the name of its schema; remove it"),
     ("uniqueItems", "has no rule in the validation of requests; remove it"),
     ("variables", "is not supported; write the whole URL"),
-    ("writeOnly", "has no effect: requests and responses have schemas of their own; remove it"),
+    ("writeOnly", "has no effect: requests and responses have their own schemas; remove it"),
     ("xml", "has no meaning for JSON; remove it"),
 ];
 
@@ -166,7 +169,7 @@ impl<'a> Node<'a> {
     pub fn unknown(&self, key: &str, known: impl Iterator<Item = &'static str> + Clone) -> String {
         let at = self.place(key);
         if key == "$ref" {
-            return format!("{at}: nothing can be referred to here; write it out");
+            return format!("{at}: a reference is not allowed here; write it out");
         }
         if let Some((_, problem)) = FOREIGN.iter().find(|(foreign, _)| *foreign == key) {
             return format!("{at}: `{key}` {problem}");
@@ -186,7 +189,7 @@ impl Kind {
         let is = |what: &str| format!("{at}: has to be {what}, but is {}", shown(value));
         match (self, value) {
             (Self::Text, Value::String(text)) if text.trim().is_empty() => {
-                Err(format!("{at}: is empty; remove it or say something"))
+                Err(format!("{at}: is empty; remove it or write something"))
             }
             (Self::Text | Self::String, Value::String(text)) if text.contains(is_unprintable) => {
                 Err(format!("{at}: has a control character, which Rust cannot show; remove it"))

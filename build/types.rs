@@ -32,7 +32,7 @@ pub fn refine(
         let private = schema.map(private).unwrap_or_default();
         if let Some((property, _)) = private.iter().find(|_| !is_struct) {
             return Err(format!(
-                "components.schemas.{name}.properties.{property}.x-private: {name} is no struct"
+                "components.schemas.{name}.properties.{property}.x-private: {name} is not a struct"
             ));
         }
         for attribute in
@@ -140,7 +140,7 @@ fn private(schema: &Schema) -> Vec<(String, String)> {
     private.map(|(name, _)| (name.clone(), names::snake(name))).collect()
 }
 
-/// `Debug` that shows nothing of what is private.
+/// A `Debug` that hides private values.
 fn debug(
     item: &syn::ItemStruct,
     private: &[(String, String)],
@@ -152,7 +152,7 @@ fn debug(
     let missing = private.iter().find(|(_, field)| !idents.iter().any(|ident| **ident == **field));
     if let Some((property, _)) = missing {
         return Err(format!(
-            "components.schemas.{schema}.properties.{property}.x-private: there is no field of it"
+            "components.schemas.{schema}.properties.{property}.x-private: it has no field"
         ));
     }
     let fields = idents.iter().map(|field| {
@@ -189,7 +189,7 @@ pub fn content(document: &serde_yaml::Value) -> TokenStream {
     }
 }
 
-/// A Rust enum for every string with `x-extensible-enum`, which reads values yet unknown.
+/// A Rust enum for every string with `x-extensible-enum`, which can also hold values that are not known yet.
 pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
     let mut enums = BTreeMap::new();
     for (name, schema) in schemas {
@@ -250,7 +250,7 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
                     ::std::result::Result::Ok(value.into())
                 }
             }
-            /// By the values as the API writes them.
+            /// Compares the values as the API writes them.
             impl ::std::cmp::PartialEq for #ident {
                 fn eq(&self, other: &Self) -> bool {
                     self.as_str() == other.as_str()
@@ -292,7 +292,7 @@ pub fn open_enums(schemas: &Schemas) -> Result<BTreeMap<String, TokenStream>> {
 /// property sets it, and `extra` adds a key that the contract does not name.
 ///
 /// The objects in `sent`, which requests consist of, have the same without `extra`; the records among them have
-/// `from_required` for a `new` that is written by hand.
+/// `from_required`, for a `new` that is written by hand.
 pub fn constructors(
     items: &[syn::Item],
     schemas: &Schemas,
@@ -312,7 +312,7 @@ pub fn constructors(
             syn::Item::Struct(item) if item.ident == name => Some(item),
             _ => None,
         });
-        let item = item.ok_or(format!("{at}: progenitor generated no struct of it"))?;
+        let item = item.ok_or(format!("{at}: progenitor generated no struct for it"))?;
         let (mut params, mut fields, mut setters) = (Vec::new(), Vec::new(), Vec::new());
         let mut entries = Vec::new();
         // The place of a property, its name in Rust, and its type.
@@ -323,7 +323,7 @@ pub fn constructors(
                 return Err(format!("{at}: the constructor is called `new`; rename it"));
             }
             let found = item.fields.iter().find(|found| found.ident.as_ref() == Some(&field));
-            let found = found.ok_or(format!("{at}: progenitor generated no field of it"))?;
+            let found = found.ok_or(format!("{at}: progenitor generated no field for it"))?;
             Ok((at, field, &found.ty))
         };
         for required in &object.required {
@@ -382,13 +382,14 @@ pub fn constructors(
         };
         if open.is_none() {
             // The `new` of a record is written by hand, and does not break when an optional property is added.
-            let new = match records.contains(name.as_str()) {
-                true => quote! {
-                    /// With what is required.
+            let new = if records.contains(name.as_str()) {
+                quote! {
+                    /// With only the required properties.
                     #[allow(dead_code)]
                     pub(crate) fn from_required(#(#params),*) -> Self
-                },
-                false => new,
+                }
+            } else {
+                new
             };
             constructors.push(quote!(impl #ident { #new { Self { #(#fields),* } } #(#setters)* }));
             continue;
@@ -413,7 +414,7 @@ pub fn constructors(
                     Self { #(#fields,)* extra: ::std::default::Default::default() }
                 }
                 #(#setters)*
-                /// Adds a key that the contract does not name. One that it names is replaced.
+                /// Adds a key that the contract does not name. A key that it names replaces the property.
                 #[must_use]
                 pub fn extra(
                     mut self,
@@ -437,7 +438,7 @@ fn argument(schemas: &Schemas, kind: &syn::Type, name: &syn::Ident) -> (TokenStr
     }
     if let Some(kind) = generic(kind, "Vec") {
         let items = |item: &dyn ToTokens| quote!(impl ::std::iter::IntoIterator<Item = #item>);
-        // Alternatives are made of what they are alternatives of, and strings of what is a string.
+        // The items can be anything that converts into an alternative, or into a string.
         let schema = schemas.get(&kind.to_token_stream().to_string());
         let is_choice =
             schema.is_some_and(|schema| matches!(schema.schema_kind, SchemaKind::OneOf { .. }));
@@ -460,7 +461,7 @@ fn is_string(kind: &syn::Type) -> bool {
     *kind == syn::parse_quote!(::std::string::String)
 }
 
-/// What a type of this name is a type of: `Card`, of `::std::option::Option<Card>`.
+/// The argument of a generic type with this name: `Card`, of `::std::option::Option<Card>`.
 fn generic<'a>(kind: &'a syn::Type, name: &str) -> Option<&'a syn::Type> {
     let syn::Type::Path(path) = kind else { return None };
     let last = path.path.segments.last().filter(|last| last.ident == name)?;

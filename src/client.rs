@@ -150,8 +150,8 @@ impl Client {
     }
 
     /// Stops the retries and queued calls of this client, and of all clients derived from it or from the same one,
-    /// for a program that has to stop. Attempts in flight finish. No new attempt starts: a call that has made one returns
-    /// its last error, and a call that has made none returns [`ErrorKind::Closed`](crate::ErrorKind::Closed).
+    /// for a program that has to stop. Attempts in flight finish. No new attempt starts: a call that has made one
+    /// returns its last error, and a call that has made none returns [`ErrorKind::Closed`](crate::ErrorKind::Closed).
     pub fn close(&self) {
         self.context.shared.closed.cancel();
     }

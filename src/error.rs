@@ -262,8 +262,9 @@ impl Error {
     /// It is `false` in two cases: the request is wrong and stays wrong (it breaks the contract, or the API
     /// rejected it for good), or the message may be stored and no tag identifies it. It is `true` for everything
     /// else. That includes a rejected token, bot, quota or account, an unknown path and wrong settings: correct them
-    /// before the channel gives up. For a response that did not come from the API, it is `true` unless the status blames the
-    /// request (400, 413, 415, 422). A program that takes webhooks responds 503 if it is `true`, otherwise 200.
+    /// before the channel gives up. For a response that did not come from the API, it is `true` unless the status
+    /// blames the request (400, 413, 415, 422). A program that takes webhooks responds 503 if it is `true`, otherwise
+    /// 200.
     pub fn should_repeat(&self) -> bool {
         let may_succeed = self.is_transient || self.kind.may_succeed_later();
         may_succeed && (self.identified || !self.maybe_stored)

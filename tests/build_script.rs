@@ -174,12 +174,12 @@ fn unknown_keywords_are_rejected() {
         Rejected {
             edit: replaced("info:\n", "tags: []\ninfo:\n"),
             place: "tags",
-            words: "used by nothing",
+            words: "not used by the generated code",
         },
         Rejected {
             edit: replaced("  version: 1.108.0", "  version: 1.108.0\n  contact: { name: x }"),
             place: "info.contact",
-            words: "used by nothing",
+            words: "not used by the generated code",
         },
     ]);
 }
@@ -346,7 +346,7 @@ fn values_of_the_wrong_type_are_rejected() {
 }
 
 #[test]
-fn yaml_that_is_broken_is_rejected() {
+fn broken_yaml_is_rejected() {
     assert_rejected(&[
         Rejected {
             edit: replaced("openapi: 3.0.3", "openapi: [3.0.3"),
@@ -501,12 +501,12 @@ fn rules_outside_of_requests_are_rejected() {
         Rejected {
             edit: after(TEXT, "          maxLength: 5\n"),
             place: "components.schemas.Text.properties.text.maxLength",
-            words: "only requests keep",
+            words: "is checked only in requests",
         },
         Rejected {
             edit: after(TEXT, "          pattern: \"^a\"\n"),
             place: "components.schemas.Text.properties.text.pattern",
-            words: "only requests keep",
+            words: "is checked only in requests",
         },
         Rejected {
             edit: after(TEXT, "          minProperties: 1\n"),
@@ -516,12 +516,12 @@ fn rules_outside_of_requests_are_rejected() {
         Rejected {
             edit: after(MESSAGE_ID, "          maxLength: 36\n"),
             place: "components.schemas.Message.properties.id.maxLength",
-            words: "only requests keep",
+            words: "is checked only in requests",
         },
         Rejected {
             edit: after(COUNT, "          minimum: 0\n"),
             place: "components.schemas.Conversation.properties.messageCount.minimum",
-            words: "only requests keep",
+            words: "is checked only in requests",
         },
         Rejected {
             edit: replaced(
@@ -537,7 +537,7 @@ fn rules_outside_of_requests_are_rejected() {
                 "      description: A user as Botpress stored it.\n      additionalProperties: false\n",
             ),
             place: "components.schemas.User.additionalProperties",
-            words: "more than the contract names",
+            words: "more properties than the contract names",
         },
     ]);
 }
@@ -672,7 +672,7 @@ fn references_that_lead_nowhere_are_rejected() {
                 "        created: { $ref: \"#/components/schemas/Meta\" }",
             ),
             place: "components.schemas.Meta",
-            words: "requires itself without end",
+            words: "requires itself",
         },
         Rejected {
             edit: after(SCHEMAS, "    Alias: { $ref: \"#/components/schemas/Tags\" }\n"),
@@ -737,7 +737,7 @@ fn parts_that_the_client_ignores_are_rejected() {
         Rejected {
             edit: replaced("    bearer:\n", "    key: {}\n    bearer:\n"),
             place: "components.securitySchemes.bearer",
-            words: "a bearer token alone",
+            words: "only a bearer token",
         },
         Rejected {
             edit: after(OPERATION, "      security: []\n"),
@@ -752,7 +752,7 @@ fn parts_that_the_client_ignores_are_rejected() {
         Rejected {
             edit: after(OPERATION, "      tags: []\n"),
             place: "paths./v1/chat/messages/get-or-create.post.tags",
-            words: "used by nothing",
+            words: "not used by the generated code",
         },
         Rejected {
             edit: after(
@@ -773,7 +773,7 @@ fn parts_that_the_client_ignores_are_rejected() {
         Rejected {
             edit: replaced("        - $ref: \"#/components/parameters/IntegrationId\"\n", ""),
             place: "paths./v1/chat/messages/get-or-create.post.parameters",
-            words: "sends IntegrationId with every request",
+            words: "the client sends IntegrationId",
         },
         Rejected {
             edit: replaced(
@@ -781,7 +781,7 @@ fn parts_that_the_client_ignores_are_rejected() {
                 "    Trace: { name: x-trace, in: header, schema: { type: string } }\n    BotId:\n",
             ),
             place: "components.parameters.Trace",
-            words: "no code sends this",
+            words: "the client does not send this",
         },
         Rejected {
             edit: replaced("      required: true\n      schema:", "      schema:"),
@@ -1106,7 +1106,7 @@ fn names_that_collide_are_rejected() {
 }
 
 #[test]
-fn enumerations_that_are_not_whole_are_rejected() {
+fn incomplete_enumerations_are_rejected() {
     assert_rejected(&[
         Rejected {
             edit: replaced("x-extensible-enum: [incoming, outgoing]", "x-extensible-enum: 1"),
@@ -1178,7 +1178,7 @@ fn examples_that_no_constructor_makes_are_rejected() {
         Rejected {
             edit: replaced("example: { text: Hello }", "example: { text: 5 }"),
             place: "components.schemas.Text.example",
-            words: "`text` is no number",
+            words: "`text` is not a number",
         },
         Rejected {
             edit: replaced("example: { text: Hello }", "example: { text: true }"),
@@ -1188,7 +1188,7 @@ fn examples_that_no_constructor_makes_are_rejected() {
         Rejected {
             edit: replaced("options: [{ label: \"Yes\", value: restart }]", "options: [restart]"),
             place: "components.schemas.Choice.example",
-            words: "is no object",
+            words: "is not an object",
         },
         Rejected {
             edit: replaced(

@@ -867,7 +867,7 @@ pub mod types {
             ::std::result::Result::Ok(value.into())
         }
     }
-    /// By the values as the API writes them.
+    /// Compares the values as the API writes them.
     impl ::std::cmp::PartialEq for CardActionKind {
         fn eq(&self, other: &Self) -> bool {
             self.as_str() == other.as_str()
@@ -942,7 +942,7 @@ pub mod types {
             ::std::result::Result::Ok(value.into())
         }
     }
-    /// By the values as the API writes them.
+    /// Compares the values as the API writes them.
     impl ::std::cmp::PartialEq for Direction {
         fn eq(&self, other: &Self) -> bool {
             self.as_str() == other.as_str()
@@ -1113,7 +1113,7 @@ pub mod types {
             ::std::result::Result::Ok(value.into())
         }
     }
-    /// By the values as the API writes them.
+    /// Compares the values as the API writes them.
     impl ::std::cmp::PartialEq for ErrorType {
         fn eq(&self, other: &Self) -> bool {
             self.as_str() == other.as_str()
@@ -1184,7 +1184,7 @@ pub mod types {
             ::std::result::Result::Ok(value.into())
         }
     }
-    /// By the values as the API writes them.
+    /// Compares the values as the API writes them.
     impl ::std::cmp::PartialEq for Origin {
         fn eq(&self, other: &Self) -> bool {
             self.as_str() == other.as_str()
@@ -1264,7 +1264,7 @@ assert_eq!(to_value(content).unwrap(), json!({"audioUrl":"https://example.com/vo
             self.title = ::std::option::Option::Some(title.into());
             self
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
@@ -1312,7 +1312,7 @@ assert_eq!(to_value(content).unwrap(), json!({"items":[{"payload":{"text":"Here 
                 extra: ::std::default::Default::default(),
             }
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
@@ -1393,7 +1393,7 @@ assert_eq!(to_value(content).unwrap(), json!({"actions":[{"action":"postback","l
             self.image_url = ::std::option::Option::Some(image_url.into());
             self
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
@@ -1441,7 +1441,7 @@ assert_eq!(to_value(content).unwrap(), json!({"actions":[{"action":"postback","l
                 extra: ::std::default::Default::default(),
             }
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
@@ -1485,7 +1485,7 @@ assert_eq!(to_value(content).unwrap(), json!({"items":[{"actions":[{"action":"ur
                 extra: ::std::default::Default::default(),
             }
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
@@ -1536,7 +1536,7 @@ assert_eq!(to_value(content).unwrap(), json!({"options":[{"label":"Yes","value":
                 extra: ::std::default::Default::default(),
             }
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
@@ -1579,7 +1579,7 @@ assert_eq!(to_value(content).unwrap(), json!({"options":[{"label":"Yes","value":
                 extra: ::std::default::Default::default(),
             }
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
@@ -1630,7 +1630,7 @@ assert_eq!(to_value(content).unwrap(), json!({"options":[{"label":"Staging","val
                 extra: ::std::default::Default::default(),
             }
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
@@ -1689,7 +1689,7 @@ assert_eq!(to_value(content).unwrap(), json!({"fileUrl":"https://example.com/ter
             self.title = ::std::option::Option::Some(title.into());
             self
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
@@ -1748,7 +1748,7 @@ assert_eq!(to_value(content).unwrap(), json!({"imageUrl":"https://example.com/ca
             self.title = ::std::option::Option::Some(title.into());
             self
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
@@ -1826,7 +1826,7 @@ assert_eq!(to_value(content).unwrap(), json!({"latitude":45.5,"longitude":-73.25
             self.title = ::std::option::Option::Some(title.into());
             self
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
@@ -1870,7 +1870,7 @@ assert_eq!(to_value(content).unwrap(), json!({"markdown":"**Hello**"}));
                 extra: ::std::default::Default::default(),
             }
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
@@ -1882,7 +1882,7 @@ assert_eq!(to_value(content).unwrap(), json!({"markdown":"**Hello**"}));
         }
     }
     impl NewConversation {
-        /// With what is required.
+        /// With only the required properties.
         #[allow(dead_code)]
         pub(crate) fn from_required(
             channel: impl ::std::convert::Into<::std::string::String>,
@@ -1923,7 +1923,7 @@ assert_eq!(to_value(content).unwrap(), json!({"markdown":"**Hello**"}));
         }
     }
     impl NewMessage {
-        /// With what is required.
+        /// With only the required properties.
         #[allow(dead_code)]
         pub(crate) fn from_required(
             conversation_id: impl ::std::convert::Into<::std::string::String>,
@@ -1980,7 +1980,7 @@ assert_eq!(to_value(content).unwrap(), json!({"markdown":"**Hello**"}));
         }
     }
     impl NewUser {
-        /// With what is required.
+        /// With only the required properties.
         #[allow(dead_code)]
         pub(crate) fn from_required(
             tags: ::std::collections::BTreeMap<
@@ -2071,7 +2071,7 @@ assert_eq!(to_value(content).unwrap(), json!({"text":"Hello"}));
                 extra: ::std::default::Default::default(),
             }
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
@@ -2130,7 +2130,7 @@ assert_eq!(to_value(content).unwrap(), json!({"title":"A tour","videoUrl":"https
             self.title = ::std::option::Option::Some(title.into());
             self
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,

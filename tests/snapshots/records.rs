@@ -22,8 +22,8 @@ impl crate::record::GetOrCreate for crate::api::types::NewMessage {
     > {
         client.get_or_create_message(self).await
     }
-    fn read(answer: Self::Response) -> (Self::Record, ::std::option::Option<bool>) {
-        (answer.message, answer.meta.map(|meta| meta.created))
+    fn read(response: Self::Response) -> (Self::Record, ::std::option::Option<bool>) {
+        (response.message, response.meta.map(|meta| meta.created))
     }
     fn id(record: &Self::Record) -> &str {
         &record.id
@@ -64,8 +64,8 @@ impl crate::record::GetOrCreate for crate::api::types::NewUser {
     > {
         client.get_or_create_user(self).await
     }
-    fn read(answer: Self::Response) -> (Self::Record, ::std::option::Option<bool>) {
-        (answer.user, answer.meta.map(|meta| meta.created))
+    fn read(response: Self::Response) -> (Self::Record, ::std::option::Option<bool>) {
+        (response.user, response.meta.map(|meta| meta.created))
     }
     fn id(record: &Self::Record) -> &str {
         &record.id
@@ -96,8 +96,8 @@ impl crate::record::GetOrCreate for crate::api::types::NewConversation {
     > {
         client.get_or_create_conversation(self).await
     }
-    fn read(answer: Self::Response) -> (Self::Record, ::std::option::Option<bool>) {
-        (answer.conversation, answer.meta.map(|meta| meta.created))
+    fn read(response: Self::Response) -> (Self::Record, ::std::option::Option<bool>) {
+        (response.conversation, response.meta.map(|meta| meta.created))
     }
     fn id(record: &Self::Record) -> &str {
         &record.id

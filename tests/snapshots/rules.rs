@@ -1,4 +1,4 @@
-/// Where the API is.
+/// The default base URL.
 pub const BASE_URL: &str = "https://api.botpress.cloud";
 ///The id of the bot.
 pub const BOT_ID: ::http::HeaderName = ::http::HeaderName::from_static("x-bot-id");

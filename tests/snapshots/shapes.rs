@@ -491,7 +491,7 @@ pub mod types {
             ::std::result::Result::Ok(value.into())
         }
     }
-    /// By the values as the API writes them.
+    /// Compares the values as the API writes them.
     impl ::std::cmp::PartialEq for From {
         fn eq(&self, other: &Self) -> bool {
             self.as_str() == other.as_str()
@@ -524,7 +524,7 @@ pub mod types {
         }
     }
     impl Body {
-        /// With what is required.
+        /// With only the required properties.
         #[allow(dead_code)]
         pub(crate) fn from_required(
             tags: ::std::collections::BTreeMap<
@@ -704,7 +704,7 @@ pub mod types {
             self.free = ::std::option::Option::Some(free);
             self
         }
-        /// Adds a key that the contract does not name. One that it names is replaced.
+        /// Adds a key that the contract does not name. A key that it names replaces the property.
         #[must_use]
         pub fn extra(
             mut self,
