@@ -183,7 +183,7 @@ fn no_secret_is_shown() {
     assert!(!shown.contains("5ecret"), "{shown}");
 }
 
-/// The environment belongs to a process, so each case is one: this test, run again.
+/// The environment belongs to a process, so each case runs this test again in its own process.
 #[test]
 fn the_environment_fills_what_is_not_set() {
     const TEST: &str = "the_environment_fills_what_is_not_set";

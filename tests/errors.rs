@@ -11,8 +11,8 @@ use serde_json::json;
 use test_support::*;
 use tokio::net::TcpListener;
 
-async fn fails_with(answer: Vec<u8>) -> Error {
-    let (url, _) = script(vec![answer]).await;
+async fn fails_with(response: Vec<u8>) -> Error {
+    let (url, _) = script(vec![response]).await;
     once(&url).get_or_create(&hello()).await.unwrap_err()
 }
 
@@ -205,9 +205,9 @@ async fn an_odd_detail_does_not_hide_a_rejection() {
 /// A server that never stops must not fill the memory.
 #[tokio::test]
 async fn an_endless_response_is_cut() {
-    let mut answer = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n".to_vec();
-    answer.resize(20 << 20, b' ');
-    let (url, _server) = script(vec![answer]).await;
+    let mut response = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n".to_vec();
+    response.resize(20 << 20, b' ');
+    let (url, _server) = script(vec![response]).await;
     let error = once(&url).get_or_create(&hello()).await.unwrap_err();
     assert!(
         is_response(&error)
@@ -217,7 +217,7 @@ async fn an_endless_response_is_cut() {
 }
 
 #[tokio::test]
-async fn responses_that_are_not_the_apis_are_reported() {
+async fn unexpected_responses_are_reported() {
     let html = "<html>\n<h1>Bad Gateway</h1>";
     let page = |status| http(status, "content-type: text/html\r\n", html);
     let cut =
@@ -304,9 +304,9 @@ async fn responses_that_are_not_the_apis_are_reported() {
 #[tokio::test]
 async fn a_truncated_response_names_its_cause() {
     let error = fails_with(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_vec()).await;
-    let ErrorKind::Response(answer) = error.kind() else { panic!("{error:?}") };
-    assert_eq!(answer.status, 200);
-    assert!(answer.reason().unwrap().is::<reqwest::Error>(), "{error:?}");
+    let ErrorKind::Response(response) = error.kind() else { panic!("{error:?}") };
+    assert_eq!(response.status, 200);
+    assert!(response.reason().unwrap().is::<reqwest::Error>(), "{error:?}");
 }
 
 #[tokio::test]
@@ -402,11 +402,11 @@ fn errors_can_be_made() {
         let facts = (error.attempts(), error.maybe_stored(), error.should_repeat());
         assert_eq!(facts, (attempts, maybe_stored, should_repeat), "{error}");
     }
-    // What may hold a message is for the program's eyes alone.
+    // A program can read a body that may contain a message, but no text shows it.
     for (status, shown) in [(StatusCode::BAD_GATEWAY, true), (StatusCode::OK, false)] {
-        let answer = ResponseError::new(status, "Hello");
-        assert_eq!(answer.body_start, "Hello");
-        let error = Error::new(ErrorKind::Response(Box::new(answer)));
+        let response = ResponseError::new(status, "Hello");
+        assert_eq!(response.body_start, "Hello");
+        let error = Error::new(ErrorKind::Response(Box::new(response)));
         assert_eq!(format!("{error:?} {error:#?} {error}").contains("Hello"), shown, "{error:?}");
     }
 }
@@ -451,12 +451,12 @@ async fn a_server_that_does_not_respond_in_time_may_have_stored_it() {
 
 /// A debugging proxy or a wrong base URL may repeat what it was sent.
 #[tokio::test]
-async fn a_token_that_the_server_repeats_is_shown_nowhere() {
+async fn a_token_that_the_server_repeats_is_never_shown() {
     let echo = format!("x-echo: Bearer {TOKEN}\r\n");
     let error = format!(
         r#"{{"type":"Unauthorized","message":"{TOKEN}","id":"{TOKEN}","metadata":{{"m":"{TOKEN}"}}}}"#
     );
-    let answers = [
+    let responses = [
         http("502 Bad Gateway", &echo, TOKEN),
         json_response("401 Unauthorized", &echo, &error),
         json_response(
@@ -467,8 +467,8 @@ async fn a_token_that_the_server_repeats_is_shown_nowhere() {
         json_response("200 OK", &echo, &format!(r#"{{"message":"{TOKEN}"}}"#)),
         json_response("200 OK", &echo, &format!(r#"{{"message":{{"id":"{TOKEN}"}}}}"#)),
     ];
-    for answer in answers {
-        let error = fails_with(answer).await;
+    for response in responses {
+        let error = fails_with(response).await;
         let mut shown = format!("{error} {error:?}");
         let mut source = error.source();
         while let Some(cause) = source {
@@ -479,7 +479,7 @@ async fn a_token_that_the_server_repeats_is_shown_nowhere() {
     }
 }
 
-/// A token that JSON escapes, or that is where the text is cut.
+/// A token that JSON escapes, or within which the text is cut.
 #[tokio::test]
 async fn no_spelling_of_a_token_is_shown() {
     const TOKEN: &str = r#"bp"pat\\5/ecret"#;
@@ -491,7 +491,7 @@ async fn no_spelling_of_a_token_is_shown() {
     };
     let long = |kept: usize| format!("{}{TOKEN}", "x".repeat(kept));
     let cut = format!("HTTP/1.1 502 x\r\ncontent-length: 999\r\n\r\n{}", &TOKEN[..10]);
-    let answers = [
+    let responses = [
         json_response("400 Bad Request", "", &error(&spelled)),
         json_response("400 Bad Request", "", &error(&slashes)),
         json_response("400 Bad Request", "", &error(&format!("\"{unicode}\""))),
@@ -502,14 +502,14 @@ async fn no_spelling_of_a_token_is_shown() {
         http("502 Bad Gateway", "", &long(7_990)),
         cut.into_bytes(),
     ];
-    for answer in answers {
-        let (url, _) = script(vec![answer]).await;
+    for response in responses {
+        let (url, _) = script(vec![response]).await;
         let client = builder(&url).token(TOKEN);
         let client = client.retry(Retry::off()).build().unwrap();
         let error = client.get_or_create(&hello()).await.unwrap_err();
         let shown = match error.kind() {
             ErrorKind::Api(api) => format!("{error} {:?} {}", api, json!(api.metadata)),
-            ErrorKind::Response(answer) => format!("{error} {}", answer.body_start),
+            ErrorKind::Response(response) => format!("{error} {}", response.body_start),
             other => unreachable!("{other:?}"),
         };
         let shown = shown.replace("\\u", "").replace('\\', "");
@@ -536,8 +536,8 @@ async fn no_text_of_a_message_is_shown() {
             source = cause.source();
         }
         assert!(!shown.contains("diary"), "{shown}");
-        let ErrorKind::Response(answer) = error.kind() else { panic!("{error:?}") };
-        assert_eq!(answer.body_start, body);
+        let ErrorKind::Response(response) = error.kind() else { panic!("{error:?}") };
+        assert_eq!(response.body_start, body);
     }
 }
 
@@ -584,11 +584,11 @@ async fn responses_with_halves_of_characters_and_nulls_are_read() {
     assert_eq!((stored.record.tags.len(), stored.created), (1, None));
     assert_eq!(stored.rate_limit.remaining, Some(7));
 
-    // An error with one is still an error of the API: nothing is stored.
+    // An error with half a character is still an error of the API: nothing is stored.
     let error = r#"{"type":"InvalidPayload","message":"not \udead"}"#;
     let error = fails_with(json_response("400 Bad Request", "", error)).await;
     assert!(is_api(&error) && !error.maybe_stored(), "{error}");
-    // Such texts are sent like that too.
+    // In requests, such texts are replaced in the same way.
     let user = NewUser::from_json(r#"{"tags":{"id":"1"},"name":"Ann \ud83d"}"#).unwrap();
     assert_eq!(user.name.as_deref(), Some("Ann \u{fffd}"));
 }

@@ -35,7 +35,7 @@ async fn a_user_is_found_or_created() {
     assert!(server.join().unwrap().starts_with("POST /v1/chat/users/get-or-create HTTP/1.1\r\n"));
 }
 
-/// With TLS it fails because nothing listens, without TLS before that.
+/// With TLS the call fails because nothing listens; without TLS the client cannot be built.
 #[tokio::test]
 async fn https_needs_a_feature() {
     let tls = cfg!(any(feature = "rustls", feature = "native-tls"));

@@ -129,7 +129,7 @@ fn each_content_has_a_constructor() {
     }
 }
 
-/// A custom key with a name from the contract replaces that property, in the body and alone.
+/// A custom key with a name from the contract replaces that property, so the body has the name once.
 #[test]
 fn extra_replaces_what_the_type_names() {
     let text = Text::new("a").extra("text", json!({ "b": 1 }));
@@ -399,9 +399,9 @@ fn missing_properties_are_reported() {
     }
 }
 
-/// JSON has no such number, so it would be sent as null.
+/// JSON has no such numbers, so they would be sent as null.
 #[test]
-fn a_place_that_is_not_finite_is_rejected() {
+fn coordinates_that_are_not_finite_are_rejected() {
     let nowhere = || Location::new(f64::NAN, f64::INFINITY);
     let cases = [
         (Content::from(nowhere()), "/payload"),
@@ -412,14 +412,14 @@ fn a_place_that_is_not_finite_is_rejected() {
         let expected = [(latitude.as_str(), Rule::Finite, ""), (&longitude, Rule::Finite, "")];
         let message = NewMessage::new(CONVERSATION, USER, content);
         expect(message.validate().unwrap_err(), &expected);
-        // Nor does serialisation for a queue turn it into nulls.
+        // Serialised for a queue, they are null, which is rejected too.
         expect(NewMessage::from_json(body(&message).to_string()).unwrap_err(), &expected);
     }
 }
 
 /// The payload is open: custom keys are sent.
 #[test]
-fn a_key_of_ones_own_may_replace_a_typed_one() {
+fn custom_keys_are_sent() {
     let message = NewMessage::new(
         CONVERSATION,
         USER,
@@ -429,7 +429,7 @@ fn a_key_of_ones_own_may_replace_a_typed_one() {
     assert!(message.validate().is_ok());
 }
 
-/// A response nests the payload deeper, so it could not be read.
+/// A response nests the payload deeper, so the client could not read it.
 #[test]
 fn a_payload_nested_too_deep_is_rejected() {
     let nested = |levels: usize| (0..levels).fold(json!(null), |inner, _| json!([inner]));

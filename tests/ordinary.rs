@@ -67,7 +67,7 @@ async fn operations_with_parameters_and_bodies_are_called() {
 async fn other_responses_reach_the_caller_whole() {
     let (client, _) = client(vec![http("404 Not Found", "x-trace: 7\r\n", "gone")]).await;
     let Err(api::Error::UnexpectedResponse(response)) = client.delete_note("1").await else {
-        panic!("404 is no success")
+        panic!("404 is not a success")
     };
     assert_eq!(
         (response.status().as_u16(), &response.headers()["x-trace"]),

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// The tests' own dependencies enable it, so no other test would notice if it were missing.
+/// The tests' own dependencies enable `float_roundtrip`, so no other test would notice if it were missing.
 #[test]
 fn floats_survive_for_users_too() {
     let manifest = include_str!("../Cargo.toml");

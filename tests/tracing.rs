@@ -92,7 +92,7 @@ async fn a_call_is_a_span_and_each_attempt_an_event() {
         assert_eq!(event["span"]["bot"], Sandbox::BOT_ID);
         assert_eq!(event["span"]["conversation"], CONVERSATION);
     }
-    assert_eq!(ours[0]["fields"]["wait_ms"], 3000, "what the answer asks for");
+    assert_eq!(ours[0]["fields"]["wait_ms"], 3000, "what the response asks for");
     assert_eq!(ours[0]["fields"]["error.type"], "RateLimited");
     let closed = &ours[3]["span"];
     assert!(closed["id"].as_str().unwrap().starts_with("msg_"), "{closed}");

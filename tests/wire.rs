@@ -107,7 +107,7 @@ async fn a_request_has_only_what_the_contract_names() {
     }
 }
 
-/// Servers read a repeated key differently.
+/// The keys are sorted, and none appears twice: servers disagree about what a repeated key means.
 #[tokio::test]
 async fn equal_messages_are_equal_bytes() {
     let (url, requests) = script(vec![ok(&stored()), ok(&stored())]).await;
@@ -135,10 +135,10 @@ async fn a_redirect_is_an_error_and_not_followed() {
     }
 }
 
-/// Nor is it followed if the caller's settings allow it, which would turn the POST into a GET whose response looks
-/// like the message's. It is reported as a single error.
+/// A redirect is not followed even if the caller's settings allow it, which would turn the POST into a GET whose
+/// response looks like the message's. It is reported as a single error.
 #[tokio::test]
-async fn no_setting_makes_a_redirect_followed() {
+async fn no_setting_follows_a_redirect() {
     for status in ["302 Found", "307 Temporary Redirect"] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -149,9 +149,9 @@ async fn no_setting_makes_a_redirect_followed() {
                 let (mut connection, _) = listener.accept().await.unwrap();
                 request(&mut connection).await;
                 requests += 1;
-                let answer =
+                let response =
                     if requests == 1 { http(status, &location, "") } else { ok(&stored()) };
-                connection.write_all(&answer).await.unwrap();
+                connection.write_all(&response).await.unwrap();
             }
         });
         let builder = builder(&url);

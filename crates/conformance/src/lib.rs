@@ -19,8 +19,8 @@ pub fn vendor(version: &str, part: &str) -> jsonschema::Validator {
     validator(schema(version, part)).unwrap()
 }
 
-/// Bodies of an operation, in and around its contract: each property mostly legal, at its bounds, now
-/// and then not.
+/// Bodies of an operation, in and around its contract: most properties are legal, some are at their
+/// bounds, and a few are illegal.
 pub fn bodies(operation: &str) -> impl Strategy<Value = Value> + use<> {
     const REQUIRED: f64 = 0.99;
     const OPTIONAL: f64 = 0.5;

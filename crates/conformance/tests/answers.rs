@@ -1,4 +1,4 @@
-//! Whatever the response, a call ends in a value or an error.
+//! A call ends in a value or an error, whatever the response.
 
 use botpress_messages::User;
 use chrono::{DateTime, Utc};
@@ -27,13 +27,13 @@ proptest! {
             .filter(|(name, _)| !["connection", "upgrade", "trailer", "te"].contains(&name.as_str()))
             .map(|(name, value)| format!("{name}: {value}\r\n"))
             .collect();
-        let mut answer = format!("HTTP/1.1 {status} x\r\n{headers}content-length: {}\r\n\r\n", body.len()).into_bytes();
-        answer.extend(body);
+        let mut response = format!("HTTP/1.1 {status} x\r\n{headers}content-length: {}\r\n\r\n", body.len()).into_bytes();
+        response.extend(body);
         if status % 3 == 0 {
-            answer.truncate(cut.index(answer.len()));
+            response.truncate(cut.index(response.len()));
         }
         let result = block_on(async {
-            let (url, _) = script(vec![answer]).await;
+            let (url, _) = script(vec![response]).await;
             once(&url).get_or_create(&hello()).await
         });
         if let Err(error) = result {

@@ -25,7 +25,7 @@ fn record_of(operation: &str) -> String {
     operation.trim_start_matches("getOrCreate").to_lowercase()
 }
 
-/// An object with further properties.
+/// An object with additional properties.
 fn with(object: &Value, more: Value) -> Value {
     let [object, more] = [object, &more].map(|object| object.as_object().unwrap().clone());
     object.into_iter().chain(more).collect()
@@ -62,28 +62,25 @@ async fn recorded<R: GetOrCreate<Record: Serialize>>(kind: &str, from_json: Read
             Ok(record) => client.get_or_create(&record).await,
             Err(error) => Err(error),
         };
-        match accept {
-            true => {
-                let stored = result.unwrap_or_else(|e| panic!("{kind} {name}: {e}"));
-                let record = json!(stored.record);
-                for (key, value) in body.as_object().unwrap() {
-                    let instruction = ["discriminateByTags", "schedule", "integrationName"];
-                    if key != "tags" && !instruction.contains(&key.as_str()) {
-                        assert_eq!(record[key], *value, "{kind} {name}");
-                    }
+        if accept {
+            let stored = result.unwrap_or_else(|e| panic!("{kind} {name}: {e}"));
+            let record = json!(stored.record);
+            for (key, value) in body.as_object().unwrap() {
+                let instruction = ["discriminateByTags", "schedule", "integrationName"];
+                if key != "tags" && !instruction.contains(&key.as_str()) {
+                    assert_eq!(record[key], *value, "{kind} {name}");
                 }
-                sent.push(body);
             }
-            false => {
-                let error = result.err().unwrap_or_else(|| panic!("{kind} {name} was accepted"));
-                assert!(is_invalid(&error) && !error.maybe_stored(), "{kind} {name}: {error}");
-                rejected += 1;
-            }
+            sent.push(body);
+        } else {
+            let error = result.err().unwrap_or_else(|| panic!("{kind} {name} was accepted"));
+            assert!(is_invalid(&error) && !error.maybe_stored(), "{kind} {name}: {error}");
+            rejected += 1;
         }
     }
     let arrived: Vec<_> = sandbox.requests().into_iter().map(|request| request.body).collect();
     assert_eq!(arrived, sent.into_iter().map(without_empty_list).collect::<Vec<_>>());
-    assert!(arrived.len() > 7 && rejected > 0, "the cases are there");
+    assert!(arrived.len() > 7 && rejected > 0, "too few cases");
 }
 
 #[test]
@@ -94,7 +91,7 @@ fn recorded_messages_are_of_known_types() {
     }
 }
 
-/// Its values are placeholders, so only its shape can be held against the contract.
+/// Their values are placeholders, so only their shape is compared with the contract.
 #[tokio::test]
 async fn the_documented_samples_pass() {
     let (id, date) = ("x".repeat(28), "2027-01-01T00:00:00.000Z");
@@ -106,14 +103,14 @@ async fn the_documented_samples_pass() {
     request["schedule"] = json!({ "delay": 123 });
     let message = NewMessage::from_json(request.to_string()).unwrap();
 
-    let answer = json!({
+    let response = json!({
         "message": {
             "id": "<string>", "createdAt": "2023-11-07T05:31:56Z", "updatedAt": "2023-11-07T05:31:56Z",
             "type": "<string>", "payload": {}, "direction": "incoming", "userId": "<string>",
             "conversationId": "<string>", "tags": {},
         },
     });
-    let (url, _) = script(vec![ok(&answer)]).await;
+    let (url, _) = script(vec![ok(&response)]).await;
     let stored = client(&url).get_or_create(&message).await.unwrap();
     assert_eq!(serde_json::to_value(&stored.record).unwrap()["id"], "<string>");
     assert_eq!((stored.created, stored.record.content()), (None, None));
@@ -164,13 +161,13 @@ async fn read<R: GetOrCreate<Record: Serialize>>(
     let mut records = Vec::new();
     for ((version, added), created) in VERSIONS.into_iter().zip(added).zip(CREATED) {
         let record = with(&record, added);
-        let mut answer = json!({ record_of(operation): record });
+        let mut response = json!({ record_of(operation): record });
         if let Some(created) = created {
-            answer["meta"] = json!({ "created": created });
+            response["meta"] = json!({ "created": created });
         }
         let vendor = vendor(version, &format!("{operation}/responses/200"));
-        assert!(vendor.is_valid(&answer), "{version}: as the vendor answers");
-        let (url, _) = script(vec![ok(&answer)]).await;
+        assert!(vendor.is_valid(&response), "{version}: as the vendor responds");
+        let (url, _) = script(vec![ok(&response)]).await;
         let stored = client(&url).get_or_create(&request).await.unwrap();
         assert_eq!(stored.created, created, "{version}");
         let mut read = json!(stored.record);
@@ -185,14 +182,14 @@ async fn read<R: GetOrCreate<Record: Serialize>>(
 
 #[tokio::test]
 async fn additions_of_a_later_version_are_read() {
-    let mut answer = stored();
-    answer["message"]["id"] = json!("message_".repeat(20));
-    answer["message"]["direction"] = json!("sideways");
-    answer["message"]["origin"] = json!("imported");
-    answer["message"]["later"] = json!({ "a": 1 });
-    answer["meta"]["later"] = json!(null);
-    answer["later"] = json!([]);
-    let (url, _) = script(vec![ok(&answer)]).await;
+    let mut response = stored();
+    response["message"]["id"] = json!("message_".repeat(20));
+    response["message"]["direction"] = json!("sideways");
+    response["message"]["origin"] = json!("imported");
+    response["message"]["later"] = json!({ "a": 1 });
+    response["meta"]["later"] = json!(null);
+    response["later"] = json!([]);
+    let (url, _) = script(vec![ok(&response)]).await;
     let stored = client(&url).get_or_create(&hello()).await.unwrap();
     assert_eq!(stored.record.direction, Direction::Other("sideways".into()));
     assert_eq!(stored.record.origin, Some(Origin::from("imported")));
@@ -266,16 +263,16 @@ fn any_response_that_the_vendors_contract_allows_is_read() {
 
 fn understands<R: GetOrCreate<Record: Serialize>>(operation: &str, request: R) {
     let part = format!("{operation}/responses/200");
-    let answers = VERSIONS.map(|version| values::of(&schema(version, &part)));
+    let responses = VERSIONS.map(|version| values::of(&schema(version, &part)));
     let vendors = VERSIONS.map(|version| vendor(version, &part));
-    holds(200, prop::strategy::Union::new(answers), |answer| {
-        prop_assert!(vendors.iter().any(|vendor| vendor.is_valid(&answer)));
+    holds(200, prop::strategy::Union::new(responses), |response| {
+        prop_assert!(vendors.iter().any(|vendor| vendor.is_valid(&response)));
         let stored = block_on(async {
-            let (url, _) = script(vec![ok(&answer)]).await;
+            let (url, _) = script(vec![ok(&response)]).await;
             client(&url).get_or_create(&request).await
         });
         let stored = stored.map_err(failed)?;
-        let (mut sent, mut read) = (answer[record_of(operation)].clone(), json!(stored.record));
+        let (mut sent, mut read) = (response[record_of(operation)].clone(), json!(stored.record));
         for date in ["createdAt", "updatedAt"] {
             // The same moment, whatever its offset was.
             let [sent, read] = [&mut sent, &mut read].map(|record| record[date].take());
@@ -287,20 +284,20 @@ fn understands<R: GetOrCreate<Record: Serialize>>(operation: &str, request: R) {
         sent.as_object_mut().unwrap().retain(says);
         read.as_object_mut().unwrap().retain(says);
         prop_assert_eq!(read, sent);
-        prop_assert_eq!(stored.created, answer["meta"]["created"].as_bool());
+        prop_assert_eq!(stored.created, response["meta"]["created"].as_bool());
         Ok(())
     });
 }
 
-/// The witness is another implementation (`jsonschema`) with another schema (the vendor's).
+/// The result is compared with that of another implementation (`jsonschema`) and another schema (the vendor's).
 #[test]
 fn valid_is_what_the_vendors_contract_allows() {
-    is_valid_as_there("getOrCreateMessage", NewMessage::from_json);
-    is_valid_as_there("getOrCreateUser", NewUser::from_json);
-    is_valid_as_there("getOrCreateConversation", NewConversation::from_json);
+    is_valid_as_for_the_vendor("getOrCreateMessage", NewMessage::from_json);
+    is_valid_as_for_the_vendor("getOrCreateUser", NewUser::from_json);
+    is_valid_as_for_the_vendor("getOrCreateConversation", NewConversation::from_json);
 }
 
-fn is_valid_as_there<R: GetOrCreate>(operation: &str, from_json: Read<R>) {
+fn is_valid_as_for_the_vendor<R: GetOrCreate>(operation: &str, from_json: Read<R>) {
     let vendors = VERSIONS.map(|version| vendor(version, &format!("{operation}/requestBody")));
     holds(2_000, bodies(operation), |body| {
         let valid = match from_json(body.to_string()) {
@@ -311,16 +308,16 @@ fn is_valid_as_there<R: GetOrCreate>(operation: &str, from_json: Read<R>) {
             }
         };
         let [v1_14, v1_70, v1_82, v1_108] = vendors.each_ref().map(|vendor| vendor.is_valid(&body));
-        prop_assert_eq!(valid, v1_70 && keeps_the_prose(&body));
+        prop_assert_eq!(valid, v1_70 && follows_the_prose(&body));
         prop_assert!(!valid || v1_82 && v1_108);
         prop_assert!(!valid || body.get("origin").is_some() || v1_14);
         Ok(())
     });
 }
 
-/// What the contract says in prose: one of date and delay, a date that is one, no time that is past,
-/// discriminators that name tags. Of the dates in `bodies`, those that are one begin in the same way.
-fn keeps_the_prose(body: &Value) -> bool {
+/// Whether a body follows what the contract says in prose: either a date or a delay, a valid date, no negative delay,
+/// discriminators that name tags. All valid dates in `bodies` begin in the same way.
+fn follows_the_prose(body: &Value) -> bool {
     let schedule = body.get("schedule").is_none_or(|schedule| {
         let date = schedule
             .get("dateTime")

@@ -1,9 +1,9 @@
 //! Plays random servers and clients against the library and checks what `guarantees` promises.
 //!
-//! Each seed is one story. Two bots, each with a server of its own: random limits, latency and faults. Clients
-//! that were made from one another: with other deadlines, as another integration, for the other bot. Channels
-//! that send their webhooks again as `should_repeat` says, some of them twice at once or several in order; that
-//! stop waiting; and that close their clients. Time is paused. A seed that fails is printed with its story:
+//! Each seed is one story. It has two bots, each with its own server, whose limits, latency and faults are random.
+//! Its clients are derived from one another: with other deadlines, as another integration, for the other bot. Its
+//! channels send their webhooks again as `should_repeat` says, some of them twice at once or several in order. They
+//! also stop waiting and close their clients. Time is paused. A seed that fails is printed with its story:
 //!
 //!     MODEL_SEED=4711 cargo test -p conformance --test model
 //!     MODEL_SEEDS=100000 cargo test --release -p conformance --test model
@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep, timeout};
 const SEEDS: u64 = 200;
 /// Stories that one thread plays at a time. They share its clock.
 const AT_ONCE: usize = 24;
-/// Faults of one server.
+/// The most faults of one server.
 const MOST_FAULTS: usize = 30;
 /// The longest that a server stores after the connection broke; the library waits a second for that.
 const LATE: u64 = 900;
@@ -129,7 +129,7 @@ async fn bot(rng: &mut Rng, id: &'static str) -> (Arc<Bot>, String) {
     (Arc::new(Bot { id, sandbox }), story)
 }
 
-/// The clients of a process: of each bot as each of two integrations, all made from one another.
+/// The clients of a process: of each bot as each of two integrations, all derived from one another.
 fn clients(bots: &[Arc<Bot>; 2], deadline: Duration) -> Vec<Client> {
     let retry = Retry::default().deadline(deadline).attempt_timeout(deadline / 5);
     let first = quick(bots[0].sandbox.client()).retry(retry).build().unwrap();
@@ -148,7 +148,7 @@ async fn play(seed: u64) {
     let story = format!("seed {seed}: {story}; {other}");
     let bots = [one, two];
     let shared = clients(&bots, Duration::from_secs(60));
-    // Two processes know nothing of each other: channels that close their clients have nothing in common.
+    // Channels that close their clients have separate clients, so they must have no records in common.
     let closes = rng.u8(..4) == 0;
     let mut channels = JoinSet::new();
     for number in 0..rng.usize(1..10) {
@@ -163,12 +163,11 @@ async fn play(seed: u64) {
             (0..rng.usize(..3)).map(|_| Duration::from_millis(rng.u64(10..4_000))).collect();
         let chosen = rng.usize(..shared.len());
         let same_bot = [chosen, chosen ^ 1][rng.usize(..2)];
-        let of_process = match closes {
-            true => clients(&bots, deadline),
-            false => shared
-                .iter()
-                .map(|client| client.with_retry(Retry::default().deadline(deadline)))
-                .collect(),
+        let of_process = if closes {
+            clients(&bots, deadline)
+        } else {
+            let retry = Retry::default().deadline(deadline);
+            shared.iter().map(|client| client.with_retry(retry)).collect()
         };
         let channel = Channel {
             bots: bots.clone(),
@@ -217,7 +216,7 @@ async fn give_up_soon(mut rng: Rng) {
     assert!(rejected <= 2, "{rejected} rejected of {limit}/s at {latency:?}");
 }
 
-/// Starts deliveries into one conversation together: they are stored in this order.
+/// Starts deliveries to the same conversation together: they are stored in this order.
 async fn send_in_order(bot: Arc<Bot>, client: Client, count: usize) {
     let tags: Vec<_> = (0..count).map(|number| format!("ordered {number}")).collect();
     let send = async |tag: &String| {
@@ -274,7 +273,7 @@ impl Bot {
 }
 
 impl Channel {
-    /// Sends the webhook until the message is stored, or nobody should send it again.
+    /// Sends the webhook until the message is stored, or must not be sent again.
     async fn run(mut self) {
         for attempt in 0_usize.. {
             assert!(attempt < 60, "{} is never stored", self.tag);
@@ -284,7 +283,7 @@ impl Channel {
             {
                 return;
             }
-            // The server finishes what an earlier delivery left there.
+            // The server finishes the requests of an earlier delivery.
             sleep(SETTLES).await;
             let before = self.bot().stored(&self.tag);
             let webhooks = [Some(self.chosen), self.again].into_iter().flatten();
@@ -324,7 +323,7 @@ impl Channel {
         &self.bots[self.chosen / 2]
     }
 
-    /// Checks what the calls for one webhook reported. Whether it should not be sent again.
+    /// Checks what the calls for one webhook reported. Returns whether it should not be sent again.
     fn is_over(&self, results: &[Result<Stored<Message>, Error>], before: usize) -> bool {
         let (tag, stored) = (&self.tag, self.bot().stored(&self.tag));
         let was_created = stored > before;

@@ -1,4 +1,4 @@
-//! The public API is the one that was reviewed, and shows types of reviewed crates only.
+//! The public API is the one that was reviewed, and shows only types of reviewed crates.
 //!
 //!     cargo test -p conformance --test public_api -- --ignored
 //!
@@ -11,7 +11,7 @@ use std::{env, fs};
 
 use public_api::Error;
 
-/// A new major version of one of these is a new one of this crate.
+/// A new major version of one of these requires a new major version of this crate.
 const REVIEWED: [&str; 9] = [
     "alloc",
     "chrono",

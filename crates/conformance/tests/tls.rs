@@ -1,4 +1,4 @@
-//! Over https: which servers a client trusts, which HTTP version is chosen, and that nothing is sent before.
+//! Over https: which servers a client trusts, which HTTP version is chosen, and that an untrusted server gets nothing.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn authority() -> Authority {
     CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// Starts a server that the authority vouches for, and that supports these versions of HTTP.
+/// Starts a server with a certificate of this authority, and with support for these versions of HTTP.
 async fn serve(authority: &Authority, versions: &[&[u8]]) -> String {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
