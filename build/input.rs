@@ -71,8 +71,8 @@ fn reached<'a>(document: &'a Value, mut parts: Vec<&'a Value>) -> BTreeSet<Strin
     names
 }
 
-/// Replaces references to each schema of a request that needs no type of its own by the schema: for a string with a
-/// name, progenitor would make a type that only some strings convert into.
+/// Some schemas of requests need no Rust type of their own: replaces references to them by the schemas. For a string
+/// with a name, progenitor would make a type that only some strings convert into.
 fn write_out_plain(document: &mut Value, sent: &BTreeSet<String>) {
     let plain = sent.iter().filter_map(|name| {
         let schema = named(document, name).filter(|schema| is_plain(schema))?;

@@ -123,7 +123,7 @@ enum Integration {
 
 impl Builder {
     /// Takes what is not set explicitly from the environment, when the client is built: `BP_TOKEN`,
-    /// `BP_BOT_ID`, `BP_INTEGRATION_ID` (unless there is an alias), `BP_API_URL`, and the host of
+    /// `BP_BOT_ID`, `BP_INTEGRATION_ID` (unless the integration is set), `BP_API_URL`, and the host of
     /// [`danger_send_token_in_clear_text_to`](Self::danger_send_token_in_clear_text_to) from
     /// `BP_DANGER_SEND_TOKEN_IN_CLEAR_TEXT_TO`. A variable that is empty counts as missing.
     pub fn env(mut self) -> Self {
@@ -131,7 +131,8 @@ impl Builder {
         self
     }
 
-    /// The access token. It is sent over https or to a loopback address, and never shown.
+    /// The access token. It is never shown. It is sent over https, to a loopback address, or to the host of
+    /// [`danger_send_token_in_clear_text_to`](Self::danger_send_token_in_clear_text_to).
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(token.into());
         self

@@ -26,7 +26,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// prevent the response that would correct it.
 const PROBE: Duration = Duration::from_secs(10);
 /// A waiting call asks again after this time, even if nothing wakes it.
-const MISSED: Duration = Duration::from_secs(1);
+const RECHECK: Duration = Duration::from_secs(1);
 /// Bounds of `Window::margin`.
 const MARGINS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(200)];
 /// A longer `Retry-After` is cut to this: a wrong value must not stop a client for long.
@@ -65,8 +65,9 @@ struct Window {
     in_flight: u64,
     /// When the last request of all windows started.
     last_start: Option<Instant>,
-    /// Requests of all windows: those in flight, and those that ever started.
+    /// The requests of all windows that are in flight.
     all_in_flight: u64,
+    /// The requests of all windows that have started.
     all_started: u64,
     /// How many requests a window allows, by the last response.
     limit: Option<u64>,
@@ -86,9 +87,10 @@ struct Window {
 struct Slot {
     window: u64,
     start: Instant,
-    /// How many requests of all windows had started before, and how many of them were in flight.
+    /// How many requests of all windows had started before.
     index: u64,
-    beside: u64,
+    /// How many of them were in flight.
+    in_flight: u64,
 }
 
 /// No request is allowed to start now.
@@ -149,7 +151,7 @@ impl Limit {
                 return Err(ErrorKind::Deadline);
             }
             // Another call may have taken the notification and not be polled any more.
-            let ask_again = wait.ask_again.min(now + MISSED).min(latest);
+            let ask_again = wait.ask_again.min(now + RECHECK).min(latest);
             // Either way, the window is asked again.
             let _ = timeout_at(ask_again, changed).await;
         }
@@ -219,7 +221,7 @@ impl Window {
             window: self.number,
             start: now,
             index: self.all_started,
-            beside: self.all_in_flight,
+            in_flight: self.all_in_flight,
         };
         self.last_start = Some(now);
         self.in_flight += 1;
@@ -276,7 +278,7 @@ impl Window {
         // Responses overtake each other, but only those in flight at the same time. A number that is
         // higher than that explains, or that belongs to a later request, is from a new window.
         let lowest = self.remaining.unwrap_or(u64::MAX);
-        let overtaken = slot.beside + (self.all_started - slot.index - 1);
+        let overtaken = slot.in_flight + (self.all_started - slot.index - 1);
         let new = remaining > lowest
             && (slot.index >= self.remaining_at || remaining > lowest.saturating_add(overtaken));
         let ends = slot.start + reset.unwrap_or(WINDOW).max(WINDOW);
@@ -354,7 +356,7 @@ mod tests {
         for Case { after, in_flight, ask_again_after } in cases {
             let (mut window, begin) = (Window::default(), Instant::now());
             let first = window.start(begin).unwrap();
-            assert_eq!((first.index, first.beside), (0, 0));
+            assert_eq!((first.index, first.in_flight), (0, 0));
             let (slots, wait) = start_all(&mut window, begin + ms(after));
             assert_eq!(1 + slots.len(), in_flight, "after {after} ms");
             let until = begin + ms(ask_again_after);
@@ -535,7 +537,7 @@ mod tests {
         let (mut window, begin) = (Window::default(), Instant::now());
         let early = window.start(begin).unwrap();
         let late = window.start(begin + WINDOW).unwrap();
-        assert_eq!((late.window, late.index, late.beside), (early.window + 1, 1, 1));
+        assert_eq!((late.window, late.index, late.in_flight), (early.window + 1, 1, 1));
         window.learn(early, left(0), begin + WINDOW);
         window.finish();
         assert_eq!((window.remaining, window.in_flight, window.all_in_flight), (None, 1, 1));
