@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::api::types::{ErrorAnswer, ErrorType};
+use crate::api::types::{ErrorResponse, ErrorType};
 use crate::decode::without_surrogates;
 use crate::headers::requested_wait;
 use crate::redaction::{Secrets, one_line, without_values};
@@ -533,9 +533,9 @@ impl ApiError {
 
     /// Reads either of the two forms of errors in the spec.
     fn read(status: StatusCode, headers: &HeaderMap, error: &Value) -> Option<Self> {
-        let (type_, message, id, metadata) = match ErrorAnswer::deserialize(error).ok()? {
-            ErrorAnswer::Error(error) => (error.type_, error.message, error.id, error.metadata),
-            ErrorAnswer::DocumentedError(error) => {
+        let (type_, message, id, metadata) = match ErrorResponse::deserialize(error).ok()? {
+            ErrorResponse::Error(error) => (error.type_, error.message, error.id, error.metadata),
+            ErrorResponse::DocumentedError(error) => {
                 (error.type_, error.description, None, Map::new())
             }
         };

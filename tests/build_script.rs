@@ -615,7 +615,7 @@ fn types_that_need_another_crate_or_name_are_rejected() {
                 "        - $ref: \"#/components/schemas/DocumentedError\"",
                 "        - $ref: \"#/components/schemas/ErrorType\"",
             ),
-            place: "components.schemas.ErrorAnswer.oneOf.1",
+            place: "components.schemas.ErrorResponse.oneOf.1",
             words: "`type: object`",
         },
     ]);

@@ -384,16 +384,16 @@ pub mod types {
     )]
     #[serde(untagged)]
     #[non_exhaustive]
-    pub enum ErrorAnswer {
+    pub enum ErrorResponse {
         Error(Error),
         DocumentedError(DocumentedError),
     }
-    impl ::std::convert::From<Error> for ErrorAnswer {
+    impl ::std::convert::From<Error> for ErrorResponse {
         fn from(value: Error) -> Self {
             Self::Error(value)
         }
     }
-    impl ::std::convert::From<DocumentedError> for ErrorAnswer {
+    impl ::std::convert::From<DocumentedError> for ErrorResponse {
         fn from(value: DocumentedError) -> Self {
             Self::DocumentedError(value)
         }
