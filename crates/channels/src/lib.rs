@@ -242,7 +242,7 @@ pub enum Rejected {
     InvalidParameter(&'static str),
     /// The signature was made for another body or with another secret.
     SignatureMismatch,
-    /// The channel was given another secret token.
+    /// The request has another secret token.
     TokenMismatch,
     /// The signature is right, but its time is too far from the time on this machine. Either a clock is wrong, or
     /// somebody replays an old webhook.
@@ -264,7 +264,7 @@ impl fmt::Display for Rejected {
                 f.write_str("signature mismatch: it is for another body or by another secret")
             }
             Self::TokenMismatch => {
-                f.write_str("token mismatch: the channel was given another secret token")
+                f.write_str("token mismatch: the request has another secret token")
             }
             Self::ClockOff { seconds } => {
                 let side = if *seconds < 0 { "behind" } else { "ahead of" };

@@ -326,7 +326,7 @@ mod tests {
             },
             Case {
                 rejected: Rejected::TokenMismatch,
-                text: "token mismatch: the channel was given another secret token",
+                text: "token mismatch: the request has another secret token",
             },
             Case {
                 rejected: Rejected::InvalidParameter("hub.mode"),
