@@ -9,7 +9,8 @@
 //!   of the bot, or after a call that was dropped. So are the user and the conversation of an integration.
 //! - It is stored in the end if the channel sends it again as [`should_repeat`](crate::Error::should_repeat) says. If
 //!   that is `false`, the message is stored already, or the API rejects it for good.
-//! - Results mean what the table below says. If several calls are for one record, one reports that it created it.
+//! - Results mean what the table below says. If several calls are for one record, one
+//!   reports that it created it, or none if one of them failed or cannot know it.
 //! - Deliveries to the same conversation that succeed are stored in the order in which they started.
 //! - A call ends within its deadline. After [`close`](crate::Client::close), it ends when its attempt does.
 //! - Requests stay within the window of the rate limit, except for a few where windows meet. Dropped calls count.
