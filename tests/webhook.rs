@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use botpress_channels::{SigningSecret, slack, whatsapp};
 use botpress_messages::{Message, NewMessage};
-use botpress_sandbox::{Fault, Sandbox};
+use botpress_sandbox::{Fault, Sandbox, TargetedFault};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use test_support::{example, quick};
@@ -356,10 +356,12 @@ async fn a_storm_leaves_each_message_once() {
 async fn messages_of_one_body_keep_their_order() {
     let sandbox = Sandbox::start().await.unwrap();
     let webhook = Webhook::start(&sandbox, Sandbox::TOKEN).await;
-    sandbox.fail_next(vec![Some(Fault::Silence { stored: false }); 20]);
+    sandbox.fail_when(TargetedFault::new(Fault::Silence { stored: false }).always());
     let event = Channel::WhatsApp.numbered(1);
     assert_eq!(webhook.send(Channel::WhatsApp, &event).await, 503);
     assert!(sandbox.messages().is_empty());
+    // The fault ends.
+    sandbox.reset();
     webhook.send_on(Channel::WhatsApp, &event).await;
     let ids: Vec<_> = sandbox.messages().iter().map(|m| m.tags["wamid"].clone()).collect();
     assert_eq!(ids, ["wamid.1", "wamid.1001"]);
@@ -373,41 +375,47 @@ async fn the_answer_says_whether_to_repeat() {
     struct Case {
         name: &'static str,
         token: &'static str,
-        /// What happens to the requests, one after the other.
-        faults: Vec<Option<Fault>>,
+        /// What happens to the requests until the first answer.
+        faults: Faults,
         status: u16,
         /// How many messages are stored in the end, if the token is right.
         messages: Option<usize>,
     }
+    enum Faults {
+        /// Each request has its own, or none.
+        InTurn(Vec<Option<Fault>>),
+        Always(Fault),
+    }
+    use Faults::{Always, InTurn};
     let lost = Some(Fault::Reset { stored: true });
-    let silent = Some(Fault::Silence { stored: false });
+    let silent = Fault::Silence { stored: false };
     let rejected = Some(Fault::Error { status: 400, stored: false });
     let cases = [
         Case {
             name: "a wrong token",
             token: "bp_wrong_token",
-            faults: vec![],
+            faults: InTurn(vec![]),
             status: 503,
             messages: None,
         },
         Case {
             name: "silence",
             token: Sandbox::TOKEN,
-            faults: vec![silent; 20],
+            faults: Always(silent),
             status: 503,
             messages: Some(1),
         },
         Case {
             name: "lost responses",
             token: Sandbox::TOKEN,
-            faults: vec![None, None, lost, lost],
+            faults: InTurn(vec![None, None, lost, lost]),
             status: 503,
             messages: Some(1),
         },
         Case {
             name: "a rejection",
             token: Sandbox::TOKEN,
-            faults: vec![None, None, rejected],
+            faults: InTurn(vec![None, None, rejected]),
             status: 200,
             messages: Some(0),
         },
@@ -415,8 +423,15 @@ async fn the_answer_says_whether_to_repeat() {
     let runs = cases.map(async |Case { name, token, faults, status, messages }| {
         let sandbox = Sandbox::start().await.unwrap();
         let webhook = Webhook::start(&sandbox, token).await;
-        sandbox.fail_next(faults);
+        match &faults {
+            InTurn(faults) => sandbox.fail_next(faults.iter().copied()),
+            Always(fault) => sandbox.fail_when(TargetedFault::new(*fault).always()),
+        }
         assert_eq!(webhook.send(Channel::Slack, &numbered(1)).await, status, "{name}");
+        if let Always(_) = faults {
+            assert!(sandbox.messages().is_empty(), "{name}");
+            sandbox.reset();
+        }
         if let Some(messages) = messages {
             if status == 503 {
                 webhook.send_on(Channel::Slack, &numbered(1)).await;
