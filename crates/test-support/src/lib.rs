@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, fs, thread};
 
@@ -172,6 +173,22 @@ pub fn cases(kind: &str) -> Vec<(String, bool, Value)> {
 pub fn skipped(test: &str, why: &str) {
     // In one write, so that other output cannot interleave.
     let _ = io::stderr().write_all(format!("SKIPPED: {test} ({why})\n").as_bytes());
+}
+
+/// The folder with a package of npm, below this one; `None` if npm cannot fetch it. Only the first run asks npm.
+pub fn npm_package(package: &str, folder: &Path) -> Option<PathBuf> {
+    let folder = folder.join(package);
+    // npm writes this file last.
+    if !folder.join("node_modules/.package-lock.json").exists() {
+        let mut install = Command::new("npm");
+        install.args(["install", "--ignore-scripts", "--no-audit", "--no-fund"]);
+        install.args(["--loglevel=error", "--prefer-offline", "--fetch-retries=0"]);
+        let install = install.arg("--prefix").arg(&folder).arg(package).stdout(Stdio::null());
+        if !install.status().is_ok_and(|status| status.success()) {
+            return None;
+        }
+    }
+    Some(folder)
 }
 
 /// An example of this crate, which `cargo test` builds next to the tests.
