@@ -626,7 +626,7 @@ async fn storms_can_be_repeated() {
     for limit in [1_000, 1_000, 7] {
         let sandbox =
             Sandbox::builder().storm(7, 0.5).requests_per_second(limit).start().await.unwrap();
-        let client = || sandbox.client().retry(Retry::off()).build().unwrap();
+        let client = || quick(sandbox.client()).retry(Retry::off()).build().unwrap();
         let mut results = Vec::new();
         for number in 0..60 {
             let rejected = sandbox.rejected();
@@ -711,10 +711,10 @@ async fn each_request_is_one_line_on_the_console() {
 }
 
 /// The list has everything that a test needs to know about a program's requests.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn requests_are_listed_with_responses_and_faults() {
     let sandbox = Sandbox::start().await.unwrap();
-    let client = sandbox.client().header("cookie", "s=5ecret").build().unwrap();
+    let client = quick(sandbox.client()).header("cookie", "s=5ecret").build().unwrap();
     sandbox.fail_next([None, Some(Fault::Truncated), None, Some(Fault::Limited(2)), None]);
     client.get_or_create(&hello()).await.unwrap();
     let edited = NewMessage::new(CONVERSATION, USER, Text::new("edited")).tag("id", "1");
