@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use test_support::*;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, advance, sleep, timeout};
 
 fn person(id: impl ToString) -> NewUser {
     NewUser::new().tag("id", id.to_string())
@@ -224,7 +224,7 @@ async fn a_known_person_in_a_known_conversation_costs_one_request() {
     assert_eq!((sandbox.users().len(), sandbox.conversations().len()), (1, 1));
     assert_eq!(sandbox.users()[0].name.as_deref(), Some("Ann"));
     // Ids are remembered for an hour.
-    sleep(Duration::from_secs(3_601)).await;
+    advance(Duration::from_secs(3_601)).await;
     client.deliver(&inbound(person(1).name("Ann"), place(1), 12)).await.unwrap();
     assert_eq!(sandbox.requests().len(), 16 + 3);
 
