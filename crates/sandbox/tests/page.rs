@@ -1,8 +1,12 @@
 //! The page of the sandbox, in a real browser.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -12,19 +16,31 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_support::*;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::Command;
+use tokio::sync::oneshot;
 
-/// A headless Chromium with one page, driven over its debugging protocol: messages in JSON, each ended by
-/// a zero byte, through a pair of pipes.
+/// A private window with one page, in a browser that the tests share.
 struct Browser {
-    _child: Child,
-    _profile: TempDir,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-    session: Option<String>,
-    sent: u64,
+    chromium: Arc<Chromium>,
+    context: String,
+    session: String,
 }
+
+/// A headless Chromium, driven over its debugging protocol: messages in JSON, each ended by a zero byte, through a
+/// pair of pipes.
+struct Chromium {
+    child: Mutex<Child>,
+    _profile: TempDir,
+    stdin: Mutex<ChildStdin>,
+    sent: AtomicU64,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+/// Where the answer to each message goes, by the number of the message.
+type Waiting = HashMap<u64, oneshot::Sender<Value>>;
+
+/// The one that runs. It ends with the last test that uses it.
+static CHROMIUM: Mutex<Weak<Chromium>> = Mutex::new(Weak::new());
 
 const NO_BROWSER: &str = "no Chromium: apt-get install chromium, or set CHROMIUM to a program";
 
@@ -41,9 +57,20 @@ const FLAGS: [&str; 10] = [
     "--remote-debugging-pipe",
 ];
 
-impl Browser {
-    /// Starts the program that `CHROMIUM` names, or an installed one; `None` if there is neither.
-    async fn start() -> Option<Self> {
+impl Chromium {
+    /// The browser that other tests use now, or a new one; `None` if no browser is installed.
+    fn shared() -> Option<Arc<Self>> {
+        let mut shared = CHROMIUM.lock().unwrap();
+        if let Some(running) = shared.upgrade() {
+            return Some(running);
+        }
+        let started = Arc::new(Self::start()?);
+        *shared = Arc::downgrade(&started);
+        Some(started)
+    }
+
+    /// Starts the program that `CHROMIUM` names, or an installed one.
+    fn start() -> Option<Self> {
         let names = ["chromium", "chromium-browser", "google-chrome"].map(str::to_owned);
         let mut browsers = std::env::var("CHROMIUM").into_iter().chain(names);
         let is_there = |name: &String| {
@@ -54,28 +81,93 @@ impl Browser {
         let browser = browsers.find(is_there)?;
         let profile = tempfile::tempdir().unwrap();
         // The browser reads commands from file descriptor 3, and writes to 4.
-        let mut child = Command::new("sh")
+        let mut child = std::process::Command::new("sh")
             .args(["-c", "exec \"$@\" 3<&0 4>&1 >/dev/null 2>&1", "sh", &browser])
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut browser = Self {
-            stdin: child.stdin.take().unwrap(),
-            stdout: BufReader::new(child.stdout.take().unwrap()),
-            _child: child,
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let waiting = Arc::new(Mutex::new(Waiting::new()));
+        let to = Arc::clone(&waiting);
+        // Each test has its own runtime, so a thread reads for all.
+        thread::spawn(move || {
+            for message in stdout.split(0).map_while(Result::ok) {
+                let message: Value = serde_json::from_slice(&message).unwrap();
+                let waiting = message["id"].as_u64().and_then(|id| to.lock().unwrap().remove(&id));
+                if let Some(waiting) = waiting {
+                    let _ = waiting.send(message); // the test can have ended
+                }
+            }
+            to.lock().unwrap().clear();
+        });
+        Some(Self {
+            stdin: Mutex::new(child.stdin.take().unwrap()),
+            child: Mutex::new(child),
             _profile: profile,
-            session: None,
-            sent: 0,
-        };
-        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" })).await;
+            sent: AtomicU64::new(0),
+            waiting,
+        })
+    }
+
+    /// Sends a message, to the browser itself or to a page.
+    fn send(
+        &self,
+        session: Option<&str>,
+        method: &str,
+        parameters: Value,
+    ) -> oneshot::Receiver<Value> {
+        let id = self.sent.fetch_add(1, Ordering::Relaxed);
+        let mut message = json!({ "id": id, "method": method, "params": parameters });
+        if let Some(session) = session {
+            message["sessionId"] = json!(session);
+        }
+        let (waiting, answer) = oneshot::channel();
+        self.waiting.lock().unwrap().insert(id, waiting);
+        // After its end, no answer comes.
+        let _ = self.stdin.lock().unwrap().write_all(format!("{message}\0").as_bytes());
+        answer
+    }
+
+    async fn call(&self, method: &str, parameters: Value) -> Value {
+        let answer = self.send(None, method, parameters).await.expect("the browser ended");
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].clone()
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        let child = self.child.get_mut().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let context = json!({ "browserContextId": self.context });
+        drop(self.chromium.send(None, "Target.disposeBrowserContext", context));
+    }
+}
+
+impl Browser {
+    /// Opens a window; `None` if no browser is installed.
+    async fn start() -> Option<Self> {
+        let chromium = Chromium::shared()?;
+        let context = chromium.call("Target.createBrowserContext", json!({})).await;
+        let context = context["browserContextId"].as_str().unwrap().to_owned();
+        let target = json!({ "url": "about:blank", "browserContextId": context });
+        let target = chromium.call("Target.createTarget", target).await;
         let target = json!({ "targetId": target["targetId"], "flatten": true });
-        let session = browser.call("Target.attachToTarget", target).await;
-        browser.session = Some(session["sessionId"].as_str().unwrap().to_owned());
+        let session = chromium.call("Target.attachToTarget", target).await;
+        let session = session["sessionId"].as_str().unwrap().to_owned();
+        let mut browser = Self { chromium, context, session };
         browser.resize(1280, 800).await;
+        // Each of several windows draws and takes keys as if it were in front.
+        browser.call("Emulation.setFocusEmulationEnabled", json!({ "enabled": true })).await;
         Some(browser)
     }
 
@@ -117,23 +209,11 @@ impl Browser {
     }
 
     async fn try_call(&mut self, method: &str, parameters: Value) -> Result<Value, Value> {
-        self.sent += 1;
-        let mut message = json!({ "id": self.sent, "method": method, "params": parameters });
-        if let Some(session) = &self.session {
-            message["sessionId"] = json!(session);
-        }
-        self.stdin.write_all(format!("{message}\0").as_bytes()).await.unwrap();
-        loop {
-            let mut answer = Vec::new();
-            self.stdout.read_until(0, &mut answer).await.unwrap();
-            assert_eq!(answer.pop(), Some(0), "the browser ended");
-            let mut answer: Value = serde_json::from_slice(&answer).unwrap();
-            if answer["id"] == self.sent {
-                return match answer["error"].take() {
-                    Value::Null => Ok(answer["result"].take()),
-                    error => Err(error),
-                };
-            }
+        let answer = self.chromium.send(Some(&self.session), method, parameters);
+        let mut answer = answer.await.expect("the browser ended");
+        match answer["error"].take() {
+            Value::Null => Ok(answer["result"].take()),
+            error => Err(error),
         }
     }
 
@@ -1260,29 +1340,46 @@ async fn axe_finds_no_violations() {
     let Some(mut browser) = Browser::start().await else {
         return skipped(NO_BROWSER);
     };
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("axe");
-    let mut install = Command::new("npm");
-    install.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
-    install.args(["--prefer-offline", "--fetch-retries=0", "--prefix"]).arg(&folder).arg(AXE);
-    if !install.stdout(Stdio::null()).status().await.is_ok_and(|status| status.success()) {
+    let Some(folder) = npm_package(AXE, Path::new(env!("CARGO_TARGET_TMPDIR"))) else {
         return skipped("npm cannot fetch axe");
-    }
+    };
     let axe = std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).unwrap();
     let sandbox = Sandbox::start().await.unwrap();
     fill(&sandbox).await;
-    let check = "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => \
-                 violations.map(({ id, nodes }) => `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`))";
-    let findings = async |browser: &mut Browser, view: String| {
-        browser.draws().await;
-        assert_eq!(browser.evaluates(check).await, json!([]), "{view}");
+    let check = |rules: &str| {
+        format!(
+            "axe.run(document, {{ resultTypes: ['violations'], {rules} }}).then(({{ violations }}) => \
+             violations.map(({{ id, nodes }}) => `${{id}}: ${{nodes[0].html}} ${{nodes[0].failureSummary}}`))"
+        )
     };
-    for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")] {
+    struct Case {
+        width: u32,
+        scheme: &'static str,
+        /// On a wide screen, all columns are in view.
+        tabs: &'static [&'static str],
+        rules: &'static str,
+    }
+    let of_colors = "runOnly: ['color-contrast', 'link-in-text-block']";
+    let narrow = &["places", "talk", "log"];
+    let cases = [
+        Case { width: 1280, scheme: "light", tabs: &["talk"], rules: "" },
+        // Only colours differ.
+        Case { width: 1280, scheme: "dark", tabs: &["talk"], rules: of_colors },
+        Case { width: 390, scheme: "light", tabs: narrow, rules: "" },
+        Case { width: 390, scheme: "dark", tabs: narrow, rules: of_colors },
+    ];
+    for Case { width, scheme, tabs, rules } in cases {
+        let check = check(rules);
+        let findings = async |browser: &mut Browser, view: String| {
+            browser.draws().await;
+            assert_eq!(browser.evaluates(&check).await, json!([]), "{view}");
+        };
         browser.resize(width, 844).await;
         browser.color_scheme(scheme).await;
         browser.open(&sandbox.url()).await;
         browser.sees("document.querySelector('#places-count').textContent === '29'").await;
         browser.evaluates(&axe).await;
-        for tab in ["places", "talk", "log"] {
+        for tab in tabs {
             browser.clicks(&format!("#tab-{tab}")).await;
             findings(&mut browser, format!("{width} {scheme} {tab}")).await;
         }
