@@ -86,7 +86,7 @@ async fn unsent_means_unsent() {
             }
         }
     };
-    let results: Vec<_> = stream::iter(0..4_000).map(send).buffer_unordered(32).collect().await;
+    let results: Vec<_> = stream::iter(0..4_000).map(send).buffer_unordered(96).collect().await;
     sleep(Duration::from_millis(200)).await;
     // Without tags, each request that arrives is stored.
     let arrived = stored_times(&sandbox);
@@ -431,7 +431,7 @@ async fn max_attempts_bounds_the_requests() {
 /// Other processes use the limit up for 45 of the 60 seconds.
 #[tokio::test(start_paused = true)]
 async fn the_default_survives_a_used_up_limit() {
-    for _ in 0..20 {
+    let calls = (0..20).map(async |_| {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move {
@@ -448,7 +448,8 @@ async fn the_default_survives_a_used_up_limit() {
         });
         client(&url).get_or_create(&numbered(1)).await.unwrap();
         server.abort();
-    }
+    });
+    join_all(calls).await;
 }
 
 /// With a wait that leaves too little time for an attempt, none is made.
