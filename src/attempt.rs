@@ -216,7 +216,7 @@ impl fmt::Debug for Caller {
 }
 
 impl Watch {
-    /// Whether the body left; if not, it never will.
+    /// Whether the transport asked for the body; if not, it never gets it.
     fn body_left(&self) -> bool {
         *self.body_left.get_or_init(|| false)
     }

@@ -128,7 +128,7 @@ impl<'a> Call<'a> {
     /// Waits, unless the client is closed before that.
     async fn unless_closed<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         let closed = &self.context.shared.closed;
-        // Pinning avoids moving the wait. If both happen at once, the client counts as closed.
+        // Pinning avoids moving the wait. If both happen at the same time, the client counts as closed.
         closed.run_until_cancelled(pin!(wait)).await.filter(|_| !closed.is_cancelled())
     }
 }

@@ -48,9 +48,9 @@ impl Client {
         Self::builder().env().build()
     }
 
-    /// The settings of this client, for another bot, token or integration. A client that is built from them
-    /// takes turns with this one and is closed with it. It uses the same connections and remembered ids, unless
-    /// their settings change, and has its own rate limit.
+    /// The settings of this client, without the headers of [`with_header`](Self::with_header), for another bot, token
+    /// or integration. A client that is built from them takes turns with this one and is closed with it. It uses the
+    /// same connections and remembered ids, unless their settings change, and has its own rate limit.
     ///
     /// ```
     /// # use botpress_messages::{Client, Error};
@@ -63,16 +63,16 @@ impl Client {
         self.context.settings.clone().retry(self.retry)
     }
 
-    /// The same client with another deadline or number of attempts: a webhook has three seconds, a
-    /// backlog has a minute. They share everything else, including the count of the rate limit.
+    /// The same client with another deadline or number of attempts, such as a short deadline for webhooks. The two
+    /// clients share everything else, including the count of the rate limit.
     #[must_use]
     pub fn with_retry(&self, retry: Retry) -> Self {
         Self { retry, ..self.clone() }
     }
 
     /// The same client with one more header in every request, such as the `traceparent` of a webhook. Its value is
-    /// treated as a secret, and replaces the [builder](Builder::header)'s for the same name. They share
-    /// everything else.
+    /// treated as a secret, and replaces the [builder](Builder::header)'s for the same name. If this is called
+    /// again with the same name, both values are sent. The two clients share everything else.
     ///
     /// # Errors
     ///
@@ -97,8 +97,8 @@ impl Client {
     ///
     /// # Cancellation
     ///
-    /// The future can be dropped at any time. Nothing continues without it. What was sent before that may be
-    /// stored.
+    /// The future can be dropped at any time. Nothing continues without it. The record of a request that was already
+    /// sent may be stored.
     pub async fn get_or_create<R: GetOrCreate>(
         &self,
         record: &R,
@@ -121,9 +121,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) before anything is sent. [`Error::step`] names the call
-    /// that failed. [`Error::user_id`] and [`Error::conversation_id`] are the ids of what is known to be stored,
-    /// and [`Error::maybe_stored`] reports whether the message may have been stored.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) before anything is sent. [`Error::step`] names the call that
+    /// failed. [`Error::user_id`] and [`Error::conversation_id`] are the ids that the API returned or that the client
+    /// remembered, and [`Error::maybe_stored`] reports whether the message may have been stored.
     ///
     /// # Cancellation
     ///
@@ -149,9 +149,10 @@ impl Client {
         &self.context.target.bot_id
     }
 
-    /// Stops the retries and queued calls of this client, and of all clients derived from it or from the same one,
-    /// for a program that has to stop. Attempts in flight finish. No new attempt starts: a call that has made one
-    /// returns its last error, and a call that has made none returns [`ErrorKind::Closed`](crate::ErrorKind::Closed).
+    /// Stops the retries and queued calls of this client, and of all clients derived from it or from the same one, for
+    /// a program that has to stop. Attempts in flight finish. No new attempt starts: a call that has made one returns
+    /// its last error, and a call that has made none returns [`ErrorKind::Closed`](crate::ErrorKind::Closed). Closed
+    /// clients cannot be opened again.
     pub fn close(&self) {
         self.context.shared.closed.cancel();
     }

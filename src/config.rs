@@ -122,8 +122,8 @@ enum Integration {
 }
 
 impl Builder {
-    /// Takes what is not set explicitly from the environment, when the client is built: `BP_TOKEN`,
-    /// `BP_BOT_ID`, `BP_INTEGRATION_ID` (unless the integration is set), `BP_API_URL`, and the host of
+    /// Fills unset settings from the environment when the client is built: `BP_TOKEN`, `BP_BOT_ID`, `BP_INTEGRATION_ID`
+    /// (unless the integration is set), `BP_API_URL`, and the host of
     /// [`danger_send_token_in_clear_text_to`](Self::danger_send_token_in_clear_text_to) from
     /// `BP_DANGER_SEND_TOKEN_IN_CLEAR_TEXT_TO`. A variable that is empty counts as missing.
     pub fn env(mut self) -> Self {
@@ -222,12 +222,11 @@ impl Builder {
     ///
     /// Three settings cannot be changed, because messages could be lost or stored twice, or the token
     /// exposed: reqwest follows no redirects, retries nothing, and uses no proxy if the base URL has http.
-    /// Connections are closed after 4 seconds without use, before common servers do (5 seconds), and over
-    /// HTTP/2 a ping without a response within 5 seconds ends the connection; the function can set other
-    /// times.
+    /// A connection is closed after 4 seconds without use, because common servers close it after 5. An HTTP/2
+    /// connection is closed if a ping gets no response within 5 seconds. The function can set other times.
     ///
-    /// After this call, the client assumes that reqwest has TLS, by a feature of this crate or of your own:
-    /// without any, calls over https fail.
+    /// After this call, the client assumes that reqwest has TLS, from a feature of this crate or of reqwest itself. If
+    /// it has none, calls over https fail.
     pub fn http<F>(mut self, settings: F) -> Self
     where
         F: Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
@@ -242,7 +241,7 @@ impl Builder {
         self
     }
 
-    /// Takes the environment's values for what is not set, and checks everything.
+    /// Fills unset settings from the environment if it is to be read, and checks everything.
     pub(crate) fn check(mut self) -> Result<CallContext, ConfigError> {
         if self.env {
             self.read_env()?;
@@ -278,7 +277,7 @@ impl Builder {
         })
     }
 
-    /// Takes the environment's values for what is not set.
+    /// Fills unset settings from the environment.
     fn read_env(&mut self) -> Result<(), ConfigError> {
         for (setting, name) in [
             (&mut self.token, TOKEN),

@@ -29,11 +29,11 @@ use crate::violation::{Path, Rule, Violation};
 /// ```
 ///
 /// In JSON it is a message with `user` instead of `userId`, or `conversation` instead of `conversationId`, or
-/// both: a line of `botpress-import`.
+/// both. `botpress-import` reads this form, one delivery per line.
 #[must_use]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
-    /// An id is empty if there is a record instead.
+    /// Its `user_id` is empty if there is a `user`, and its `conversation_id` if there is a `conversation`.
     pub(crate) message: NewMessage,
     pub(crate) user: Option<NewUser>,
     pub(crate) conversation: Option<NewConversation>,
@@ -44,7 +44,7 @@ pub struct Delivery {
 pub enum Reference<R> {
     /// Its id from the API.
     Id(String),
-    /// What identifies it.
+    /// A record to get or create.
     New(R),
 }
 
@@ -84,7 +84,7 @@ impl From<NewMessage> for Delivery {
 }
 
 impl Delivery {
-    /// A delivery of a content that Botpress knows; [`content`](crate::content) lists them.
+    /// A delivery with a standard type of content; [`content`](crate::content) lists these types.
     pub fn new(
         conversation: impl Into<Reference<NewConversation>>,
         user: impl Into<Reference<NewUser>>,
@@ -159,7 +159,7 @@ impl Delivery {
         self.map(|message| message.discriminate_by_tags(names))
     }
 
-    /// When to deliver the message, if not at once: after a [`Duration`](std::time::Duration), or at a
+    /// When to deliver the message, if not immediately: after a [`Duration`](std::time::Duration), or at a
     /// [`DateTime`](chrono::DateTime) or a [`SystemTime`](std::time::SystemTime).
     pub fn schedule(self, when: impl Into<Schedule>) -> Self {
         self.map(|message| message.schedule(when))
@@ -174,7 +174,8 @@ impl Delivery {
         Self { message: change(self.message), ..self }
     }
 
-    /// The message. An id is empty if there is a record instead.
+    /// The message. Its `user_id` is empty if the [user](Self::user) is given as a record, and its `conversation_id` if
+    /// the [conversation](Self::conversation) is.
     pub fn message(&self) -> &NewMessage {
         &self.message
     }
@@ -217,8 +218,8 @@ impl Delivery {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with every violation. A user or a conversation that no
-    /// tag identifies is one, because every delivery would create another.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) with every violation. It is also a violation if no tag
+    /// identifies the user or the conversation: every delivery would create another one.
     pub fn validate(&self) -> Result<(), Error> {
         let mut found = Vec::new();
         if let Some(user) = &self.user {
@@ -233,7 +234,7 @@ impl Delivery {
     }
 }
 
-/// Serialises as a line of `botpress-import`.
+/// Serialises to the JSON that [`from_json`](Delivery::from_json) reads.
 impl Serialize for Delivery {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut line = json!(self.message);

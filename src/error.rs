@@ -40,9 +40,9 @@ const KEPT_BODY: usize = 1_000;
 
 /// Why a record was not stored, or why that is not known.
 ///
-/// What to do depends on [`maybe_stored`](Self::maybe_stored). If it is `false`, the record is not stored. If
-/// it is `true`, a record that its tags identify can be sent again without harm: the endpoint finds the first
-/// one. A webhook needs to know only whether it [`should_repeat`](Self::should_repeat).
+/// What to do depends on [`maybe_stored`](Self::maybe_stored). If it is `false`, this call did not store the record. If
+/// it is `true`, a record that its tags identify can be sent again without harm: the endpoint finds the first one. A
+/// webhook needs to know only whether it [`should_repeat`](Self::should_repeat).
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -73,10 +73,10 @@ pub struct Error {
 ///         }
 ///         ErrorKind::Api(api) => match &api.type_ {
 ///             ErrorType::AlreadyExists => "another conversation has this message".to_owned(),
-///             other => format!("the API rejected it: {other}"),
+///             other => format!("the API responded {other}"),
 ///         },
-///         _ if error.maybe_stored() => "ask again: the endpoint finds it".to_owned(),
-///         _ => "try again later".to_owned(),
+///         _ if error.should_repeat() => "try again later".to_owned(),
+///         _ => "do not try again".to_owned(),
 ///     }
 /// }
 /// ```
@@ -87,8 +87,8 @@ pub enum ErrorKind {
     Config(ConfigError),
     /// The request breaks the contract and was not sent; correct what each violation names.
     Invalid(Vec<Violation>),
-    /// The rate limit is used up for longer than this call can wait. The request was not sent. The value is the
-    /// time until more requests are allowed.
+    /// The rate limit is used up for longer than this call waits. The request was not sent. The value is the time until
+    /// more requests are allowed.
     RateLimit(Duration),
     /// The call had too little time left for a first attempt: its deadline is too short, or other calls for the
     /// same record or conversation were in flight for as long. The request was not sent.
@@ -165,7 +165,8 @@ pub struct TransportError {
 }
 
 impl Error {
-    /// An error for tests: of a call for an identified record, after one attempt if the kind takes one.
+    /// An error for tests, of a call for an identified record. It counts one attempt if the kind is that of a failed
+    /// attempt, otherwise none.
     ///
     /// ```
     /// use botpress_messages::{Error, ErrorKind, TransportError};
@@ -245,7 +246,8 @@ impl Error {
         &self.kind
     }
 
-    /// The number of attempts that failed; zero if none was started.
+    /// The number of attempts that failed; zero if none was started. For a delivery, this adds up the attempts for the
+    /// user, the conversation and the message.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -259,29 +261,29 @@ impl Error {
     /// Whether the channel should send its webhook again: if so, the message is neither lost nor stored twice,
     /// and another try may succeed.
     ///
-    /// It is `false` in two cases: the request is wrong and stays wrong (it breaks the contract, or the API
-    /// rejected it for good), or the message may be stored and no tag identifies it. It is `true` for everything
-    /// else. That includes a rejected token, bot, quota or account, an unknown path and wrong settings: correct them
-    /// before the channel gives up. For a response that did not come from the API, it is `true` unless the status
-    /// blames the request (400, 413, 415, 422). A program that takes webhooks responds 503 if it is `true`, otherwise
-    /// 200.
+    /// It is `false` if the request is wrong and stays wrong: it breaks the contract, the API rejected it for good, or
+    /// a response that did not come from the API blames the request (400, 413, 415, 422). It is also `false` if the
+    /// message may be stored and no tag identifies it. It is `true` for everything else. That includes a rejected
+    /// token, bot, quota or account, an unknown path and wrong settings: correct them before the channel gives up. A
+    /// program that takes webhooks responds 503 if it is `true`, otherwise 200.
     pub fn should_repeat(&self) -> bool {
         let may_succeed = self.is_transient || self.kind.may_succeed_later();
         may_succeed && (self.identified || !self.maybe_stored)
     }
 
-    /// Which call failed or could not start: the one for the `user`, the `conversation` or the `message`. `None` if no
-    /// call started.
+    /// Which call failed or could not start: the one for the `user`, the `conversation` or the `message`. `None` if the
+    /// request or the settings are invalid.
     pub fn step(&self) -> Option<&'static str> {
         self.step
     }
 
-    /// The user of a delivery that failed, if its id is known: it is stored.
+    /// The id of the user of a delivery that failed. `None` if the caller passed it, or if it is not known. If the
+    /// client remembered it, the user may have been deleted since.
     pub fn user_id(&self) -> Option<&str> {
         self.user_id.as_deref()
     }
 
-    /// The conversation of a delivery that failed, if its id is known: it is stored.
+    /// The id of the conversation of a delivery that failed, in the same cases as [`user_id`](Self::user_id).
     pub fn conversation_id(&self) -> Option<&str> {
         self.conversation_id.as_deref()
     }
@@ -308,23 +310,23 @@ impl Error {
         }
     }
 
-    /// The API rejects the token, or rejects it for this bot. Correct the token, the bot or the integration;
-    /// messages that the channel keeps until then are not lost. An earlier attempt may have
+    /// Whether the API rejects the token, or rejects it for this bot. If so, correct the token, the bot or the
+    /// integration; messages that the channel keeps until then are not lost. An earlier attempt may have
     /// [stored](Self::maybe_stored) the record.
     pub fn is_auth(&self) -> bool {
         matches!(&self.kind, ErrorKind::Api(e) if [UNAUTHORIZED, FORBIDDEN].contains(&e.type_.as_str()))
     }
 
-    /// There were too many calls: 429, or the rate limit is known to be used up. Wait as
-    /// [`retry_after`](Self::retry_after) says. An earlier attempt may have [stored](Self::maybe_stored)
-    /// the record anyway.
+    /// Whether there were too many calls: 429, or the rate limit is known to be used up. If so, wait as
+    /// [`retry_after`](Self::retry_after) says. An earlier attempt may have [stored](Self::maybe_stored) the record
+    /// anyway.
     pub fn is_rate_limited(&self) -> bool {
         let rejected = self.status() == Some(StatusCode::TOO_MANY_REQUESTS);
         rejected || matches!(self.kind, ErrorKind::RateLimit(_))
     }
 
-    /// The attempt timed out before its response was complete, or the call timed out before its first
-    /// attempt. Try again later, or give the call more time.
+    /// Whether the attempt timed out before its response was complete, or the call timed out before its first
+    /// attempt. If so, try again later, or give the call more time.
     pub fn is_timeout(&self) -> bool {
         let cause = match &self.kind {
             ErrorKind::Deadline => return true,
@@ -352,7 +354,7 @@ impl ErrorKind {
         }
     }
 
-    /// Whether only an attempt fails like this.
+    /// Whether this is the kind of a failed attempt.
     fn is_of_attempt(&self) -> bool {
         matches!(self, Self::Api(_) | Self::Response(_) | Self::Transport(_))
     }

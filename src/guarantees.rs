@@ -2,19 +2,22 @@
 //!
 //! # What is promised
 //!
-//! A model plays thousands of random servers, clients and channels and checks each of these promises. It assumes
-//! that the server finds a record by its tags, and that it finishes a dropped request within a second.
+//! A test with thousands of random servers, clients and channels checks each of these promises. The test assumes
+//! that the server finds a record by its tags, and that the server finishes a dropped request within a second.
 //!
-//! - A message that tags identify is stored once, however often it is sent: again, twice at once, by two integrations
-//!   of the bot, or after a call that was dropped. So are the user and the conversation of an integration.
+//! - A message that tags identify is stored once, even if it is sent again, twice at the same time, by two
+//!   integrations of the bot, or after a call that was dropped. So are the user and the conversation of an integration.
 //! - It is stored in the end if the channel sends it again as [`should_repeat`](crate::Error::should_repeat) says. If
-//!   that is `false`, the message is stored already, or the API rejects it for good.
-//! - Results mean what the table below says. If several calls are for one record, one
-//!   reports that it created it, or none if one of them failed or cannot know it.
+//!   that is `false`, the message breaks the contract, or the API or a gateway rejected it for good.
+//! - Results mean what the table below says. If several calls are for one new record, one of them reports that it
+//!   created it. If a call failed or cannot know that, perhaps none does.
 //! - Deliveries to the same conversation that succeed are stored in the order in which they started.
-//! - A call ends within its deadline. After [`close`](crate::Client::close), it ends when its attempt does.
-//! - Requests stay within the window of the rate limit, except for a few where windows meet. Dropped calls count.
-//! - A client works as soon as its server does, whatever happened before.
+//! - A call ends within its deadline. After [`close`](crate::Client::close), it ends as soon as its attempt in
+//!   flight has ended, if it has one.
+//! - Requests stay within the rate limit, except for a few when one window ends and the next begins. The requests of
+//!   dropped calls count, too.
+//! - Once its server works, a client that is not closed works, too. Only a pause that a response asked for, or a
+//!   used-up rate limit, can delay it, by two minutes at most.
 //!
 //! All this applies to the clients of one process that were derived from one another.
 //!
@@ -35,7 +38,7 @@
 //!
 //! # What a call changes in a record that it finds
 //!
-//! | record | is updated, from API version 1.80 on | is not, as far as the vendor says |
+//! | record | is updated, from API version 1.80 on | is not updated, as far as the vendor says |
 //! | --- | --- | --- |
 //! | message | tags, payload | type, conversation, user, origin, schedule |
 //! | user | tags, name, picture | further properties |
@@ -46,29 +49,28 @@
 //!
 //! # How large, how often
 //!
-//! The API documents 128 KB for the payload of a message, 1 MB for a request, 100 requests a second, and
-//! 600 messages a minute from the people of one bot. The API enforces these, so this crate does not repeat
-//! them: what is too large comes back as `PayloadTooLarge` or `LimitExceeded`, and the rate limit is counted
-//! as [`Retry`](crate::Retry) explains. The bounds of the contract itself, such as 500 characters for the value
-//! of a tag, are checked before anything is sent.
+//! The API documents 128 KB for the payload of a message, 1 MB for a request, 100 requests a second, and 600 messages a
+//! minute from the people of one bot. The API enforces these, so this crate does not check them: what is too large
+//! comes back as `PayloadTooLarge` or `LimitExceeded`, and the rate limit is counted as [`Retry`](crate::Retry)
+//! explains. The bounds of the contract itself, such as 500 characters for the value of a tag, are checked before
+//! anything is sent.
 //!
 //! # For how long
 //!
-//! A record is found as long as it is stored with these tags: the vendor names no time after which it is not
-//! found any more.
+//! A record is found as long as it is stored with these tags. The vendor names no time limit.
 //!
-//! [`Client::deliver`](crate::Client::deliver) remembers the ids of users and conversations for an hour,
-//! or [another time](crate::Builder::remember_ids), by bot, integration and identifying tags, with the body
-//! that was last sent: a changed name is sent again. If somebody else changes a remembered user in the
-//! meantime, the change stays.
+//! [`Client::deliver`](crate::Client::deliver) remembers the ids of users and conversations for an hour, or [another
+//! time](crate::Builder::remember_ids), by bot, integration and identifying tags. If the record of the next delivery
+//! differs, for example in a name, it is sent again. If somebody else changes a remembered user in the meantime, the
+//! change stays.
 //!
-//! # What two calls at once do
+//! # What two calls at the same time do
 //!
 //! Calls of one [`Client`](crate::Client), its clones and the clients derived from it take turns if they are
 //! for the same record (the same kind, bot and identifying tags), in the order in which they came. The second
 //! finds what the first created. After a call that was dropped, or that may have stored its record, the next one
 //! waits a second, so that the server can finish the earlier request. If the server needs longer, it may process
-//! both at once.
+//! both at the same time.
 //!
 //! Deliveries to the same conversation run one at a time, in the order in which their futures are first
 //! polled. A conversation is what the caller passes: an id, or the channel and the identifying tags. The same
@@ -98,6 +100,6 @@
 //!
 //! - That the API keeps what it reported as stored.
 //! - Whether a record that may be stored is stored: only sending it again shows that, if tags identify it.
-//! - Order between conversations, and between deliveries that start at once on several threads.
+//! - Order between conversations, and between deliveries that start at the same time on several threads.
 //! - Anything about a record that somebody else changes in the meantime: a late retry undoes the change.
 //! - That several processes together stay within the rate limit: what others use is known only from responses.

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::violation::{Path, Rule, Violation};
 
 impl NewMessage {
-    /// A message with a content that Botpress knows; [`content`](crate::content) lists them.
+    /// A message with a standard type of content; [`content`](crate::content) lists these types.
     ///
     /// ```
     /// use botpress_messages::{NewMessage, content::Text};

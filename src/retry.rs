@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::error::ErrorKind;
 
-/// Longer than anybody waits, and short enough for any clock.
+/// Longer than any call takes, and short enough to be added to the time of any clock.
 pub(crate) const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 
 /// The longest time for an attempt by default.
@@ -30,19 +30,24 @@ const FREE_REQUESTS: f64 = 20.0;
 /// | --- | --- |
 /// | it was not sent (no connection), or the server did not process it (429, 408, 425, a locked resource, HTTP/2's REFUSED_STREAM and GOAWAY) | always |
 /// | it may be stored (reset, timeout, 5xx, a response that is cut off) | if tags identify the record |
-/// | it was rejected (any other 4xx), redirected (3xx), or got a whole response that is not the API's (200) | never |
+/// | it was rejected (any other 4xx) or redirected (3xx), or a complete 200 did not come from the API | never, except for an unknown id |
+///
+/// If the API does not know an id that [`deliver`](crate::Client::deliver) remembered, `deliver` requests the id again
+/// and repeats the message, once. If the API has just returned both ids, `deliver` repeats the message like one that
+/// was not processed.
 ///
 /// A retry for an identified record finds the first one. From API version 1.80 on it then updates that record
 /// with the same values. If somebody else has changed it in between, a late retry undoes that change.
 ///
-/// Before another attempt a call waits 0.1 to 0.2 seconds, then twice as long each time up to 4 to 8, and at
-/// least as long as the response [asks for](crate::Error::retry_after). After an attempt that may have stored the
-/// record it waits at least 1 to 1.2 seconds, so that the server can finish it. An attempt starts only if a second
-/// is left (less if the attempt timeout or a quarter of the deadline is less); otherwise the call ends at once.
+/// Before the second attempt a call waits 0.1 to 0.2 seconds. Each further wait is twice as long, up to 4 to 8
+/// seconds. A call waits at least as long as the response [asks for](crate::Error::retry_after), up to two minutes.
+/// After an attempt that may have stored the record it waits at least 1 to 1.2 seconds, so that the server can finish
+/// it. An attempt starts only if a second is left (less if the attempt timeout or a quarter of the deadline is less);
+/// otherwise the call ends immediately.
 ///
-/// Clones of a client share what they learn. Calls for the same record take turns. No more requests start than
-/// the rate limit's window has left; a window can last up to two minutes. When most requests have failed for two
-/// minutes, most retries wait longer, so that an outage is not made worse.
+/// Clones of a client share what they learn. Calls for the same record take turns. No more requests start than the rate
+/// limit's window has left, except for a few; a window can last up to two minutes. When most requests have failed for
+/// two minutes, most retries wait longer, so that an outage is not made worse.
 #[must_use]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Retry {
@@ -86,7 +91,9 @@ impl Retry {
         Self::default().max_attempts(1)
     }
 
-    /// The number of attempts of a call, with the first; zero counts as one. Each is at most one request.
+    /// The number of attempts for one record, with the first; zero counts as one. Each is at most one request. A
+    /// [delivery](crate::Client::deliver) has this number for each of its records;
+    /// [`Error::attempts`](crate::Error::attempts) counts the failed attempts of all of them.
     pub fn max_attempts(mut self, attempts: usize) -> Self {
         self.max_attempts = attempts.max(1);
         self
@@ -99,14 +106,14 @@ impl Retry {
     }
 
     /// The longest time for an attempt, from connecting to the end of the response. By default it is a fifth of the
-    /// [deadline](Self::deadline), and at most 20 seconds: an attempt without a response leaves time for
-    /// another. An attempt that would leave none gets all the time that is left.
+    /// [deadline](Self::deadline), so that an attempt without a response leaves time for another. If there is no time
+    /// for another anyway, it is all the time that is left. Either way it is at most 20 seconds.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = Some(timeout);
         self
     }
 
-    /// Ends a call at once if the rate limit is used up, instead of waiting for the next window: with
+    /// Ends a call immediately if the rate limit is used up, instead of waiting for the next window: with
     /// [`ErrorKind::RateLimit`] if that is known before a request, otherwise with the API's 429.
     pub fn fail_fast_at_limit(mut self) -> Self {
         self.waits_for_limit = false;

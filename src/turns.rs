@@ -1,4 +1,4 @@
-//! One call at a time per record: the API does not say what two at once would do.
+//! One call at a time per record: the API does not say what two at the same time would do.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Checks anything serialisable against the rules of the contract, and finds every violation at once.
+//! Checks anything serialisable against the rules of the contract, and finds all violations.
 
 use std::fmt;
 
