@@ -10,7 +10,9 @@ use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 
-use botpress_messages::{Client, Delivery, ErrorKind, NewConversation, NewUser, content::Text};
+use botpress_messages::{
+    Client, Delivery, ErrorKind, ErrorType, NewConversation, NewUser, content::Text,
+};
 use botpress_sandbox::Sandbox;
 use chrono::Utc;
 
@@ -30,16 +32,23 @@ async fn main() -> ExitCode {
 
 /// What to check at the real API.
 fn advice(error: &botpress_messages::Error) -> Option<&'static str> {
-    match (error.kind(), error.status().map(|status| status.as_u16())?) {
-        (ErrorKind::Api(_), 401) => Some("check BP_TOKEN"),
-        (ErrorKind::Api(_), 402) => Some("check the plan and the quotas of the workspace"),
-        (ErrorKind::Api(_), 403) => Some(
+    let api = match error.kind() {
+        ErrorKind::Api(api) => api,
+        ErrorKind::Response(_) => return Some("check BP_API_URL: something else responds there"),
+        _ => return None,
+    };
+    // A used-up quota can be a 403, too.
+    match (&api.type_, api.status.as_u16()) {
+        (ErrorType::QuotaExceeded, _) | (_, 402) => {
+            Some("check the plan and the quotas of the workspace")
+        }
+        (_, 401) => Some("check BP_TOKEN"),
+        (_, 403) => Some(
             "check BP_BOT_ID and BP_INTEGRATION_ID, and whether the integration is installed in the bot",
         ),
-        (ErrorKind::Api(_), 400) => {
+        (_, 400) => {
             Some("check whether the integration declares the channel `channel` and the tag `id`")
         }
-        (ErrorKind::Response(_), _) => Some("check BP_API_URL: something else responds there"),
         _ => None,
     }
 }

@@ -9,8 +9,8 @@
 //! | path | secrets | in the channel |
 //! | --- | --- | --- |
 //! | `/slack` | `SLACK_SIGNING_SECRET` | subscribe to `message.*` events |
-//! | `/telegram` | `TELEGRAM_SECRET_TOKEN` | call `setWebhook` with any token as `secret_token` |
-//! | `/whatsapp` | `WHATSAPP_APP_SECRET`, `WHATSAPP_VERIFY_TOKEN` | subscribe to `messages`, with any verify token |
+//! | `/telegram` | `TELEGRAM_SECRET_TOKEN` | call `setWebhook` with the same token as `secret_token` |
+//! | `/whatsapp` | `WHATSAPP_APP_SECRET`, `WHATSAPP_VERIFY_TOKEN` | subscribe to `messages`, with the same verify token |
 //!
 //! Channels send an event again for a limited time; Slack only for about six minutes. To survive a longer outage,
 //! use a durable queue: `crates/bridge` is one.
@@ -71,7 +71,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     }
     tokio::select! {
         result = axum::serve(listener, router).with_graceful_shutdown(stopped()) => Ok(result?),
-        // By then, each request's delivery in flight has ended.
+        // After this time, every delivery in flight has ended.
         () = async { stopped().await; sleep(2 * DEADLINE).await } => Ok(()),
     }
 }
@@ -101,12 +101,12 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Responds with 200, or with 503 if the channel has to send the webhook again.
+/// Responds with 200, with 401 if the webhook cannot be verified, or with 503 if the channel has to send it again.
 async fn receive(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Reply {
     app.channel.verify(&headers, &body, SystemTime::now()).map_err(rejected)?;
     for event in app.channel.parse(&body) {
         match event {
-            // If one fails, the rest is not delivered: the channel sends all of them again, in order.
+            // If one has to be sent again, the rest is not delivered: the channel sends all of them again, in order.
             Event::Message { chat, message_id, delivery, .. } => {
                 deliver(&app.client, &chat, &message_id, &delivery).await?;
             }
