@@ -396,7 +396,7 @@ async fn conversations_run_in_parallel() {
     assert_eq!(start.elapsed().as_secs(), 3);
 }
 
-/// A server that looks up and stores in two steps would store a user twice if asked twice at once.
+/// A server that looks up and stores in two steps would store a user twice if asked twice at the same time.
 #[tokio::test(start_paused = true)]
 async fn simultaneous_first_deliveries_ask_once() {
     for remembers in [3_600, 0] {

@@ -271,7 +271,7 @@ async fn hints_are_honoured() {
     }
 }
 
-/// A call that does not wait learns at once that the window is used up; the next window takes calls again.
+/// A call that does not wait learns immediately that the window is used up; the next window takes calls again.
 #[tokio::test(start_paused = true)]
 async fn a_call_may_fail_fast_at_the_limit() {
     let sandbox = Sandbox::builder().requests_per_second(3).start().await.unwrap();
@@ -294,7 +294,7 @@ async fn a_call_may_fail_fast_at_the_limit() {
     assert_eq!(sandbox.rejected(), 0);
 }
 
-/// The server asks for a wait beyond the call's deadline: the call ends at once, and so do calls of its clones,
+/// The server asks for a wait beyond the call's deadline: the call ends immediately, and so do calls of its clones,
 /// which send nothing.
 #[tokio::test(start_paused = true)]
 async fn a_hint_beyond_the_deadline_ends_the_call() {
@@ -383,7 +383,7 @@ async fn no_call_starts_before_the_window_does() {
     assert_eq!((sandbox.rejected(), start.elapsed().as_secs()), (0, 2));
 }
 
-/// 3,000 messages, 16 at once, 100 a second, over a network of this latency in milliseconds.
+/// 3,000 messages, 16 in parallel, 100 a second, over a network of this latency in milliseconds.
 #[tokio::test(start_paused = true)]
 async fn the_rate_limit_is_kept_without_losing_time() {
     for latency in [0, 50] {

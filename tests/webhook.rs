@@ -303,7 +303,7 @@ async fn channels_of_one_integration_do_not_mix() {
     assert_eq!(counts, (3, 3, 3));
 }
 
-/// Each event comes twice at once, and again for every 5xx.
+/// Each event comes twice at the same time, and again for every 5xx.
 #[tokio::test]
 async fn a_storm_leaves_each_message_once() {
     struct Case {

@@ -1,8 +1,8 @@
 //! Plays random servers and clients against the library and checks what `guarantees` promises.
 //!
-//! Each seed is one story. It has two bots, each with its own server, whose limits, latency and faults are random.
-//! Its clients are derived from one another: with other deadlines, as another integration, for the other bot. Its
-//! channels send their webhooks again as `should_repeat` says, some of them twice at once or several in order. They
+//! Each seed is one story. It has two bots, each with its own server, whose limits, latency and faults are random. Its
+//! clients are derived from one another: with other deadlines, as another integration, for the other bot. Its channels
+//! send their webhooks again as `should_repeat` says, some of them twice at the same time or several in order. They
 //! also stop waiting and close their clients. Time is paused. A seed that fails is printed with its story:
 //!
 //!     MODEL_SEED=4711 cargo test -p conformance --test model
