@@ -25,7 +25,7 @@ impl Settings {
             return Ok((access, self.limits.targets(file, only.as_deref())?));
         }
         let [Access { bot, .. }] = &access[..] else {
-            let text = "without a file, run serves one bot: set BP_BOT_ID alone, or use --config";
+            let text = "without bots in a settings file, run serves one bot: set only BP_BOT_ID, or use --config";
             return Err(Failure::settings(text));
         };
         let targets = self.limits.targets(file, Some(bot))?;

@@ -120,10 +120,10 @@ pub struct Target {
 /// The settings for receiving webhooks without a file: one bot, or several with the same secrets.
 #[derive(Default, clap::Args)]
 pub struct OneBot {
-    /// The ids of the bots to serve, with commas between them
+    /// The ids of the bots to serve, with commas between them; for run, one at most
     #[arg(long, env = "BRIDGE_BOTS", value_delimiter = ',', value_parser = bot_id)]
     pub bots: Vec<String>,
-    /// The bot to serve if there is no list of bots
+    /// The bot to serve if there is no list of bots; for run with bots in a settings file, the only one to deliver for
     #[arg(long, env = "BP_BOT_ID", value_parser = bot_id)]
     pub bot_id: Option<String>,
     /// The bearer token for /BOT/messages, which is closed without it; other users can see a command line, so set

@@ -43,7 +43,7 @@ use crate::config::ConfigFile;
 Exit codes:
   0  the command succeeded; for run, receive and deliver: a signal ended it
   1  the command failed, or a second signal ended it at once
-  2  a setting is wrong, the queue's file cannot be used, or NATS rejects the credentials or is too old"
+  2  a setting is wrong, the queue's file cannot be used, or NATS is too old, or rejects the credentials or a certificate"
 )]
 struct Args {
     #[command(subcommand)]

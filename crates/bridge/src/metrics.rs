@@ -159,7 +159,7 @@ pub async fn listen(variable: &str, address: &str) -> Result<TcpListener, Failur
         }
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
-    tracing::info!("{variable} listens on {}", listener.local_addr().map_err(failed)?);
+    tracing::info!("listening on {} ({variable})", listener.local_addr().map_err(failed)?);
     Ok(listener)
 }
 

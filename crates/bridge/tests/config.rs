@@ -171,7 +171,7 @@ fn wrong_settings_end_with_code_2_and_one_line() {
             file: "",
             variables: &[("BRIDGE_BOTS", "a,b"), ("BRIDGE_KEY", "hunter2")],
             command: "run",
-            error: "without a file, run serves one bot: set BP_BOT_ID alone, or use --config",
+            error: "without bots in a settings file, run serves one bot: set only BP_BOT_ID, or use --config",
         },
         Case {
             file: "[[bots]]\nid = 'a'\nwhatsapp_app_secret = 'hunter2'",
