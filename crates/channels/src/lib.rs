@@ -236,9 +236,9 @@ impl Error for InvalidSecret {}
 pub enum Rejected {
     /// The webhook lacks this header.
     MissingHeader(&'static str),
-    /// This header does not have the form that the channel gives it.
+    /// This header is malformed.
     MalformedHeader(&'static str),
-    /// The webhook's URL lacks this parameter, or it does not have the value that the channel gives it.
+    /// The webhook's URL lacks this parameter, or its value is wrong.
     InvalidParameter(&'static str),
     /// The signature was made for another body or with another secret.
     SignatureMismatch,
