@@ -34,7 +34,7 @@ enum Command {
 /// Compare our operations with the vendor's document
 ///
 /// A BREAK means that a request could be rejected or a response could be unreadable. A NOTICE is any other
-/// difference from the nearest pinned version.
+/// difference from the most similar pinned version.
 #[derive(Args)]
 #[command(after_help = "\
 Exit codes:
@@ -61,7 +61,7 @@ struct CheckArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// The mildest verdict that makes the exit code 1
+    /// The least severe verdict that gives the exit code 1
     #[arg(long, value_name = "VERDICT", value_enum, default_value_t = FailOn::Break)]
     fail_on: FailOn,
 }
