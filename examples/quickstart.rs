@@ -114,6 +114,6 @@ fn outcome(created: Option<bool>) -> &'static str {
     match created {
         Some(true) => "created",
         Some(false) => "found",
-        None => "stored (this version of the API does not say whether this call created it)",
+        None => "stored (it is not known whether this call created it)",
     }
 }

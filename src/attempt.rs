@@ -47,7 +47,7 @@ pub(crate) struct Caller {
 pub struct Stored<T> {
     /// The record as it is stored.
     pub record: T,
-    /// Whether this call created it: `None` if the API does not say, as before version 1.80.
+    /// Whether this call created it; `None` if unknown, as before API version 1.80.
     pub created: Option<bool>,
     /// How much of the rate limit is left.
     pub rate_limit: RateLimit,

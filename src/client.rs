@@ -92,7 +92,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) before anything is sent; any other
-    /// [`ErrorKind`](crate::ErrorKind) after the last attempt. [`Error::maybe_stored`] reports whether the
+    /// [`ErrorKind`](crate::ErrorKind) if no attempt succeeds. [`Error::maybe_stored`] reports whether the
     /// record may have been stored although the call failed.
     ///
     /// # Cancellation
@@ -114,7 +114,7 @@ impl Client {
     /// Delivers a message from a channel: gets the ids of its user and its conversation, in parallel, and then
     /// gets or creates the message.
     ///
-    /// All calls share the deadline of [`Retry`]. Deliveries to the same conversation run one at a time, in
+    /// Its calls share the deadline of [`Retry`]. Deliveries to the same conversation run one at a time, in
     /// the order in which their futures are first polled; deliveries to others run in parallel. The ids of
     /// users and conversations are [remembered](Builder::remember_ids), so that a known person in a known
     /// conversation costs one request. An id that the API does not know any more is requested again, once.
@@ -149,10 +149,10 @@ impl Client {
         &self.context.target.bot_id
     }
 
-    /// Stops the retries and queued calls of this client, and of all clients derived from it or from the same one, for
-    /// a program that has to stop. Attempts in flight finish. No new attempt starts: a call that has made one returns
-    /// its last error, and a call that has made none returns [`ErrorKind::Closed`](crate::ErrorKind::Closed). Closed
-    /// clients cannot be opened again.
+    /// For shutdown: stops the retries and queued calls of this client, its clones, and all clients that were made of
+    /// any of them with `to_builder`. Attempts in flight finish. No new attempt starts: a waiting call returns its last
+    /// error, or [`ErrorKind::Closed`](crate::ErrorKind::Closed) if it has none. Closed clients
+    /// cannot be opened again.
     pub fn close(&self) {
         self.context.shared.closed.cancel();
     }

@@ -90,8 +90,8 @@ pub enum ErrorKind {
     /// The rate limit is used up for longer than this call waits. The request was not sent. The value is the time until
     /// more requests are allowed.
     RateLimit(Duration),
-    /// The call had too little time left for a first attempt: its deadline is too short, or other calls for the
-    /// same record or conversation were in flight for as long. The request was not sent.
+    /// The call had too little time left for a first attempt: its deadline is too short, or it waited too long for
+    /// other calls or for the rate limit. The request was not sent.
     Deadline,
     /// The client was [closed](crate::Client::close) before the first attempt. The request was not sent.
     Closed,
@@ -147,8 +147,8 @@ pub struct ResponseError {
     pub status: StatusCode,
     /// The headers of the response.
     pub headers: HeaderMap,
-    /// The first characters of the body, as far as it was received; empty if a 200 was cut off. `Display` and `Debug`
-    /// do not show them for a 2xx, which may contain a message.
+    /// The first characters of the body, as far as it was received; empty if reading a 200 failed. `Display` and
+    /// `Debug` do not show them for a 2xx, which may contain a message.
     pub body_start: String,
     /// Whether the body is cut off.
     cut: bool,

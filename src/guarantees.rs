@@ -9,13 +9,13 @@
 //!   integrations of the bot, or after a call that was dropped. So are the user and the conversation of an integration.
 //! - It is stored in the end if the channel sends it again as [`should_repeat`](crate::Error::should_repeat) says. If
 //!   that is `false`, the message breaks the contract, or the API or a gateway rejected it for good.
-//! - Results mean what the table below says. If several calls are for one new record, one of them reports that it
-//!   created it. If a call failed or cannot know that, perhaps none does.
+//! - Results mean what the last table says. Of several calls for one new record, one reports that it created it;
+//!   perhaps none, if one failed or its `created` is `None`.
 //! - Deliveries to the same conversation that succeed are stored in the order in which they started.
-//! - A call ends within its deadline. After [`close`](crate::Client::close), it ends as soon as its attempt in
-//!   flight has ended, if it has one.
-//! - Requests stay within the rate limit, except for a few when one window ends and the next begins. The requests of
-//!   dropped calls count, too.
+//! - A call ends within its deadline. After [`close`](crate::Client::close), it ends once none of its attempts is in
+//!   flight.
+//! - A client and its clones stay within the rate limit, except for a few requests between two windows. The requests
+//!   of dropped calls count.
 //! - Once its server works, a client that is not closed works, too. Only a pause that a response asked for, or a
 //!   used-up rate limit, can delay it, by two minutes at most.
 //!
@@ -68,8 +68,8 @@
 //!
 //! Calls of one [`Client`](crate::Client), its clones and the clients derived from it take turns if they are
 //! for the same record (the same kind, bot and identifying tags), in the order in which they came. The second
-//! finds what the first created. After a call that was dropped, or that may have stored its record, the next one
-//! waits a second, so that the server can finish the earlier request. If the server needs longer, it may process
+//! finds what the first created. After a call that was dropped, or failed but may have stored its record, the next
+//! one waits a second for the server to finish. If the server needs longer, it may process
 //! both at the same time.
 //!
 //! Deliveries to the same conversation run one at a time, in the order in which their futures are first

@@ -45,9 +45,9 @@ const FREE_REQUESTS: f64 = 20.0;
 /// it. An attempt starts only if a second is left (less if the attempt timeout or a quarter of the deadline is less);
 /// otherwise the call ends immediately.
 ///
-/// Clones of a client share what they learn. Calls for the same record take turns. No more requests start than the rate
-/// limit's window has left, except for a few; a window can last up to two minutes. When most requests have failed for
-/// two minutes, most retries wait longer, so that an outage is not made worse.
+/// Clones share the limits and outages that they see. Calls for the same record take turns. No more requests start
+/// than the rate limit's window has left, except for a few; a window can last up to two minutes. When most requests
+/// have failed for two minutes, most retries wait longer, so that an outage is not made worse.
 #[must_use]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Retry {
@@ -86,7 +86,7 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// No retries: every call is one attempt, which may have to wait for the rate limit first.
+    /// No retries: one attempt for each record, which may have to wait for the rate limit first.
     pub fn off() -> Self {
         Self::default().max_attempts(1)
     }

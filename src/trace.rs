@@ -1,7 +1,7 @@
 //! The span and the events of a call. Without the feature `tracing`, they compile to nothing.
 //!
-//! Names follow OpenTelemetry's conventions for HTTP clients where these have one. Never shown: the token,
-//! what a message says, and the values of tags.
+//! Names follow OpenTelemetry's conventions for HTTP clients where these have one. Never shown: the token, and what a
+//! message says.
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
 use std::pin::Pin;
