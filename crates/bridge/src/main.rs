@@ -34,7 +34,7 @@ use crate::config::ConfigFile;
 
 /// Stores webhooks in a durable queue, and delivers them from there to Botpress.
 ///
-/// Each setting can be an option, an environment variable or a key of the --config file. An option wins over a
+/// A setting can be an option, an environment variable or a key of the --config file. An option wins over a
 /// variable, and a variable over the file. An empty variable counts as missing.
 #[derive(Parser)]
 #[command(
@@ -68,7 +68,7 @@ enum Role {
     Run(both::Settings),
     /// Take webhooks over HTTP and put them into the queue
     Receive(receive::Settings),
-    /// Deliver messages from the queue; with NATS, any number of these may run
+    /// Deliver messages from the queue; with NATS, in any number of processes
     Deliver(deliver::Settings),
     /// List, retry or remove the messages that cannot be delivered
     #[command(subcommand)]

@@ -39,7 +39,7 @@ enum Command {
 #[command(after_help = "\
 Exit codes:
   0  nothing breaks
-  1  something breaks, or with `--fail-on notice`, differs from every pinned version
+  1  something breaks, or with `--fail-on notice`, there is a notice
   2  the documents could not be compared")]
 struct CheckArgs {
     /// The hand-written document

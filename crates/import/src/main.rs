@@ -35,8 +35,8 @@ use queue::Queue;
 /// first: `"user":{"tags":{"id":"U05"}}` and `"conversation":{"channel":"channel","tags":{"id":"C05"}}`.
 ///
 /// Prints a JSON line for each message as it finishes. The messages of a conversation are sent one at a time, in the
-/// order of the file. Credentials come from BP_TOKEN, BP_BOT_ID, BP_INTEGRATION_ID and BP_API_URL. The import
-/// ends if the API rejects them, if a quota is used up, if the host cannot be reached, or on Ctrl-C, once the
+/// order of the file. Settings come from BP_TOKEN, BP_BOT_ID, BP_INTEGRATION_ID and BP_API_URL. The import ends if
+/// the API rejects the credentials, if a quota is used up, if the host cannot be reached, or on Ctrl-C, once the
 /// messages in flight are reported. A second Ctrl-C quits at once.
 #[derive(Parser)]
 #[command(

@@ -50,7 +50,7 @@ struct Args {
     /// The channels and tags that your integration declares, in YAML or JSON: other names are rejected
     #[arg(long, value_name = "FILE")]
     definition: Option<PathBuf>,
-    /// Print no line for each request
+    /// Print no lines for requests
     #[arg(long)]
     quiet: bool,
     /// Print JSON: a line with the settings of a client, then a line for each request, as /_sandbox/requests
