@@ -35,7 +35,7 @@ use tracing::{debug, error, warn};
 /// Slack sends a webhook again if it gets no response within three seconds; the others wait longer.
 const DEADLINE: Duration = Duration::from_millis(2_500);
 
-const NO_CHANNEL: &str = "no channel: set the secrets of Slack, Telegram or WhatsApp";
+const NO_CHANNEL: &str = "no channel: set SLACK_SIGNING_SECRET, TELEGRAM_SECRET_TOKEN, or WHATSAPP_APP_SECRET and WHATSAPP_VERIFY_TOKEN";
 
 /// What every request on a path needs.
 struct App {
