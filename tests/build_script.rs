@@ -672,7 +672,7 @@ fn references_that_lead_nowhere_are_rejected() {
                 "        created: { $ref: \"#/components/schemas/Meta\" }",
             ),
             place: "components.schemas.Meta",
-            words: "requires itself",
+            words: "requires itself, so it never ends",
         },
         Rejected {
             edit: after(SCHEMAS, "    Alias: { $ref: \"#/components/schemas/Tags\" }\n"),
@@ -773,7 +773,7 @@ fn parts_that_the_client_ignores_are_rejected() {
         Rejected {
             edit: replaced("        - $ref: \"#/components/parameters/IntegrationId\"\n", ""),
             place: "paths./v1/chat/messages/get-or-create.post.parameters",
-            words: "the client sends IntegrationId",
+            words: "the client sends IntegrationId; refer to it",
         },
         Rejected {
             edit: replaced(

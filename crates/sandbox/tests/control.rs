@@ -127,7 +127,7 @@ async fn settings_can_be_changed() {
         (r#"{"storm":[1,0.5]}"#, "storm: expected an object, found a list"),
         (r#"{"storm":{"seed":1,"probability":1.1}}"#, "storm.probability must be between 0 and 1"),
         (r#"{"storm":{"seed":9007199254740992,"probability":1}}"#, "storm.seed"),
-        (r#"{"faults":[{"reset":[true]}]}"#, "expected an object, found a list"),
+        (r#"{"faults":[{"reset":[true]}]}"#, "faults: expected an object, found a list"),
         (r#"{"faults":[null,{"page":{"status":199,"stored":true}}]}"#, "faults[1]: the status"),
         (r#"{"faults":[{"late":60001}]}"#, "faults[0].late must be at most 60000"),
         (r#"{"faults":["thunder"]}"#, "faults[0]: unknown variant `thunder`"),
