@@ -203,29 +203,24 @@ async fn commands_work_on_the_file_of_a_process_for_many_bots() {
     eventually("the bot b gets all", SOON, async || b.messages().len() == 3).await;
     assert!(a.requests().is_empty());
 
-    let said = |arguments: &[&str]| {
-        let (code, lines, errors) = setup.run(arguments);
-        assert_eq!(code, Some(0), "{errors}");
-        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
-    };
-    let heads = said(&["head", "--bot", "a"]);
+    let heads = setup.lines(&["head", "--bot", "a"]);
     assert_eq!(heads.len(), 1);
     assert_eq!((&heads[0]["bot"], &heads[0]["event"]), (&json!("a"), &json!("first")));
     assert_eq!(heads[0]["message"], message(1));
-    let waiting = &said(&["trace", "second", "--bot", "a"])[1];
+    let waiting = &setup.lines(&["trace", "second", "--bot", "a"])[1];
     assert_eq!(waiting["is"], "waiting");
     assert_eq!(waiting["first_of_its_partition"], heads[0]["position"]);
     let position = heads[0]["position"].to_string();
     assert_eq!(setup.run(&["skip", &waiting["position"].to_string()]).0, Some(1));
-    assert!(said(&["skip", &position]).is_empty());
+    assert!(setup.lines(&["skip", &position]).is_empty());
     assert_eq!(setup.dead()[0]["event"], "first");
     assert_eq!(setup.run(&["resume", "a"]).0, Some(0));
     eventually("the bot a gets the others", SOON, async || a.messages().len() == 2).await;
     eventually("it is traced", SOON, async || {
-        said(&["trace", "second", "--bot", "a"])[1]["is"] == "delivered"
+        setup.lines(&["trace", "second", "--bot", "a"])[1]["is"] == "delivered"
     })
     .await;
-    assert_eq!(said(&["trace", "first", "--bot", "a"])[1]["kind"], "skipped");
+    assert_eq!(setup.lines(&["trace", "first", "--bot", "a"])[1]["kind"], "skipped");
 
     // A pause is in the file: the next process knows it.
     assert_eq!(setup.run(&["pause", "a"]).0, Some(0));
@@ -396,10 +391,8 @@ async fn dead_letters_are_chosen_by_filters() {
         context.publish(format!("dead.{subject}"), payload).await.unwrap().await.unwrap();
     }
     let numbers = |command: &str| {
-        let (code, lines, errors) = setup.run(&command.split(' ').collect::<Vec<_>>());
-        assert_eq!(code, Some(0), "{command}: {errors}");
-        let number = |line: &str| serde_json::from_str::<Value>(line).unwrap()["number"].as_u64();
-        lines.lines().map(|line| number(line).unwrap()).collect::<Vec<_>>()
+        let letters = setup.lines(&command.split(' ').collect::<Vec<_>>());
+        letters.iter().map(|letter| letter["number"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     struct Case {
         command: &'static str,
@@ -457,22 +450,17 @@ async fn the_head_of_a_partition_is_shown_and_skipped() {
     taken.unwrap().unwrap().ack_with(AckKind::Nak(Some(hour))).await.unwrap();
     context.client().flush().await.unwrap();
 
-    let head = |arguments: &[&str]| {
-        let (code, lines, errors) = setup.run(&[&["head"], arguments].concat());
-        assert_eq!(code, Some(0), "{errors}");
-        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
-    };
-    let shown = head(&[]);
+    let shown = setup.lines(&["head"]);
     assert_eq!(shown.len(), 1);
     assert_eq!((&shown[0]["position"], &shown[0]["event"]), (&json!(2), &json!("b")));
     assert_eq!((&shown[0]["bot"], &shown[0]["partition"]), (&json!(Sandbox::BOT_ID), &json!("0")));
     assert_eq!(shown[0]["message"], message(2));
-    assert!(head(&["--bot", "other"]).is_empty());
+    assert!(setup.lines(&["head", "--bot", "other"]).is_empty());
     for position in ["3", "9"] {
         assert_eq!(setup.run(&["skip", position]).0, Some(1));
     }
     assert_eq!(setup.run(&["skip", "2"]).0, Some(0));
-    assert_eq!(head(&[])[0]["position"], 3);
+    assert_eq!(setup.lines(&["head"])[0]["position"], 3);
     let letter = &setup.dead()[0];
     assert_eq!((&letter["kind"], &letter["event"]), (&json!("skipped"), &json!("b")));
     assert_eq!(

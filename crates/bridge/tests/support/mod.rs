@@ -254,11 +254,16 @@ impl Setup {
         (code, output, errors)
     }
 
+    /// The lines of JSON that a command prints, which has to succeed.
+    pub fn lines(&self, arguments: &[&str]) -> Vec<Value> {
+        let (code, lines, errors) = self.run(arguments);
+        assert_eq!(code, Some(0), "{arguments:?}: {errors}");
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// The dead letters that `dead list` prints.
     pub fn dead(&self) -> Vec<Value> {
-        let (code, lines, errors) = self.run(&["dead", "list"]);
-        assert_eq!(code, Some(0), "{errors}");
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.lines(&["dead", "list"])
     }
 }
 
