@@ -77,8 +77,6 @@ const places = () => {
 
 // ---- Names for people
 
-const OUTCOMES = { open: 'in flight', created: 'created', found: 'found', rejected: 'rejected', failed: 'failed' }
-
 const tagsOf = (record) => Object.entries(Object(record?.tags)).map(([name, value]) => `${name}: ${value}`)
 const valuesOf = (record) => Object.values(Object(record?.tags)).filter(Boolean).join(' · ')
 const userName = (user, id) => user?.name || valuesOf(user) || id

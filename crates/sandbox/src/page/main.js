@@ -138,7 +138,7 @@ const report = (request) => {
   if (unreported.length > 1) return
   setTimeout(() => {
     const [{ outcome, reason = '' }] = unreported
-    const one = `${recordName(unreported[0])} ${OUTCOMES[outcome]}. ${reason}`
+    const one = `${recordName(unreported[0])} ${outcome}. ${reason}`
     $('news').textContent = unreported.length === 1 ? one : `${unreported.length} requests.`
     unreported = []
   }, 1000)

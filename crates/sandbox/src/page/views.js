@@ -108,7 +108,7 @@ const requestRow = (request) => {
         'span',
         { className: 'facts' },
         fault !== undefined && chip('fault', faultName(fault)),
-        chip(outcome, OUTCOMES[outcome] ?? outcome),
+        chip(outcome, outcome === 'open' ? 'in flight' : outcome),
       ),
       el(
         'span',
